@@ -1,0 +1,76 @@
+//! What is wrong with a document, in words a person can act on.
+
+use super::Place;
+use std::fmt;
+
+/// One problem: where, what, and what to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// Where it stands.
+    pub place: Place,
+    /// What is wrong, as a clause without a final stop.
+    pub cause: String,
+    /// What to do about it; empty where there is nothing to add.
+    pub hint: String,
+}
+
+impl Problem {
+    /// A problem at `place`.
+    pub fn new(place: &Place, cause: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self { place: place.clone(), cause: cause.into(), hint: hint.into() }
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: ", self.place)?;
+        if !self.place.key.is_empty() {
+            write!(f, "{}: ", self.place.key)?;
+        }
+        write!(f, "{}", self.cause)?;
+        if !self.hint.is_empty() {
+            write!(f, "\n  hint: {}", self.hint)?;
+        }
+        Ok(())
+    }
+}
+
+/// All problems of one reading; never empty when it is an error.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Problems(pub Vec<Problem>);
+
+impl Problems {
+    /// Adds one.
+    pub fn push(&mut self, problem: Problem) {
+        self.0.push(problem);
+    }
+
+    /// `value` if nothing is wrong, else all problems.
+    ///
+    /// # Errors
+    /// The problems themselves, in the order of files and lines.
+    pub fn into_result<T>(mut self, value: T) -> Result<T, Self> {
+        if self.0.is_empty() {
+            return Ok(value);
+        }
+        self.0.sort_by(|a, b| {
+            let order = |p: &Problem| (p.place.file.clone(), p.place.line, p.place.column);
+            order(a).cmp(&order(b))
+        });
+        Err(self)
+    }
+}
+
+impl fmt::Display for Problems {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, problem) in self.0.iter().enumerate() {
+            if index > 0 {
+                writeln!(f)?;
+            }
+            write!(f, "{problem}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Problems {}

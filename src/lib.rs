@@ -1,0 +1,2 @@
+//! cellblock
+pub mod document;
