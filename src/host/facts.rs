@@ -1,0 +1,197 @@
+//! The facts as plain data.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+
+/// What the plan must know about this host.
+#[derive(Clone, Debug, Default)]
+pub struct Questions {
+    /// The agent's name, for the uid set apart for it.
+    pub agent: String,
+    /// A user to look up.
+    pub user: Option<String>,
+    /// Groups to look up.
+    pub groups: Vec<String>,
+    /// Host paths to look at, without following symbolic links.
+    pub paths: BTreeSet<String>,
+    /// Host paths of programs: whether they exist and can be run, links followed.
+    pub programs: BTreeSet<String>,
+    /// Environment variables to take over from the caller.
+    pub variables: BTreeSet<String>,
+}
+
+/// Everything a plan depends on besides the profile and the command line.
+#[derive(Clone, Debug, Default)]
+pub struct HostFacts {
+    /// The kernel.
+    pub kernel: Kernel,
+    /// The cgroup hierarchy.
+    pub cgroups: Cgroups,
+    /// Who calls.
+    pub caller: Caller,
+    /// The account that was asked for, if there is one.
+    pub account: Option<Account>,
+    /// Groups that were asked for, by name, and their gids.
+    pub groups: BTreeMap<String, u32>,
+    /// The uid set apart for the agent; an error says why there is none.
+    pub auto_uid: AutoUid,
+    /// Answers to the paths that were asked for.
+    pub paths: BTreeMap<String, PathAnswer>,
+    /// Symbolic links in `/` to directories below it, as in `bin` to `usr/bin`.
+    pub root_links: Vec<(String, String)>,
+    /// Those of the programs asked for that exist and can be run.
+    pub programs: BTreeSet<String>,
+    /// Values of the variables asked for, where they are set.
+    pub variables: BTreeMap<String, String>,
+}
+
+/// The uid set apart for an agent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AutoUid {
+    /// It has had this one before.
+    Assigned(u32),
+    /// It would get this one.
+    Next(u32),
+    /// There is none; the text says why.
+    None(String),
+}
+
+impl Default for AutoUid {
+    fn default() -> Self {
+        Self::None("nobody asked".to_owned())
+    }
+}
+
+/// What the running kernel can enforce.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Kernel {
+    /// `uname -r`.
+    pub release: String,
+    /// Landlock's ABI version; `None` where it is missing or switched off.
+    pub landlock_abi: Option<u32>,
+    /// Whether filters can be installed.
+    pub seccomp: bool,
+    /// The namespaces it has, by their name in `/proc/self/ns`.
+    pub namespaces: BTreeSet<String>,
+    /// Whether `vm.memfd_noexec` exists (Linux 6.3).
+    pub memfd_noexec: bool,
+    /// Whether `user.max_user_namespaces` exists.
+    pub max_user_namespaces: bool,
+    /// Whether session keyrings exist.
+    pub keyrings: bool,
+    /// Machine memory in bytes.
+    pub memory: u64,
+}
+
+/// The cgroup v2 hierarchy.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Cgroups {
+    /// Where it is mounted; `None` where it is not.
+    pub mount: Option<PathBuf>,
+    /// Controllers it offers at its root.
+    pub controllers: BTreeSet<String>,
+    /// Controllers that a version 1 hierarchy holds instead.
+    pub held_by_v1: BTreeSet<String>,
+}
+
+/// Who calls the program.
+#[derive(Clone, Debug, Default)]
+pub struct Caller {
+    /// Effective uid of the process.
+    pub euid: u32,
+    /// The person behind it (behind `sudo`, where it was used).
+    pub person: Person,
+    /// The current directory, if it can be named.
+    pub directory: Option<String>,
+    /// Whether standard input and output are both a terminal.
+    pub terminal: bool,
+}
+
+/// A person with an account on the host.
+#[derive(Clone, Debug, Default)]
+pub struct Person {
+    /// uid.
+    pub uid: u32,
+    /// Home directory; empty where it is unknown.
+    pub home: String,
+}
+
+/// An account of the host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Account {
+    /// Its name.
+    pub name: String,
+    /// uid.
+    pub uid: u32,
+    /// Primary gid.
+    pub gid: u32,
+}
+
+/// What stands at a path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PathAnswer {
+    /// Something, reached without any symbolic link.
+    Found(PathFact),
+    /// A symbolic link.
+    Link {
+        /// Its text.
+        target: String,
+        /// Whether root owns the link and every directory above it.
+        trusted: bool,
+    },
+    /// A component before the last is a symbolic link.
+    LinkInside {
+        /// The component.
+        at: String,
+        /// Its text.
+        target: String,
+    },
+    /// Nothing.
+    Missing,
+    /// It cannot be looked at; the text says why.
+    Denied(String),
+}
+
+/// What a path names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PathFact {
+    /// Its type.
+    pub kind: Kind,
+    /// Owner.
+    pub uid: u32,
+    /// Group.
+    pub gid: u32,
+    /// Permission bits.
+    pub mode: u32,
+    /// Major and minor number of the device it is on.
+    pub device: (u32, u32),
+}
+
+/// Type of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A directory.
+    Directory,
+    /// A regular file.
+    File,
+    /// A unix socket.
+    Socket,
+    /// A block or character device.
+    Device,
+    /// A named pipe.
+    Fifo,
+}
+
+impl Kind {
+    /// The word for it in a sentence.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Directory => "a directory",
+            Self::File => "a file",
+            Self::Socket => "a unix socket",
+            Self::Device => "a device",
+            Self::Fifo => "a named pipe",
+        }
+    }
+}

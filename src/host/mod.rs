@@ -1,0 +1,17 @@
+//! What this host has: facts, read and never changed.
+//!
+//! [`probe`] answers the questions a profile raises ([`Questions`]) with [`HostFacts`], plain data
+//! from which `plan` decides everything. Nothing here decides, and nothing here writes.
+
+pub mod accounts;
+pub mod cgroups;
+pub mod facts;
+pub mod paths;
+pub mod probe;
+pub mod trust;
+pub mod uids;
+
+pub use facts::{
+    Account, AutoUid, Caller, Cgroups, HostFacts, Kernel, Kind, PathAnswer, PathFact, Person, Questions,
+};
+pub use probe::probe;

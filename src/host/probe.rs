@@ -1,0 +1,79 @@
+//! Gathers the facts.
+
+use super::facts::{Caller, HostFacts, Kernel, Questions};
+use super::{accounts, cgroups, paths, uids};
+use crate::sys;
+use std::collections::BTreeSet;
+use std::io::IsTerminal as _;
+use std::path::Path;
+
+/// Answers `questions` about this host. Needs no privilege; where one is lacking, an answer says so.
+#[must_use]
+pub fn probe(questions: &Questions) -> HostFacts {
+    HostFacts {
+        kernel: kernel(),
+        cgroups: cgroups::probe(),
+        caller: caller(),
+        account: questions.user.as_deref().and_then(account),
+        groups: groups(&questions.groups),
+        auto_uid: uids::of(&questions.agent),
+        paths: questions.paths.iter().map(|path| (path.clone(), paths::look(path))).collect(),
+        root_links: paths::root_links(),
+        programs: questions.programs.iter().filter(|path| runnable(path)).cloned().collect(),
+        variables: questions.variables.iter().filter_map(variable).collect(),
+    }
+}
+
+/// The caller alone: needed before the questions can be asked.
+#[must_use]
+pub fn caller() -> Caller {
+    let euid = rustix::process::geteuid().as_raw();
+    let directory = std::env::current_dir().ok();
+    Caller {
+        euid,
+        person: accounts::person(euid),
+        directory: directory.and_then(|path| path.to_str().map(str::to_owned)),
+        terminal: std::io::stdin().is_terminal() && std::io::stdout().is_terminal(),
+    }
+}
+
+/// What the running kernel can enforce.
+#[must_use]
+pub fn kernel() -> Kernel {
+    let exists = |path: &str| Path::new(path).exists();
+    let info = rustix::system::sysinfo();
+    Kernel {
+        release: rustix::system::uname().release().to_string_lossy().into_owned(),
+        landlock_abi: sys::landlock_abi(),
+        seccomp: exists("/proc/sys/kernel/seccomp/actions_avail"),
+        namespaces: namespaces(),
+        memfd_noexec: exists("/proc/sys/vm/memfd_noexec"),
+        max_user_namespaces: exists("/proc/sys/user/max_user_namespaces"),
+        keyrings: exists("/proc/sys/kernel/keys"),
+        memory: info.totalram.saturating_mul(u64::from(info.mem_unit)),
+    }
+}
+
+fn namespaces() -> BTreeSet<String> {
+    let names = ["user", "mnt", "pid", "net", "ipc", "uts", "cgroup"];
+    let has = |name: &&str| Path::new("/proc/self/ns").join(name).exists();
+    names.into_iter().filter(has).map(str::to_owned).collect()
+}
+
+fn account(wanted: &str) -> Option<super::Account> {
+    wanted.parse().ok().and_then(accounts::by_uid).or_else(|| accounts::by_name(wanted))
+}
+
+fn groups(names: &[String]) -> std::collections::BTreeMap<String, u32> {
+    names.iter().filter_map(|name| Some((name.clone(), accounts::group(name)?))).collect()
+}
+
+/// Whether a program can be run by somebody, links followed.
+fn runnable(path: &str) -> bool {
+    use std::os::unix::fs::PermissionsExt as _;
+    std::fs::metadata(path).is_ok_and(|m| m.is_file() && m.permissions().mode() & 0o111 != 0)
+}
+
+fn variable(name: &String) -> Option<(String, String)> {
+    std::env::var(name).ok().map(|value| (name.clone(), value))
+}

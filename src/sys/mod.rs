@@ -1,0 +1,28 @@
+//! The only unsafe code: thin wrappers of system calls that no crate of the tree offers.
+//!
+//! Each wrapper is a safe function whose arguments cannot break memory safety, and says which manual
+//! page it stands for. What the calls mean for the jail is decided elsewhere.
+
+#![allow(unsafe_code, reason = "the one place where system calls are made by hand")]
+
+mod clone;
+mod kernel;
+mod mount;
+
+pub use clone::{CloneFlags, Cloned, clone_into, user_namespace_holder};
+pub use kernel::{
+    close_on_exec_from, join_new_session_keyring, landlock_abi, raise_loopback, same_syscall_probe,
+};
+pub use mount::{TreeAttributes, set_tree_attributes};
+
+use rustix::io::Errno;
+
+/// The result of a raw system call.
+fn result(value: libc::c_long) -> Result<libc::c_long, Errno> {
+    if value >= 0 { Ok(value) } else { Err(last_errno()) }
+}
+
+fn last_errno() -> Errno {
+    let error = std::io::Error::last_os_error();
+    Errno::from_io_error(&error).unwrap_or(Errno::IO)
+}
