@@ -1,5 +1,7 @@
 //! cellblock
 pub mod document;
 pub mod host;
+pub mod plan;
+pub mod policy;
 pub mod profile;
 pub mod sys;

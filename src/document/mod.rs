@@ -13,6 +13,7 @@ mod problem;
 mod reader;
 
 pub use problem::{Problem, Problems};
+pub(crate) use reader::nearest;
 pub use reader::{Item, Reader, TableReader};
 
 use std::fmt;

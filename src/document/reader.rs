@@ -237,7 +237,7 @@ impl<'a> Item<'a> {
 }
 
 /// The known key that `key` most likely stands for, if any is near.
-fn nearest<'k>(key: &str, known: &[&'k str]) -> Option<&'k str> {
+pub(crate) fn nearest<'k>(key: &str, known: &[&'k str]) -> Option<&'k str> {
     let near = |known: &&&str| distance(key, known) <= 1 + known.len() / 4;
     known.iter().filter(near).min_by_key(|known| distance(key, known)).copied()
 }

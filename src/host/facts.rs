@@ -18,6 +18,10 @@ pub struct Questions {
     pub programs: BTreeSet<String>,
     /// Environment variables to take over from the caller.
     pub variables: BTreeSet<String>,
+    /// Directories to walk through, for sockets and for patterns.
+    pub trees: BTreeSet<String>,
+    /// Globs to match below a directory of the host, as (directory, glob).
+    pub patterns: BTreeSet<(String, String)>,
 }
 
 /// Everything a plan depends on besides the profile and the command line.
@@ -43,6 +47,21 @@ pub struct HostFacts {
     pub programs: BTreeSet<String>,
     /// Values of the variables asked for, where they are set.
     pub variables: BTreeMap<String, String>,
+    /// The text of the host's `/etc/resolv.conf`, for a jail on the host's network.
+    pub resolver: String,
+    /// Unix sockets that somebody listens on now, by path, as far as the kernel tells.
+    pub live_sockets: Vec<String>,
+    /// What was found in each directory walked through; an error says why it was not.
+    pub walks: BTreeMap<String, Result<Walk, String>>,
+}
+
+/// What a walk through a directory found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Walk {
+    /// Paths of unix sockets below it, relative.
+    pub sockets: Vec<String>,
+    /// For each glob asked for, the paths that match, relative, and whether each is a directory.
+    pub matches: BTreeMap<String, Vec<(String, bool)>>,
 }
 
 /// The uid set apart for an agent.

@@ -10,8 +10,10 @@ pub mod paths;
 pub mod probe;
 pub mod trust;
 pub mod uids;
+pub mod walk;
 
 pub use facts::{
     Account, AutoUid, Caller, Cgroups, HostFacts, Kernel, Kind, PathAnswer, PathFact, Person, Questions,
+    Walk,
 };
 pub use probe::probe;

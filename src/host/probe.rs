@@ -1,7 +1,7 @@
 //! Gathers the facts.
 
 use super::facts::{Caller, HostFacts, Kernel, Questions};
-use super::{accounts, cgroups, paths, uids};
+use super::{accounts, cgroups, paths, uids, walk};
 use crate::sys;
 use std::collections::BTreeSet;
 use std::io::IsTerminal as _;
@@ -21,6 +21,9 @@ pub fn probe(questions: &Questions) -> HostFacts {
         root_links: paths::root_links(),
         programs: questions.programs.iter().filter(|path| runnable(path)).cloned().collect(),
         variables: questions.variables.iter().filter_map(variable).collect(),
+        resolver: std::fs::read_to_string("/etc/resolv.conf").unwrap_or_default(),
+        live_sockets: walk::live_sockets(),
+        walks: walks(questions),
     }
 }
 
@@ -58,6 +61,16 @@ fn namespaces() -> BTreeSet<String> {
     let names = ["user", "mnt", "pid", "net", "ipc", "uts", "cgroup"];
     let has = |name: &&str| Path::new("/proc/self/ns").join(name).exists();
     names.into_iter().filter(has).map(str::to_owned).collect()
+}
+
+fn walks(
+    questions: &Questions,
+) -> std::collections::BTreeMap<String, Result<super::Walk, String>> {
+    let globs = |tree: &String| {
+        let mine = questions.patterns.iter().filter(|(directory, _)| directory == tree);
+        mine.map(|(_, glob)| glob.clone()).collect::<Vec<_>>()
+    };
+    questions.trees.iter().map(|tree| (tree.clone(), walk::walk(tree, &globs(tree)))).collect()
 }
 
 fn account(wanted: &str) -> Option<super::Account> {

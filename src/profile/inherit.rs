@@ -90,8 +90,10 @@ fn filesystem(base: RawFilesystem, over: RawFilesystem) -> RawFilesystem {
         protect: sum(base.protect, over.protect),
         tmp_size: over.tmp_size.or(base.tmp_size),
         tmp_inodes: over.tmp_inodes.or(base.tmp_inodes),
+        tmp_execute: over.tmp_execute.or(base.tmp_execute),
         home_size: over.home_size.or(base.home_size),
         home_inodes: over.home_inodes.or(base.home_inodes),
+        home_execute: over.home_execute.or(base.home_execute),
         workspace: over.workspace.or(base.workspace),
     }
 }

@@ -77,10 +77,14 @@ pub struct RawFilesystem {
     pub tmp_size: Option<Located<String>>,
     /// `tmp_inodes`.
     pub tmp_inodes: Option<Located<i64>>,
+    /// `tmp_execute`.
+    pub tmp_execute: Option<Located<bool>>,
     /// `home_size`.
     pub home_size: Option<Located<String>>,
     /// `home_inodes`.
     pub home_inodes: Option<Located<i64>>,
+    /// `home_execute`.
+    pub home_execute: Option<Located<bool>>,
     /// `workspace`.
     pub workspace: Option<Located<String>>,
 }
@@ -224,8 +228,10 @@ impl RawFilesystem {
             protect: table.strings(reader, "protect"),
             tmp_size: table.scalar(reader, "tmp_size"),
             tmp_inodes: table.integer(reader, "tmp_inodes"),
+            tmp_execute: table.boolean(reader, "tmp_execute"),
             home_size: table.scalar(reader, "home_size"),
             home_inodes: table.integer(reader, "home_inodes"),
+            home_execute: table.boolean(reader, "home_execute"),
             workspace: table.string(reader, "workspace"),
         }
     }

@@ -101,6 +101,8 @@ pub struct MemoryTree {
     pub size: Located<Bytes>,
     /// Files and directories.
     pub inodes: Located<u64>,
+    /// Whether programs can be run from it.
+    pub execute: Located<bool>,
 }
 
 /// What an entry allows. Reading is always part of it.

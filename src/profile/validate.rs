@@ -186,10 +186,12 @@ impl Checker {
             tmp: MemoryTree {
                 size: self.or_default(raw.tmp_size.as_ref(), "tmp_size", memory_size, "256M"),
                 inodes: self.number_or(raw.tmp_inodes.as_ref(), "tmp_inodes", 65_536),
+                execute: no_unless(raw.tmp_execute.as_ref(), "tmp_execute"),
             },
             home: MemoryTree {
                 size: self.or_default(raw.home_size.as_ref(), "home_size", memory_size, "256M"),
                 inodes: self.number_or(raw.home_inodes.as_ref(), "home_inodes", 65_536),
+                execute: no_unless(raw.home_execute.as_ref(), "home_execute"),
             },
             workspace: self.or_default(raw.workspace.as_ref(), "workspace", workspace, "none"),
         }
@@ -276,10 +278,7 @@ impl Checker {
 
     fn terminal(&mut self, raw: &RawProfile) -> Terminal {
         let raw = &raw.terminal;
-        let own_config = raw.own_config.clone().unwrap_or_else(|| Located {
-            value: false,
-            place: Place::outside(DEFAULT, "terminal.own_config"),
-        });
+        let own_config = no_unless(raw.own_config.as_ref(), "terminal.own_config");
         Terminal {
             session: self.or_default(
                 raw.session.as_ref(),
@@ -292,6 +291,12 @@ impl Checker {
             own_config,
         }
     }
+}
+
+/// The value, or false where it is not set.
+fn no_unless(raw: Option<&Located<bool>>, key: &str) -> Located<bool> {
+    raw.cloned()
+        .unwrap_or_else(|| Located { value: false, place: Place::outside(DEFAULT, key) })
 }
 
 /// What may help with the key at hand.

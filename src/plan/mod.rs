@@ -1,0 +1,48 @@
+//! The plan: every value final, nothing decided later.
+//!
+//! [`questions`] says what must be known about the host, [`resolve()`] turns profile, facts and
+//! request into a [`Plan`], [`steps()`] turns the plan into the list of privileged actions in their
+//! order. All pure: no file is touched here, no environment read. `explain` prints a plan, `launch`
+//! performs it, golden tests compare it.
+//!
+//! Each file decides one thing; the file of the same name in `jail/` performs it.
+
+#![forbid(unsafe_code)]
+
+mod command;
+mod environ;
+mod explain;
+mod identity;
+mod landlock;
+mod limits;
+mod mounts;
+mod refusal;
+mod request;
+mod resolve;
+mod steps;
+mod terminal;
+mod tree;
+mod types;
+mod walls;
+mod workspace;
+
+pub use explain::explain;
+pub use refusal::{PlanError, Refusal};
+pub use request::{Mode, Request, questions};
+pub use resolve::resolve;
+pub use steps::{Phase, Step, steps};
+pub use types::{
+    CgroupPlan, CommandPlan, Content, Idmap, Identity, LandlockPlan, LandlockRule, Limit, Mask,
+    MaskKind, Mount, Node, Plan, Rights, Rlimit, RlimitName, SeccompPlan, Source, TerminalPlan,
+    Value, Variable, WallPlan, WallState,
+};
+
+/// Where the jail keeps what is its own.
+pub const OWN: &str = "/run/cellblock";
+/// Where the tmux server's socket is, in a directory of its own in memory.
+pub const TMUX_DIRECTORY: &str = "/run/cellblock/tmux";
+/// Where the workspace is.
+pub const WORKSPACE: &str = "/workspace";
+/// A file that exists and is readable by everybody, and that no Landlock rule allows: reading it must
+/// fail. It shows in every jail that the ruleset stands.
+pub const LANDLOCK_CANARY: &str = "/.landlock";

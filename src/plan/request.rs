@@ -1,0 +1,65 @@
+//! What the caller wants, and what must be known to plan it.
+
+use super::tree::{HostTrees, Paths};
+use super::{command, mounts, workspace};
+use crate::document::Located;
+use crate::host::{Caller, Questions};
+use crate::profile::types::{AgentName, User};
+use crate::profile::{Profile, Wall};
+use serde::Serialize;
+
+/// How the agent runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Mode {
+    /// One command, no tmux.
+    Exec,
+    /// In a tmux session of its own.
+    Run,
+}
+
+/// What the caller wants besides the profile.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// The agent's name.
+    pub agent: AgentName,
+    /// How it runs.
+    pub mode: Mode,
+    /// The directory for `/workspace`, absolute.
+    pub workspace: Option<Located<String>>,
+    /// The command instead of the profile's.
+    pub command: Vec<String>,
+    /// Walls taken away by the command line.
+    pub without: Vec<Located<Wall>>,
+}
+
+/// What must be known about the host to plan `profile` for `request`.
+#[must_use]
+pub fn questions(profile: &Profile, request: &Request, caller: &Caller) -> Questions {
+    let paths = Paths::new(profile, caller);
+    let trees = mounts::host_trees(profile, &paths, workspace::directory(profile, request, caller));
+    let user = match &profile.agent.user.value {
+        User::Auto => None,
+        User::Name(name) => Some(name.clone()),
+        User::Uid(uid) => Some(uid.to_string()),
+    };
+    Questions {
+        agent: request.agent.as_str().to_owned(),
+        user,
+        groups: profile.agent.groups.iter().map(|group| group.value.clone()).collect(),
+        paths: wanted_paths(profile, &trees, &paths),
+        programs: command::candidates(profile, request, &trees, &paths),
+        variables: profile.environment.pass.iter().map(|v| v.value.as_str().to_owned()).collect(),
+        trees: trees.scanned(),
+        patterns: trees.globs(profile, &paths),
+    }
+}
+
+fn wanted_paths(
+    profile: &Profile,
+    trees: &HostTrees,
+    paths: &Paths,
+) -> std::collections::BTreeSet<String> {
+    let own = trees.0.iter().map(|tree| tree.host.clone());
+    own.chain(trees.places(profile, paths)).collect()
+}

@@ -1,0 +1,8 @@
+//! Tests of the whole: a policy's text or data in, the fate of calls out.
+
+mod differential;
+mod interpreter;
+mod loading;
+mod property;
+mod shape;
+mod shipped;
