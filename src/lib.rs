@@ -1,2 +1,3 @@
 //! cellblock
 pub mod document;
+pub mod terminal;
