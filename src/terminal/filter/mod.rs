@@ -5,8 +5,7 @@
 //! Must never: copy a sequence it did not understand, or need memory that grows with the input.
 //!
 //! Before: the jail's pty, whose other end a hostile program may hold. After: a person's terminal,
-//! which does what it is told: types answers, sets the clipboard, opens links, writes files
-//! (CVE-2003-0063, CVE-2008-2383, CVE-2022-45872, CVE-2019-9535 are of this kind).
+//! which does what it is told: types answers, sets the clipboard, opens links, writes files.
 //!
 //! Does not protect against: text that lies; a terminal that fails on valid text (long runs of
 //! combining characters, say); a terminal that is not UTF-8 when [`Charset::Utf8`] is chosen for it.
