@@ -5,3 +5,4 @@ pub mod plan;
 pub mod policy;
 pub mod profile;
 pub mod sys;
+pub mod terminal;
