@@ -83,6 +83,7 @@ static struct {
 /* Shared by launcher and jail: CLONE_VM makes them one memory until the jail execs. */
 static struct { const char *name; struct timespec at; } step_log[MAX_STEPS];
 static int steps, binary_fd, user_fd = -1, reported;
+static pid_t helper;
 static char helper_stack[4096] __attribute__((aligned(16)));
 static char jail_stack[65536] __attribute__((aligned(16)));
 
@@ -248,8 +249,8 @@ static void make_user_namespace(void)
     char path[64];
     struct clone_args args = {.flags = CLONE_VM | CLONE_NEWUSER, .exit_signal = SIGCHLD,
                               .stack = (uintptr_t)helper_stack, .stack_size = sizeof helper_stack};
-    long helper = must(clone3_on(&args, leave), "start the helper of the user namespace");
-    snprintf(path, sizeof path, "/proc/%ld", helper);
+    helper = must(clone3_on(&args, leave), "start the helper of the user namespace");
+    snprintf(path, sizeof path, "/proc/%d", helper);
     int proc = must(open(path, O_PATH | O_DIRECTORY | O_CLOEXEC), path);
     write_file(proc, "setgroups", "deny");
     write_file(proc, "uid_map", AGENT_MAP);
@@ -584,6 +585,8 @@ static int launch(void)
     step("exec");
     must(waitpid(pid, &status, 0), "wait for the jail");
     step("run");
+    if (helper)
+        must(waitpid(helper, NULL, 0), "wait for the helper of the user namespace");
     if (option.cgroup)
         must(rmdir(cgroup), cgroup);
     step("remove");
