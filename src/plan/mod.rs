@@ -43,6 +43,10 @@ pub const OWN: &str = "/run/cellblock";
 pub const TMUX_DIRECTORY: &str = "/run/cellblock/tmux";
 /// Where the workspace is.
 pub const WORKSPACE: &str = "/workspace";
+/// An empty file that nobody can open: what covers hidden files.
+pub const BLANK_FILE: &str = "/run/cellblock/blank-file";
+/// An empty directory that nobody can open: what covers hidden directories.
+pub const BLANK_DIRECTORY: &str = "/run/cellblock/blank-directory";
 /// A file that exists and is readable by everybody, and that no Landlock rule allows: reading it must
 /// fail. It shows in every jail that the ruleset stands.
 pub const LANDLOCK_CANARY: &str = "/.landlock";

@@ -67,7 +67,9 @@ pub enum Step {
     SetIds,
     /// No keys of the caller.
     JoinKeyring,
-    /// No capability in any set, nor a way back to one.
+    /// No capability can come back: the bounding set is empty, the securebits are locked.
+    DropBounding,
+    /// No capability in any set.
     DropCapabilities,
     /// No privilege by exec.
     SetNoNewPrivs,
@@ -154,6 +156,8 @@ fn confined(plan: &Plan, steps: &mut Vec<Step>) {
     push_if(steps, plan.stands(Wall::User), Step::EnterUserNamespace);
     // Before the ids: the setting needs a capability in the new namespace.
     push_if(steps, plan.stands(Wall::NestedNamespaces), Step::ForbidUserNamespaces);
+    // Before the ids: without a user namespace the capability for it goes with uid 0.
+    push_if(steps, plan.stands(Wall::Capabilities), Step::DropBounding);
     steps.push(Step::SetIds);
     // After the ids: the keyring belongs to who joins it.
     push_if(steps, plan.stands(Wall::Keyring), Step::JoinKeyring);
@@ -198,6 +202,7 @@ impl Step {
             | Self::ForbidUserNamespaces
             | Self::SetIds
             | Self::JoinKeyring
+            | Self::DropBounding
             | Self::DropCapabilities
             | Self::SetNoNewPrivs
             | Self::EnterWorkdir
@@ -254,7 +259,8 @@ impl fmt::Display for Told<'_> {
             Step::ForbidUserNamespaces => f.write_str("user.max_user_namespaces = 0"),
             Step::SetIds => write!(f, "uid {}, gid {}", identity.uid, identity.gid),
             Step::JoinKeyring => f.write_str("join a new session keyring"),
-            Step::DropCapabilities => f.write_str("empty capability sets and bounding set"),
+            Step::DropBounding => f.write_str("empty capability bounding set, locked securebits"),
+            Step::DropCapabilities => f.write_str("empty capability sets"),
             Step::SetNoNewPrivs => f.write_str("no_new_privs"),
             Step::EnterWorkdir => write!(f, "go to {}", plan.command.workdir),
             Step::RestrictLandlock => f.write_str("restrict by Landlock"),

@@ -201,6 +201,11 @@ pub enum Content {
     File(String),
     /// A symbolic link.
     Link(String),
+    /// Something that nobody but root can open, to cover other things with.
+    Blank {
+        /// Whether it is a directory.
+        directory: bool,
+    },
     /// A character device.
     Device {
         /// Major number.

@@ -157,5 +157,7 @@ pub(super) fn generated(
     for (path, text) in files {
         place(mounts, path, Content::File(text));
     }
+    place(mounts, super::super::BLANK_FILE, Content::Blank { directory: false });
+    place(mounts, super::super::BLANK_DIRECTORY, Content::Blank { directory: true });
     place(mounts, "/var/tmp", Content::Link("/tmp".to_owned()));
 }
