@@ -1,6 +1,7 @@
 //! cellblock
 pub mod document;
 pub mod host;
+pub mod jail;
 pub mod plan;
 pub mod policy;
 pub mod profile;
