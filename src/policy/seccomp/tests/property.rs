@@ -80,12 +80,12 @@ fn policy(arch: Arch) -> impl Strategy<Value = Policy> {
 }
 
 /// What the policy itself says to a number: the model.
-fn expected(policy: &Policy, arch: Arch, number: u32, arguments: &[u64; 6]) -> Action {
+fn expected(policy: &Policy, arch: Arch, data: &Data, names: &BTreeMap<u32, &str>) -> Action {
+    let Data { number, arguments, .. } = data;
     if arch == Arch::X86_64 && number & 0xc000_0000 != 0 {
         return Action::Refuse(Errno::Enosys);
     }
-    let names: BTreeMap<u32, &str> = arch.calls().map(|(name, number)| (number, name)).collect();
-    let name = names.get(&number).copied().unwrap_or("not a call");
+    let name = names.get(number).copied().unwrap_or("not a call");
     policy.decide(name, arguments).action
 }
 
@@ -103,10 +103,12 @@ proptest! {
     ) {
         prop_assume!(policy.calls.values().any(Call::can_be_allowed));
         let program = compile(&policy, arch).unwrap();
+        let names = arch.calls().map(|(name, number)| (number, name)).collect();
         for number in (0..=1024).chain(BOUNDARIES) {
             for arguments in &arguments {
-                let found = run(program.instructions(), &Data::new(arch, number, *arguments));
-                let expected = expected(&policy, arch, number, arguments);
+                let data = Data::new(arch, number, *arguments);
+                let found = run(program.instructions(), &data);
+                let expected = expected(&policy, arch, &data, &names);
                 prop_assert_eq!(found.action, expected, "{} {:?}", number, arguments);
             }
         }
