@@ -93,13 +93,13 @@ const BOUNDARIES: [u32; 7] =
     [0x3fff_ffff, 0x4000_0000, 0x4000_0101, 0x7fff_ffff, 0x8000_0000, 0xffff_fffe, u32::MAX];
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 32, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn the_filter_decides_as_the_policy_does(
         (arch, policy) in prop_oneof![Just(Arch::X86_64), Just(Arch::Aarch64)]
             .prop_flat_map(|arch| (Just(arch), policy(arch))),
-        arguments in vec([number(), number(), number(), number(), number(), number()], 8),
+        arguments in vec([number(), number(), number(), number(), number(), number()], 4),
     ) {
         prop_assume!(policy.calls.values().any(Call::can_be_allowed));
         let program = compile(&policy, arch).unwrap();
