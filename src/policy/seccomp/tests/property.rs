@@ -93,7 +93,7 @@ const BOUNDARIES: [u32; 7] =
     [0x3fff_ffff, 0x4000_0000, 0x4000_0101, 0x7fff_ffff, 0x8000_0000, 0xffff_fffe, u32::MAX];
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 32, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 96, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn the_filter_decides_as_the_policy_does(

@@ -4,6 +4,7 @@ use super::interpreter::{Data, run};
 use crate::policy::seccomp::{
     Action, Arch, Compare, Errno, Instruction, Policy, Program, SHIPPED, compile, load, shipped,
 };
+use std::sync::LazyLock;
 
 pub(super) fn policy(name: &str) -> Policy {
     let find = |name: &str| shipped(name).map(str::to_owned);
@@ -57,21 +58,24 @@ pub(super) fn arguments(policy: &Policy, arch: Arch, number: u32) -> Vec<[u64; 6
 
 /// A filter, and the policy it was made from.
 struct Filter {
-    name: &'static str,
+    policy: Policy,
     arch: Arch,
     program: Program,
 }
 
+/// All of them, made once.
+static FILTERS: LazyLock<Vec<Filter>> = LazyLock::new(|| {
+    let make = |(policy, arch)| {
+        let program = compile(&policy, arch).unwrap();
+        Filter { policy, arch, program }
+    };
+    policies().into_iter().map(make).collect()
+});
+
 impl Filter {
-    fn all(names: &[&'static str]) -> Vec<Self> {
-        let make = |name: &&'static str| {
-            Arch::ALL.map(|arch| Self {
-                name,
-                arch,
-                program: compile(&policy(name), arch).unwrap(),
-            })
-        };
-        names.iter().flat_map(make).collect()
+    /// The filters of these policies on every architecture.
+    fn all(names: &[&str]) -> impl Iterator<Item = &'static Self> {
+        FILTERS.iter().filter(move |filter| names.contains(&filter.policy.name.as_str()))
     }
 
     /// What happens to a call; none where this architecture lacks it.
@@ -89,12 +93,12 @@ pub(super) type Case<'a> = (&'a str, &'a [u64], Action);
 pub(super) const EPERM: Action = Action::Refuse(Errno::Eperm);
 const ENOSYS: Action = Action::Refuse(Errno::Enosys);
 
-pub(super) fn check(names: &[&'static str], cases: &[Case<'_>]) {
+pub(super) fn check(names: &[&str], cases: &[Case<'_>]) {
     for (call, arguments, expected) in cases {
         let mut tried = 0;
         for filter in Filter::all(names) {
             let Some(found) = filter.action(call, arguments) else { continue };
-            let Filter { name, arch, .. } = filter;
+            let (name, arch) = (&filter.policy.name, filter.arch);
             assert_eq!(found, *expected, "{call} {arguments:x?} with {name} on {arch}");
             tried += 1;
         }
