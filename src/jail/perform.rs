@@ -76,6 +76,13 @@ impl<'a> Inside<'a> {
         }
     }
 
+    /// Lets go, in the parent, of descriptors that the child opened: their numbers mean something only
+    /// in the child, whose memory this is too.
+    pub fn forget_childs_own(&mut self) {
+        std::mem::forget(self.settings.take());
+        std::mem::forget(self.ruleset.take());
+    }
+
     /// The root of the jail's file system.
     pub(super) fn root(&self) -> Result<BorrowedFd<'_>, StepError> {
         let root = self.trees.first().and_then(Option::as_ref).map(OwnedFd::as_fd);
