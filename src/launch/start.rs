@@ -11,6 +11,7 @@ use crate::plan::{MaskKind, Mode, Phase, Plan, Source, Step, TMUX_DIRECTORY, ste
 use crate::sys::{self, CloneFlags, Cloned};
 use crate::terminal::size::{self, Size};
 use rustix::fd::{AsFd as _, OwnedFd};
+use rustix::fs::Mode as FileMode;
 use rustix::process::{PidfdFlags, WaitOptions};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -50,7 +51,11 @@ pub fn launch(plan: &Plan, standard: Standard, timings: &mut Timings) -> Result<
     let record = announce(plan, &name)?;
     clock.lap("record");
     let mut launcher = Launcher::new(plan, record, &name);
-    match launcher.make(standard, &mut clock) {
+    // What is made has the modes of the plan, whatever the caller's mask; the child sets its own.
+    let mask = rustix::process::umask(FileMode::empty());
+    let made = launcher.make(standard, &mut clock);
+    rustix::process::umask(mask);
+    match made {
         Ok(jail) => Ok(jail),
         Err(error) => {
             launcher.give_up();

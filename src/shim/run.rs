@@ -186,13 +186,8 @@ impl Run {
             self.on_terminal = false;
             return Ok(());
         }
-        // A client that has ended is started again; one that goes on draws again for a new size.
-        self.jail.tell(&Order::Attach)?;
-        let master = self.master()?;
-        let now = size::get(rustix::stdio::stdout())?.or_default();
-        let other = Size { rows: now.rows.saturating_sub(1).max(1), ..now };
-        size::set(master, other)?;
-        self.show()
+        self.show()?;
+        Ok(self.jail.tell(&Order::Attach)?)
     }
 
     fn react(&mut self, events: &Events, notices: &mut dyn Notices) -> Result<(), ShimError> {

@@ -16,9 +16,10 @@ pub(super) fn run(control: &OwnedFd, words: &[OsString]) -> u8 {
         Err(errno) => return fail(control, format!("init cannot wait for children: {errno}"), FAILED),
     };
     super::session::lead(control);
-    match start(words) {
-        Ok(child) => follow(control, &children, child),
-        Err((cause, status)) => fail(control, cause, status),
+    match children.start(|| start(words)) {
+        Ok(Ok(child)) => follow(control, &children, child),
+        Ok(Err((cause, status))) => fail(control, cause, status),
+        Err(errno) => fail(control, format!("init cannot unblock signals: {errno}"), FAILED),
     }
 }
 
