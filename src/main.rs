@@ -1,5 +1,5 @@
 //! temporary
-use cellblock::{host, jail, plan, policy, profile, shim};
+use cellblock::{host, jail, plan, profile, shim};
 use std::process::ExitCode;
 struct N;
 impl shim::run::Notices for N { fn detached(&mut self, a: &str) { eprintln!("[{a} goes on]"); } }
@@ -19,11 +19,9 @@ fn main() -> ExitCode {
     let q = plan::questions(&p, &req, &caller);
     let facts = host::probe(&q);
     let t2=std::time::Instant::now();
-    let pol = policy::seccomp::load(&p.seccomp.value, &|n| policy::seccomp::shipped(n).map(str::to_owned)).unwrap();
-    let t3=std::time::Instant::now();
-    let prog = policy::seccomp::compile(&pol, policy::seccomp::Arch::native().unwrap()).unwrap();
+    let filter = plan::Filter::shipped(&p.seccomp.value).unwrap(); let t3=std::time::Instant::now();
     let t4=std::time::Instant::now();
-    let pl = match plan::resolve(&p, &req, &facts, &pol, prog) { Ok(p)=>p, Err(e)=>{eprintln!("{e}"); return ExitCode::from(125);} };
+    let pl = match plan::resolve(&p, &req, &facts, filter) { Ok(p)=>p, Err(e)=>{eprintln!("{e}"); return ExitCode::from(125);} };
     let t5=std::time::Instant::now();
     if a[1]=="explain" { print!("{}", plan::explain(&pl)); return ExitCode::SUCCESS; }
     let mut t = Vec::new();

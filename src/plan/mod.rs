@@ -12,6 +12,7 @@
 mod command;
 mod environ;
 mod explain;
+mod filter;
 mod identity;
 mod landlock;
 mod limits;
@@ -27,6 +28,7 @@ mod walls;
 mod workspace;
 
 pub use explain::explain;
+pub use filter::Filter;
 pub use refusal::{PlanError, Refusal};
 pub use request::{Mode, Request, questions};
 pub use resolve::resolve;

@@ -1,5 +1,6 @@
 //! From profile, facts and request to a plan.
 
+use super::filter::Filter;
 use super::mounts::Layout;
 use super::refusal::PlanError;
 use super::request::{Mode, Request};
@@ -8,7 +9,6 @@ use super::types::{Plan, SeccompPlan, WallState};
 use super::{command, environ, identity, landlock, limits, mounts, terminal, walls, workspace};
 use crate::document::{Located, Problems};
 use crate::host::{HostFacts, PathAnswer};
-use crate::policy::seccomp::{Policy, Program};
 use crate::profile::{Profile, Wall};
 use std::collections::BTreeSet;
 
@@ -52,8 +52,7 @@ pub fn resolve(
     profile: &Profile,
     request: &Request,
     facts: &HostFacts,
-    policy: &Policy,
-    program: Program,
+    filter: Filter,
 ) -> Result<Plan, PlanError> {
     let mut problems = Problems::default();
     let workspace = workspace::directory(profile, request, &facts.caller);
@@ -87,7 +86,7 @@ pub fn resolve(
         environment: environ::resolve(profile, &identity, &paths, facts),
         landlock: landlock::resolve(abi, &mounts, own_root, profile.network.value),
         network: profile.network.value,
-        seccomp: seccomp(profile, policy, program),
+        seccomp: seccomp(profile, filter),
         cgroup: limits::cgroup(profile, facts, &mounts, &standing),
         rlimits: limits::rlimits(profile, &standing),
         memory_watch: memory_watch(profile, &standing),
@@ -119,12 +118,12 @@ fn refuse(problems: Problems, refusals: Vec<super::Refusal>) -> Result<(), PlanE
     problems.into_result(()).map_err(PlanError::Problems)
 }
 
-fn seccomp(profile: &Profile, policy: &Policy, program: Program) -> SeccompPlan {
+fn seccomp(profile: &Profile, filter: Filter) -> SeccompPlan {
     SeccompPlan {
         policy: profile.seccomp.value.clone(),
         origin: profile.seccomp.place.to_string(),
-        allowed: policy.calls.values().filter(|call| call.can_be_allowed()).count(),
-        program,
+        allowed: filter.allowed,
+        program: filter.program,
     }
 }
 

@@ -31,6 +31,12 @@ impl Program {
         Self(instructions)
     }
 
+    /// A program that [`super::compile`] made before, when this program was built.
+    #[must_use]
+    pub(crate) const fn compiled_before(instructions: Vec<Instruction>) -> Self {
+        Self(instructions)
+    }
+
     /// The instructions, in order.
     #[must_use]
     pub fn instructions(&self) -> &[Instruction] {
