@@ -13,7 +13,7 @@ pub mod uids;
 pub mod walk;
 
 pub use facts::{
-    Account, AutoUid, Caller, Cgroups, HostFacts, Kernel, Kind, PathAnswer, PathFact, Person, Questions,
-    Walk,
+    Account, AutoUid, Caller, Cgroups, HostFacts, Kernel, Kind, PathAnswer, PathFact, Person,
+    Questions, Walk,
 };
 pub use probe::probe;

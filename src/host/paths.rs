@@ -22,8 +22,7 @@ pub fn open(path: &Path) -> Result<OwnedFd, Errno> {
 /// As [`open`]; `EXDEV` where the path leads out of `root`.
 pub fn open_below(root: &OwnedFd, path: &str) -> Result<OwnedFd, Errno> {
     let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let resolve =
-        ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS | ResolveFlags::BENEATH;
+    let resolve = ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS | ResolveFlags::BENEATH;
     rustix::fs::openat2(root, path, flags, Mode::empty(), resolve)
 }
 

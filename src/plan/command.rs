@@ -60,9 +60,8 @@ fn find(
     facts: &HostFacts,
 ) -> Result<String, PlanError> {
     let places = places(profile, program);
-    let exists = |place: &&String| {
-        host_of(trees, place).is_some_and(|host| facts.programs.contains(&host))
-    };
+    let exists =
+        |place: &&String| host_of(trees, place).is_some_and(|host| facts.programs.contains(&host));
     // A place that no tree of the host shows is in memory or a link: only the jail can tell.
     let unknown = |place: &&String| program.contains('/') && host_of(trees, place).is_none();
     let found = places.iter().find(exists).or_else(|| places.iter().find(unknown));
@@ -123,7 +122,9 @@ fn workdir(profile: &Profile, request: &Request) -> String {
     let home = profile.agent.home.value.as_str();
     match &profile.agent.workdir {
         Some(workdir) => workdir.value.resolve(home),
-        None if profile.filesystem.workspace.value != Workspace::None => super::WORKSPACE.to_owned(),
+        None if profile.filesystem.workspace.value != Workspace::None => {
+            super::WORKSPACE.to_owned()
+        }
         None if request.workspace.is_some() => super::WORKSPACE.to_owned(),
         None => home.to_owned(),
     }

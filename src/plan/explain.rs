@@ -32,7 +32,8 @@ fn write_head(text: &mut String, plan: &Plan) -> fmt::Result {
         "  user      uid {} gid {} groups {:?} umask {:03o}{fresh}  [{}]",
         identity.uid, identity.gid, identity.groups, identity.umask, identity.origin
     )?;
-    let words: Vec<_> = plan.command.words.iter().map(|word| word.escape_debug().to_string()).collect();
+    let words: Vec<_> =
+        plan.command.words.iter().map(|word| word.escape_debug().to_string()).collect();
     writeln!(text, "  command   {}  [{}]", words.join(" "), plan.command.origin)?;
     writeln!(text, "  starts in {}", plan.command.workdir)?;
     if let Some(terminal) = &plan.terminal {
@@ -115,7 +116,13 @@ fn write_rest(text: &mut String, plan: &Plan) -> fmt::Result {
         writeln!(text, "  {:<16} {}  [{}]", limit.file, limit.value, limit.origin)?;
     }
     for rlimit in &plan.rlimits {
-        writeln!(text, "  {:<16} {}  [{}]", format!("{:?}", rlimit.resource), rlimit.value, rlimit.origin)?;
+        writeln!(
+            text,
+            "  {:<16} {}  [{}]",
+            format!("{:?}", rlimit.resource),
+            rlimit.value,
+            rlimit.origin
+        )?;
     }
     if let Some(bytes) = plan.memory_watch {
         writeln!(text, "  {:<16} {bytes}", "memory watch")?;

@@ -32,7 +32,7 @@ pub use request::{Mode, Request, questions};
 pub use resolve::resolve;
 pub use steps::{Phase, Step, steps};
 pub use types::{
-    CgroupPlan, CommandPlan, Content, Idmap, Identity, LandlockPlan, LandlockRule, Limit, Mask,
+    CgroupPlan, CommandPlan, Content, Identity, Idmap, LandlockPlan, LandlockRule, Limit, Mask,
     MaskKind, Mount, Node, Plan, Rights, Rlimit, RlimitName, SeccompPlan, Source, TerminalPlan,
     Value, Variable, WallPlan, WallState,
 };

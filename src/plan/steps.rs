@@ -238,7 +238,9 @@ impl fmt::Display for Told<'_> {
                 write!(f, "make a user namespace in which only uid {} exists", identity.uid)
             }
             Step::MakeTree(index) => write!(f, "make the tree for {}", plan.mounts[*index].at),
-            Step::Clone(names) => write!(f, "clone into the cgroup and new {} namespaces", names.join(", ")),
+            Step::Clone(names) => {
+                write!(f, "clone into the cgroup and new {} namespaces", names.join(", "))
+            }
             Step::DieWithLauncher => f.write_str("die with the launcher"),
             Step::EnterCgroupNamespace => f.write_str("enter a cgroup namespace"),
             Step::PrivatizeMounts => f.write_str("make all mounts private"),

@@ -53,7 +53,9 @@ impl Plan {
     /// Whether `wall` stands in this jail.
     #[must_use]
     pub fn stands(&self, wall: Wall) -> bool {
-        self.walls.iter().any(|plan| plan.wall == wall && matches!(plan.state, WallState::Stands(_)))
+        self.walls
+            .iter()
+            .any(|plan| plan.wall == wall && matches!(plan.state, WallState::Stands(_)))
     }
 }
 

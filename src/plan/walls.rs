@@ -11,8 +11,16 @@ use crate::profile::{Profile, Wall};
 
 /// Walls that others rest on: (wall, what it needs).
 const NEEDS: &[(Wall, Wall, &str)] = &[
-    (Wall::Landlock, Wall::NoNewPrivs, "the kernel takes rules only from who gave up new privileges"),
-    (Wall::Seccomp, Wall::NoNewPrivs, "the kernel takes filters only from who gave up new privileges"),
+    (
+        Wall::Landlock,
+        Wall::NoNewPrivs,
+        "the kernel takes rules only from who gave up new privileges",
+    ),
+    (
+        Wall::Seccomp,
+        Wall::NoNewPrivs,
+        "the kernel takes filters only from who gave up new privileges",
+    ),
     (Wall::NestedNamespaces, Wall::User, "the setting would be the host's"),
     (Wall::MemfdExec, Wall::Pid, "the setting would be the host's"),
     (Wall::Memory, Wall::Cgroup, "the limit is the cgroup's"),
@@ -109,7 +117,9 @@ fn ability(wall: Wall, facts: &HostFacts) -> Ability {
         Wall::NoNewPrivs => Ability::Stands("set".to_owned()),
         Wall::Landlock => landlock(kernel),
         Wall::Seccomp if kernel.seccomp => Ability::Stands("default-deny".to_owned()),
-        Wall::Seccomp => lacks("this kernel has no seccomp filters", "build it with CONFIG_SECCOMP_FILTER"),
+        Wall::Seccomp => {
+            lacks("this kernel has no seccomp filters", "build it with CONFIG_SECCOMP_FILTER")
+        }
         Wall::Rlimits => Ability::Stands("set on every process".to_owned()),
         Wall::Descriptors => Ability::Stands("all others closed".to_owned()),
         Wall::NestedNamespaces if kernel.max_user_namespaces => {
@@ -165,7 +175,9 @@ fn limit(wall: Wall, facts: &HostFacts) -> Ability {
     );
     if cgroups.held_by_v1.contains(v1_name) {
         return Ability::Lacks {
-            reason: format!("cgroup v2 has no `{controller}` controller here: a version 1 hierarchy holds it"),
+            reason: format!(
+                "cgroup v2 has no `{controller}` controller here: a version 1 hierarchy holds it"
+            ),
             cure,
         };
     }
@@ -184,8 +196,10 @@ fn check_needs(walls: &mut [WallPlan], request: &Request, problems: &mut Problem
         }
         if *footing == Wall::NoNewPrivs {
             problems.0.extend(named(*footing, &request.without).map(|named| {
-                let cause = format!("takes away `{footing}`, without which `{wall}` cannot stand: {why}");
-                named.problem(cause, format!("take away both: --without {footing} --without {wall}"))
+                let cause =
+                    format!("takes away `{footing}`, without which `{wall}` cannot stand: {why}");
+                named
+                    .problem(cause, format!("take away both: --without {footing} --without {wall}"))
             }));
         } else if let Some(plan) = walls.iter_mut().find(|plan| plan.wall == *wall) {
             plan.state = WallState::Without(format!("needs `{footing}`: {why}"));

@@ -295,8 +295,7 @@ impl Checker {
 
 /// The value, or false where it is not set.
 fn no_unless(raw: Option<&Located<bool>>, key: &str) -> Located<bool> {
-    raw.cloned()
-        .unwrap_or_else(|| Located { value: false, place: Place::outside(DEFAULT, key) })
+    raw.cloned().unwrap_or_else(|| Located { value: false, place: Place::outside(DEFAULT, key) })
 }
 
 /// What may help with the key at hand.

@@ -11,7 +11,14 @@ const SMALL: u64 = 1 << 20;
 fn memory(at: &str, size: u64, inodes: u64, mode: u32) -> Mount {
     Mount {
         at: at.to_owned(),
-        source: Source::Memory { size, inodes, mode, agent: false, devices: false, nodes: Vec::new() },
+        source: Source::Memory {
+            size,
+            inodes,
+            mode,
+            agent: false,
+            devices: false,
+            nodes: Vec::new(),
+        },
         write: false,
         execute: false,
         origin: DEFAULT.to_owned(),
@@ -40,7 +47,8 @@ pub(super) fn tree(at: &str, bounds: &MemoryTree, mode: u32) -> Mount {
 }
 
 pub(super) fn workspace(bounds: &MemoryTree, place: &Place) -> Mount {
-    let mut mount = agents(super::super::WORKSPACE, bounds.size.value.0, bounds.inodes.value, 0o700);
+    let mut mount =
+        agents(super::super::WORKSPACE, bounds.size.value.0, bounds.inodes.value, 0o700);
     mount.execute = true;
     mount.origin = place.to_string();
     mount
