@@ -49,15 +49,19 @@ impl Problems {
     ///
     /// # Errors
     /// The problems themselves, in the order of files and lines.
-    pub fn into_result<T>(mut self, value: T) -> Result<T, Self> {
-        if self.0.is_empty() {
-            return Ok(value);
-        }
+    pub fn into_result<T>(self, value: T) -> Result<T, Self> {
+        if self.0.is_empty() { Ok(value) } else { Err(self.sorted()) }
+    }
+
+    /// In the order of files and lines, each once: a file that two others build on is read twice.
+    #[must_use]
+    pub fn sorted(mut self) -> Self {
         self.0.sort_by(|a, b| {
             let order = |p: &Problem| (p.place.file.clone(), p.place.line, p.place.column);
             order(a).cmp(&order(b))
         });
-        Err(self)
+        self.0.dedup();
+        self
     }
 }
 

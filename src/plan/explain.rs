@@ -1,5 +1,6 @@
 //! A plan in words: every value, where it comes from, and every step.
 
+use super::resolve::Draft;
 use super::steps::{Phase, steps};
 use super::types::{MaskKind, Mount, Plan, Source, WallState};
 use std::fmt::{self, Write as _};
@@ -13,6 +14,23 @@ pub fn explain(plan: &Plan) -> String {
         text.push_str("(cut short)\n");
     }
     text
+}
+
+/// The plan of `draft` as text, with what keeps it from being launched here at its end.
+#[must_use]
+pub fn explain_draft(draft: &Draft) -> String {
+    let mut text = explain(draft.preview());
+    if !draft.hindrances().is_empty() {
+        text.push_str("\ncannot be launched here; the above is without what is missing\n");
+    }
+    for line in draft.hindrances().iter().flat_map(|hindrance| lines(&hindrance.to_string())) {
+        text.push_str(&line);
+    }
+    text
+}
+
+fn lines(text: &str) -> Vec<String> {
+    text.lines().map(|line| format!("  {line}\n")).collect()
 }
 
 fn write_all(text: &mut String, plan: &Plan) -> fmt::Result {
@@ -51,8 +69,9 @@ fn write_walls(text: &mut String, plan: &Plan) -> fmt::Result {
             WallState::Without(why) => ("WITHOUT", why.as_str()),
             WallState::NotInKernel(since) => ("not here", since.as_str()),
             WallState::NotSet => ("not set", "the profile sets no such limit"),
+            WallState::CannotStand(why) => ("CANNOT STAND", why.as_str()),
         };
-        writeln!(text, "  {:<18} {mark:<9} {detail}", wall.wall)?;
+        writeln!(text, "  {:<18} {mark:<12} {detail}", wall.wall)?;
     }
     Ok(())
 }

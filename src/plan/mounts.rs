@@ -1,6 +1,6 @@
 //! What the jail's file system shows, and what is hidden or protected in it.
 
-use super::request::Request;
+use super::request::{Input, Request};
 use super::tree::{HostTree, HostTrees, Paths, ancestors, below, is_glob, join};
 use super::types::{Content, Identity, Idmap, Mask, MaskKind, Mount, Node, Source};
 use crate::document::{Located, Place, Problem, Problems};
@@ -46,15 +46,14 @@ pub(super) fn host_trees(
 
 /// Decides every mount and mask.
 pub(super) fn resolve(
-    profile: &Profile,
-    request: &Request,
+    input: Input<'_>,
     identity: &Identity,
     trees: &HostTrees,
-    facts: &HostFacts,
     problems: &mut Problems,
 ) -> Layout {
-    let mut builder =
-        Builder { facts, identity, trees, problems, mounts: Vec::new(), links: Vec::new() };
+    let Input { profile, request, facts } = input;
+    let (mounts, links) = (Vec::new(), Vec::new());
+    let mut builder = Builder { facts, identity, trees, problems, mounts, links };
     builder.mounts = own_mounts(profile, request, identity, trees);
     for tree in &trees.0 {
         builder.add(tree);
@@ -62,7 +61,7 @@ pub(super) fn resolve(
     builder.mounts.sort_by(|a, b| a.at.cmp(&b.at));
     builder.make_places();
     builder.make_links();
-    nodes::generated(&mut builder.mounts, profile, request, identity, facts);
+    nodes::generated(&mut builder.mounts, input, identity);
     let paths =
         Paths { agent_home: identity.home.clone(), person_home: facts.caller.person.home.clone() };
     let masks = masks::resolve(profile, &paths, &mut builder);

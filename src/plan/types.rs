@@ -118,6 +118,9 @@ pub enum WallState {
     NotInKernel(String),
     /// The profile sets no such limit.
     NotSet,
+    /// It cannot stand here, and nobody named it: only in a [`super::Draft`], never in a plan that is
+    /// launched. The text says why.
+    CannotStand(String),
 }
 
 /// One mount of the jail.

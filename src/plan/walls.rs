@@ -29,11 +29,26 @@ const NEEDS: &[(Wall, Wall, &str)] = &[
     (Wall::Io, Wall::Cgroup, "the limit is the cgroup's"),
 ];
 
-/// What this host can do about a wall.
-enum Ability {
+/// What a host can do about a wall.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ability {
+    /// It can stand; the text says how.
     Stands(String),
-    Lacks { reason: String, cure: String },
+    /// It cannot stand.
+    Lacks {
+        /// Why not.
+        reason: String,
+        /// What to do.
+        cure: String,
+    },
+    /// This kernel does not have it, and no profile can ask for it; the text says since when it exists.
     NotInKernel(String),
+}
+
+/// What the host of `facts` can do about each wall.
+#[must_use]
+pub fn abilities(facts: &HostFacts) -> Vec<(Wall, Ability)> {
+    Wall::ALL.into_iter().map(|wall| (wall, ability(wall, facts))).collect()
 }
 
 /// The state of every wall; refusals are those that cannot stand and were not named.
@@ -47,8 +62,9 @@ pub(super) fn resolve(
     let mut walls = Vec::new();
     for wall in Wall::ALL {
         let state = state(wall, profile, request, facts).unwrap_or_else(|refusal| {
+            let reason = refusal.reason.clone();
             refusals.push(refusal);
-            WallState::NotSet
+            WallState::CannotStand(reason)
         });
         walls.push(WallPlan { wall, state });
     }
@@ -190,8 +206,9 @@ fn check_needs(walls: &mut [WallPlan], request: &Request, problems: &mut Problem
         let state_of = |walls: &[WallPlan], wall: Wall| {
             walls.iter().find(|plan| plan.wall == wall).map(|plan| plan.state.clone())
         };
-        let without = matches!(state_of(walls, *footing), Some(WallState::Without(_)));
-        if !without || !matches!(state_of(walls, *wall), Some(WallState::Stands(_))) {
+        let gone = state_of(walls, *footing);
+        let gone = matches!(gone, Some(WallState::Without(_) | WallState::CannotStand(_)));
+        if !gone || !matches!(state_of(walls, *wall), Some(WallState::Stands(_))) {
             continue;
         }
         if *footing == Wall::NoNewPrivs {

@@ -146,7 +146,14 @@ impl RawProfile {
     /// # Errors
     /// Every problem of syntax, type and unknown keys.
     pub fn parse(name: &str, text: &str) -> Result<Self, Problems> {
-        Reader::read(name, text, |reader, mut root| {
+        let (profile, problems) = Self::parse_whole(name, text);
+        problems.into_result(profile)
+    }
+
+    /// As [`RawProfile::parse`], with what could be read beside the problems.
+    #[must_use]
+    pub fn parse_whole(name: &str, text: &str) -> (Self, Problems) {
+        Reader::read_whole(name, text, |reader, mut root| {
             let profile = Self::from_table(reader, &mut root);
             root.finish(reader);
             profile
