@@ -1,6 +1,7 @@
 //! What is wrong with a document, in words a person can act on.
 
 use super::Place;
+use std::borrow::Cow;
 use std::fmt;
 
 /// One problem: where, what, and what to do.
@@ -25,14 +26,27 @@ impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: ", self.place)?;
         if !self.place.key.is_empty() {
-            write!(f, "{}: ", self.place.key)?;
+            write!(f, "{}: ", one_line(&self.place.key))?;
         }
-        write!(f, "{}", self.cause)?;
+        write!(f, "{}", one_line(&self.cause))?;
         if !self.hint.is_empty() {
-            write!(f, "\n  hint: {}", self.hint)?;
+            write!(f, "\n  hint: {}", one_line(&self.hint))?;
         }
         Ok(())
     }
+}
+
+/// `text` without a way to end its line: a key, a path or a file's name may hold a line feed, and what
+/// followed it would look like words of ours.
+pub(crate) fn one_line(text: &str) -> Cow<'_, str> {
+    if !text.contains(char::is_control) {
+        return Cow::Borrowed(text);
+    }
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_control() { shown.extend(c.escape_default()) } else { shown.push(c) }
+    }
+    Cow::Owned(shown)
 }
 
 /// All problems of one reading; never empty when it is an error.

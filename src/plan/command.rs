@@ -75,7 +75,7 @@ fn find(
 }
 
 fn places_told(profile: &Profile) -> String {
-    search_path(profile).replace(':', ", ")
+    search_path(profile).replace(':', ", ").escape_debug().to_string()
 }
 
 /// The command, and what keeps it from being run.
