@@ -1,0 +1,75 @@
+//! Finds seccomp policies: in folders as profiles are, then among the shipped ones.
+
+use crate::document::{Place, Problem, Problems};
+use crate::host::trust::{self, Trust};
+use crate::policy::seccomp::{self, Policy};
+use std::cell::RefCell;
+use std::path::{Path, PathBuf};
+
+/// Where policies are looked for.
+#[derive(Clone, Debug)]
+pub struct PolicySearch {
+    folders: Vec<PathBuf>,
+    trust: Trust,
+}
+
+impl PolicySearch {
+    /// `./policies/seccomp`, the person's and the system's configuration folders.
+    #[must_use]
+    pub fn new(home: Option<&str>, trust: Trust) -> Self {
+        let mut folders = vec![PathBuf::from("policies/seccomp")];
+        folders.extend(home.map(|home| Path::new(home).join(".config/cellblock/policies/seccomp")));
+        folders.push(PathBuf::from("/etc/cellblock/policies/seccomp"));
+        Self { folders, trust }
+    }
+
+    /// Loads the policy called `name` with all it includes.
+    ///
+    /// # Errors
+    /// Every problem of all the files.
+    pub fn load(&self, name: &str) -> Result<Policy, Problems> {
+        let unread = RefCell::new(Problems::default());
+        let find = |name: &str| match self.text(name) {
+            Ok(found) => found.or_else(|| seccomp::shipped(name).map(str::to_owned)),
+            Err(problem) => {
+                unread.borrow_mut().push(problem);
+                None
+            }
+        };
+        let loaded = seccomp::load(name, &find);
+        // A file that may not be read is the cause, and what then is missing only follows from it.
+        unread.into_inner().into_result(())?;
+        loaded
+    }
+
+    /// The text of the first file called `name`, if any folder has one.
+    fn text(&self, name: &str) -> Result<Option<String>, Problem> {
+        let paths = self.folders.iter().map(|folder| folder.join(format!("{name}.toml")));
+        let Some(path) = paths.into_iter().find(|path| path.symlink_metadata().is_ok()) else {
+            return Ok(None);
+        };
+        trust::read(&path, &self.trust).map(Some).map_err(|error| {
+            Problem::new(&Place::outside("seccomp", name), error.to_string(), error.hint())
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn folders_come_before_the_shipped_ones_and_unsafe_files_are_told() {
+        let home = tempfile::tempdir().unwrap();
+        let folder = home.path().join(".config/cellblock/policies/seccomp");
+        std::fs::create_dir_all(&folder).unwrap();
+        let text = "schema = 1\ndescription = 'mine'\ninclude = ['minimal']\n";
+        std::fs::write(folder.join("agent.toml"), text).unwrap();
+        let search = PolicySearch::new(home.path().to_str(), Trust::for_caller(1, 1));
+        assert_eq!(search.load("agent").unwrap().description, "mine");
+        assert_ne!(search.load("minimal").unwrap().description, "mine");
+        std::os::unix::fs::symlink("/etc/passwd", folder.join("linked.toml")).unwrap();
+        let problems = search.load("linked").unwrap_err().to_string();
+        assert!(problems.contains("cannot open") && !problems.contains("no policy"), "{problems}");
+    }
+}
