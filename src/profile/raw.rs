@@ -191,7 +191,7 @@ impl RawAgent {
         Self {
             user: table.scalar(reader, "user"),
             groups: table.strings(reader, "groups"),
-            command: table.take("command").map(|item| command(reader, &item)),
+            command: table.take("command").and_then(|item| command(reader, &item)),
             workdir: table.string(reader, "workdir"),
             home: table.string(reader, "home"),
             umask: table.string(reader, "umask"),
@@ -200,10 +200,13 @@ impl RawAgent {
 }
 
 /// A command is one value: a profile that names one replaces the one it extends.
-fn command(reader: &mut Reader, item: &Item<'_>) -> Located<Vec<String>> {
+fn command(reader: &mut Reader, item: &Item<'_>) -> Option<Located<Vec<String>>> {
     let place = item.place(reader);
+    let listed = item.is_list();
     let words = item.list(reader).iter().filter_map(|word| word.string(reader)).collect::<Vec<_>>();
-    Located { value: words.into_iter().map(|word| word.value).collect(), place }
+    let value = words.into_iter().map(|word| word.value).collect();
+    // What is no list is reported as such, and not once more as an empty one.
+    listed.then_some(Located { value, place })
 }
 
 impl RawEnvironment {
