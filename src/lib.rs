@@ -46,6 +46,7 @@ pub mod cli;
 pub mod document;
 pub mod exit;
 pub mod host;
+pub mod jail;
 pub mod plan;
 pub mod policy;
 pub mod profile;

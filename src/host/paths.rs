@@ -1,7 +1,7 @@
 //! The only path resolution: without following symbolic links (openat2(2)).
 
 use super::facts::{Kind, PathAnswer, PathFact};
-use rustix::fd::OwnedFd;
+use rustix::fd::{BorrowedFd, OwnedFd};
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags, Stat};
 use rustix::io::Errno;
 use std::path::Path;
@@ -20,7 +20,7 @@ pub fn open(path: &Path) -> Result<OwnedFd, Errno> {
 ///
 /// # Errors
 /// As [`open`]; `EXDEV` where the path leads out of `root`.
-pub fn open_below(root: &OwnedFd, path: &str) -> Result<OwnedFd, Errno> {
+pub fn open_below(root: BorrowedFd<'_>, path: &str) -> Result<OwnedFd, Errno> {
     let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let resolve = ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS | ResolveFlags::BENEATH;
     rustix::fs::openat2(root, path, flags, Mode::empty(), resolve)

@@ -1,7 +1,7 @@
 //! Small calls: Landlock's version, descriptors, keyrings, the loopback interface.
 
 use super::{last_errno, result};
-use rustix::fd::{AsRawFd as _, OwnedFd};
+use rustix::fd::{AsRawFd as _, FromRawFd as _, OwnedFd};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
 
@@ -64,9 +64,26 @@ pub fn raise_loopback() -> Result<(), Errno> {
 /// `EFAULT` or `EINVAL`, one that the filter stops with the filter's errno. Only for calls that do
 /// nothing with null arguments.
 #[must_use]
-pub fn same_syscall_probe(number: libc::c_long) -> Option<Errno> {
+pub fn null_call(number: libc::c_long) -> Option<Errno> {
     // SAFETY: the callers pass calls that read through their arguments before they act; a null
     // pointer makes them fail with EFAULT in the kernel, and no memory of this process is written.
     let answer = unsafe { libc::syscall(number, 0, 0, 0, 0, 0, 0) };
     if answer < 0 { Some(last_errno()) } else { None }
+}
+
+/// The descriptor `number` that this process was started with.
+///
+/// # Errors
+/// `EBADF` where there is none, or where it is one of the standard ones.
+pub fn inherited(number: i32) -> Result<OwnedFd, Errno> {
+    if number <= 2 {
+        return Err(Errno::BADF);
+    }
+    // SAFETY: F_GETFD takes a number and touches no memory.
+    if unsafe { libc::fcntl(number, libc::F_GETFD) } < 0 {
+        return Err(last_errno());
+    }
+    // SAFETY: the descriptor is open; init calls this once, at its start, before anything else in the
+    // process could own it.
+    Ok(unsafe { OwnedFd::from_raw_fd(number) })
 }

@@ -159,4 +159,38 @@ mod tests {
         assembler.jump(Jump::Equal, 3, far, allow);
         assert_eq!(assembler.reversed.len(), before + 4, "what was near is used again");
     }
+
+    /// Where a jump over `skip` instructions from the one at `from` ends, stepping stones followed.
+    fn landing(assembler: &Assembler, from: Label, skip: u8) -> Label {
+        let label = Label(from.0 - 1 - usize::from(skip));
+        let stone = assembler.reversed[label.0];
+        if stone.code != JUMP {
+            return label;
+        }
+        Label(label.0 - 1 - usize::try_from(stone.k).unwrap())
+    }
+
+    /// The stepping stone for one way moves the other target away, perhaps over the limit.
+    #[test]
+    fn both_ways_arrive_at_every_distance() {
+        for distance in 240..270 {
+            for between in 0..4 {
+                let mut assembler = Assembler::default();
+                let older = assembler.push(LOAD, 0, 0, 0);
+                for _ in 0..between {
+                    assembler.push(AND, 0, 0, 0);
+                }
+                let newer = assembler.push(LOAD, 0, 0, 4);
+                for _ in 0..distance {
+                    assembler.push(AND, 0, 0, 0);
+                }
+                for (yes, no) in [(older, newer), (newer, older)] {
+                    let label = assembler.jump(Jump::Equal, 1, yes, no);
+                    let Instruction { jt, jf, .. } = assembler.reversed[label.0];
+                    let landings = [jt, jf].map(|skip| landing(&assembler, label, skip));
+                    assert_eq!(landings, [yes, no], "{distance} {between}");
+                }
+            }
+        }
+    }
 }

@@ -24,6 +24,7 @@ mod rules;
 mod shipped;
 #[cfg(test)]
 mod tests;
+mod when;
 
 pub use arch::Arch;
 pub use compile::{CompileError, MAX_INSTRUCTIONS, compile};

@@ -21,7 +21,7 @@ impl Data {
         match offset {
             0 => self.number,
             4 => self.audit,
-            16..64 if offset % 4 == 0 => {
+            16..64 if offset.is_multiple_of(4) => {
                 let index = usize::try_from((offset - 16) / 8).unwrap();
                 half(self.arguments[index], (offset / 4) % 2).unwrap()
             }

@@ -200,3 +200,16 @@ fn a_policy_and_its_includes_share_one_default() {
 fn a_call_of_another_architecture_is_no_mistake() {
     assert!(load_files(&[("a", &READ.replace("read", "arch_prctl"))]).is_ok());
 }
+
+#[test]
+fn the_example_of_the_manual_loads() {
+    let manual = include_str!("../../../../docs/seccomp.md");
+    let example = manual.split("```").nth(1).and_then(|text| text.strip_prefix("toml\n")).unwrap();
+    let find = |name: &str| match name {
+        "example" => Some(example.to_owned()),
+        name => crate::policy::seccomp::shipped(name).map(str::to_owned),
+    };
+    let policy = load("example", &find).unwrap_or_else(|problems| panic!("{problems}"));
+    assert_eq!(policy.decide("ptrace", &[0; 6]).action, Action::Allow);
+    assert_eq!(policy.decide("mmap", &[0, 0, 4, 0, 0, 0]).action, Action::Refuse(Errno::Eperm));
+}

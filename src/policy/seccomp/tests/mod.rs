@@ -1,5 +1,6 @@
 //! Tests of the whole: a policy's text or data in, the fate of calls out.
 
+mod arguments;
 mod differential;
 mod interpreter;
 mod loading;

@@ -1,0 +1,74 @@
+//! Waiting for children, signals and the launcher at once.
+
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::io::Errno;
+use rustix::process::{Pid, WaitOptions, WaitStatus};
+use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+
+/// Told about every child that ends, ours or orphaned.
+pub(super) struct Children {
+    signals: SignalFd,
+}
+
+/// What there is to do.
+pub(super) struct Ready {
+    /// The launcher says something, or is gone.
+    pub(super) control: bool,
+    /// The watched process ended.
+    pub(super) watched: bool,
+}
+
+impl Children {
+    /// Takes SIGCHLD as something to read. Programs started later get an empty signal mask from
+    /// `std::process`.
+    pub(super) fn new() -> Result<Self, Errno> {
+        let mut mask = SigSet::empty();
+        mask.add(Signal::SIGCHLD);
+        mask.thread_block().map_err(errno)?;
+        let flags = SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK;
+        let signals = SignalFd::with_flags(&mask, flags).map_err(errno)?;
+        Ok(Self { signals })
+    }
+
+    /// Waits for whatever comes first.
+    pub(super) fn wait(
+        &self,
+        control: &OwnedFd,
+        watched: Option<BorrowedFd<'_>>,
+    ) -> Result<Ready, Errno> {
+        let mut fds = vec![
+            PollFd::from_borrowed_fd(self.signals.as_fd(), PollFlags::IN),
+            PollFd::new(control, PollFlags::IN),
+        ];
+        fds.extend(watched.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)));
+        match poll(&mut fds, None) {
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(errno) => return Err(errno),
+        }
+        let ready = |index: usize| fds.get(index).is_some_and(|fd| !fd.revents().is_empty());
+        if ready(0) {
+            // One reading may stand for many children: all of them are reaped anyway.
+            self.signals.read_signal().map_err(errno)?;
+        }
+        Ok(Ready { control: ready(1), watched: ready(2) })
+    }
+}
+
+/// Reaps every child that has ended and calls `seen` with each (wait(2)).
+pub(super) fn reap(mut seen: impl FnMut(Pid, WaitStatus)) {
+    while let Ok(Some((pid, status))) = rustix::process::wait(WaitOptions::NOHANG) {
+        seen(pid, status);
+    }
+}
+
+/// The status as a shell gives it: the exit status, or 128 and the signal.
+pub(super) fn shell_status(status: WaitStatus) -> u8 {
+    let code = status.exit_status().or_else(|| status.terminating_signal().map(|signal| 128 + signal));
+    code.and_then(|code| u8::try_from(code & 0xff).ok()).unwrap_or(super::FAILED)
+}
+
+fn errno(errno: nix::errno::Errno) -> Errno {
+    Errno::from_raw_os_error(errno as i32)
+}

@@ -1,0 +1,264 @@
+//! `run`: the agent's tmux server and the client that shows it, both inside.
+//!
+//! The server is the agent's own process, and so everything it says is the agent's word: it decides
+//! nothing but what the agent's person sees and which status is reported.
+
+use super::super::protocol::{MAX_SCREEN, Order, Report, hear, tell};
+use super::children::{Children, reap};
+use super::{FAILED, Task, fail};
+use rustix::fd::{AsFd as _, OwnedFd};
+use rustix::process::{Pid, PidfdFlags};
+use std::ffi::{OsStr, OsString};
+use std::process::{Child, Command, Stdio};
+
+/// How often and how long tmux is asked whether it has seen the end of its pane: a second in all.
+const ASKS: u32 = 100;
+const PAUSE: std::time::Duration = std::time::Duration::from_millis(10);
+
+/// Leads a session of its own, with standard input as its terminal if that is one.
+pub(super) fn lead(control: &OwnedFd) {
+    // As PID 1 of a new process it leads nothing yet; a terminal is taken only if it has none. Without
+    // one (a pipe, a file) there is nothing to take, and nothing is lost.
+    let led = rustix::process::setsid().is_ok();
+    let stdin = rustix::stdio::stdin();
+    if led && rustix::termios::isatty(stdin) && rustix::process::ioctl_tiocsctty(stdin).is_err() {
+        fail(control, "init cannot take the jail's terminal".to_owned(), FAILED);
+    }
+}
+
+/// A session being kept.
+struct Session<'t> {
+    control: &'t OwnedFd,
+    children: Children,
+    tmux: &'t OsStr,
+    socket: &'t OsStr,
+    config: &'t OsStr,
+    name: &'t OsStr,
+    client: Option<Pid>,
+    client_status: i32,
+    /// The first process of the agent's pane.
+    pane: Option<OwnedFd>,
+}
+
+/// Keeps the session of `task` to its end.
+pub(super) fn run(control: &OwnedFd, task: &Task) -> u8 {
+    let Task::Run { tmux, socket, config, session, words } = task else {
+        return fail(control, "init was not told which session to keep".to_owned(), FAILED);
+    };
+    let children = match Children::new() {
+        Ok(children) => children,
+        Err(errno) => return fail(control, format!("init cannot wait for children: {errno}"), FAILED),
+    };
+    lead(control);
+    let mut session = Session {
+        control,
+        children,
+        tmux,
+        socket,
+        config,
+        name: session,
+        client: None,
+        client_status: 0,
+        pane: None,
+    };
+    match session.start(words).and_then(|()| session.keep()) {
+        Ok(status) => status,
+        Err(cause) => fail(control, cause, FAILED),
+    }
+}
+
+/// `words` as tmux must be given them: a word that ends in `;` would end the tmux command, and a
+/// single word would go to a shell.
+fn for_tmux(words: &[OsString]) -> Vec<OsString> {
+    if let [word] = words {
+        let quoted = word.to_string_lossy().replace('\'', r"'\''");
+        return vec![format!("exec '{quoted}'").into()];
+    }
+    let escape = |word: &OsString| {
+        let mut word = word.clone();
+        if word.as_encoded_bytes().ends_with(b";") {
+            let text = word.to_string_lossy();
+            word = format!(r"{}\;", &text[..text.len() - 1]).into();
+        }
+        word
+    };
+    words.iter().map(escape).collect()
+}
+
+impl Session<'_> {
+    #[allow(clippy::disallowed_methods, reason = "init is where the jail's tmux is started")]
+    fn tmux(&self) -> Command {
+        let mut command = Command::new(self.tmux);
+        command.arg("-u").arg("-S").arg(self.socket).arg("-f").arg(self.config);
+        command
+    }
+
+    /// Starts server, session and client in one.
+    fn start(&mut self, words: &[OsString]) -> Result<(), String> {
+        let mut command = self.tmux();
+        command.arg("new-session").arg("-s").arg(self.name).arg("--").args(for_tmux(words));
+        self.start_client(command)
+    }
+
+    fn attach(&mut self) -> Result<(), String> {
+        let mut command = self.tmux();
+        command.arg("attach-session").arg("-t").arg(self.target());
+        self.start_client(command)
+    }
+
+    fn target(&self) -> OsString {
+        let mut target = OsString::from("=");
+        target.push(self.name);
+        target
+    }
+
+    fn start_client(&mut self, mut command: Command) -> Result<(), String> {
+        let child = command.spawn().map_err(|error| format!("cannot run tmux: {error}"))?;
+        self.client = pid_of(&child);
+        Ok(())
+    }
+
+    fn keep(&mut self) -> Result<u8, String> {
+        loop {
+            if let Some(status) = self.reap()? {
+                return Ok(status);
+            }
+            let pane = self.pane.as_ref().map(|pane| pane.as_fd());
+            let ready = self
+                .children
+                .wait(self.control, pane)
+                .map_err(|errno| format!("init cannot wait: {errno}"))?;
+            if ready.watched {
+                return self.finish();
+            }
+            if ready.control
+                && let Some(status) = self.obey()?
+            {
+                return Ok(status);
+            }
+        }
+    }
+
+    /// Reaps what ended; a status if that was the end of the session.
+    fn reap(&mut self) -> Result<Option<u8>, String> {
+        let client = self.client;
+        let mut ended = None;
+        reap(|pid, status| {
+            if Some(pid) == client {
+                ended = Some(i32::from(super::children::shell_status(status)));
+            }
+        });
+        let Some(status) = ended else { return Ok(None) };
+        self.client = None;
+        self.client_status = status;
+        if !self.server_answers() {
+            self.tell(&Report::ServerGone { client: status })?;
+            return Ok(Some(u8::try_from(status).unwrap_or(FAILED)));
+        }
+        if self.pane_ended() {
+            return self.finish().map(Some);
+        }
+        self.tell(&Report::Detached)?;
+        Ok(None)
+    }
+
+    fn pane_ended(&self) -> bool {
+        self.ask("#{pane_dead}").is_some_and(|answer| answer == "1")
+    }
+
+    fn server_answers(&self) -> bool {
+        std::os::unix::net::UnixStream::connect(self.socket).is_ok()
+    }
+
+    fn tell(&self, report: &Report) -> Result<(), String> {
+        tell(self.control, report).map_err(|errno| format!("init cannot tell the launcher: {errno}"))
+    }
+
+    /// Does what the launcher says; a status if that ends the session.
+    fn obey(&mut self) -> Result<Option<u8>, String> {
+        match hear(self.control) {
+            Ok(Some(Order::Watch)) => {
+                self.pane = self.pane_process();
+                if self.pane.is_none() && self.pane_ended() {
+                    return self.finish().map(Some);
+                }
+                Ok(None)
+            }
+            Ok(Some(Order::Attach)) if self.client.is_none() => self.attach().map(|()| None),
+            Ok(Some(Order::Start | Order::Signal(_) | Order::Attach)) => Ok(None),
+            // The launcher is gone.
+            Ok(None) | Err(_) => Ok(Some(FAILED)),
+        }
+    }
+
+    /// The first process of the agent's pane, if it still runs.
+    fn pane_process(&self) -> Option<OwnedFd> {
+        let pid: i32 = self.ask("#{pane_pid}")?.parse().ok()?;
+        rustix::process::pidfd_open(Pid::from_raw(pid)?, PidfdFlags::empty()).ok()
+    }
+
+    /// What tmux answers to a format, in one line.
+    fn ask(&self, format: &str) -> Option<String> {
+        let target = self.target();
+        let arguments = [OsStr::new("display-message"), OsStr::new("-p"), OsStr::new("-t"), &target];
+        let answer = self.output(&arguments, Some(format))?;
+        Some(answer.trim_end().to_owned())
+    }
+
+    /// The output of a tmux command, bounded in time by the launcher's patience alone: it is the
+    /// agent's own server that would be slow.
+    fn output(&self, arguments: &[&OsStr], last: Option<&str>) -> Option<String> {
+        let mut command = self.tmux();
+        command.args(arguments).args(last).stdin(Stdio::null()).stderr(Stdio::null());
+        let output = command.output().ok()?;
+        output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
+    /// The command has ended: tells how, with the last screen, and ends the server.
+    fn finish(&mut self) -> Result<u8, String> {
+        let (status, signal) = self.how();
+        let target = self.target();
+        let capture = [OsStr::new("capture-pane"), OsStr::new("-p"), OsStr::new("-t"), &target];
+        let mut screen = self.output(&capture, None).unwrap_or_default();
+        let mut end = screen.len().min(MAX_SCREEN);
+        while !screen.is_char_boundary(end) {
+            end -= 1;
+        }
+        screen.truncate(end);
+        self.tell(&Report::Ended { status, signal, screen })?;
+        let code = status.or_else(|| signal.map(|signal| 128 + signal)).unwrap_or(0);
+        Ok(u8::try_from(code & 0xff).unwrap_or(FAILED))
+    }
+
+    /// The status and the signal with which the command ended, once tmux has seen it.
+    fn how(&self) -> (Option<i32>, Option<i32>) {
+        for _ in 0..ASKS {
+            let answer = self.ask("#{pane_dead},#{pane_dead_status},#{pane_dead_signal}");
+            let answer = answer.unwrap_or_default();
+            let mut parts = answer.split(',');
+            if parts.next() == Some("1") {
+                let mut number = || parts.next().and_then(|part| part.parse().ok());
+                return (number(), number());
+            }
+            std::thread::sleep(PAUSE);
+        }
+        (None, None)
+    }
+}
+
+fn pid_of(child: &Child) -> Option<Pid> {
+    i32::try_from(child.id()).ok().and_then(Pid::from_raw)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_reach_the_command_and_not_tmux() {
+        let words = |list: &[&str]| list.iter().map(OsString::from).collect::<Vec<_>>();
+        assert_eq!(for_tmux(&words(&["sh", "-c", "a;"])), words(&["sh", "-c", r"a\;"]));
+        assert_eq!(for_tmux(&words(&["a", ";"])), words(&["a", r"\;"]));
+        assert_eq!(for_tmux(&words(&["it's"])), words(&[r"exec 'it'\''s'"]));
+    }
+}

@@ -1,0 +1,56 @@
+//! Writes the uid of a new agent into the book, before anything is made with it.
+
+use super::error::{LaunchError, cannot, cannot_io};
+use super::record::AllRecords;
+use crate::host::uids::{self, BOOK};
+use crate::plan::Plan;
+use rustix::fs::{FlockOperation, Mode, OFlags, flock};
+use rustix::io::Errno;
+use std::fs::File;
+use std::io::Write as _;
+use std::path::Path;
+
+/// Enters the plan's uid, if it is a new one. The lock over all launches keeps others from choosing.
+pub(super) fn enter(plan: &Plan, _all: &AllRecords) -> Result<(), LaunchError> {
+    if !plan.identity.new_uid {
+        return Ok(());
+    }
+    make_folder()?;
+    let text = match std::fs::read_to_string(BOOK) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
+        Err(error) => return Err(cannot_io("read", BOOK)(error)),
+    };
+    let book = uids::parse(&text)
+        .map_err(|cause| LaunchError::Unusable(format!("{BOOK}: {cause}")))?;
+    let uid = plan.identity.uid;
+    match book.get(&plan.agent) {
+        Some(known) if *known == uid => return Ok(()),
+        None if !book.values().any(|used| *used == uid) => {}
+        Some(_) | None => {
+            let cause = format!("uid {uid} was given to another agent a moment ago: try again");
+            return Err(LaunchError::Unusable(cause));
+        }
+    }
+    replace(&format!("{text}{} {uid}\n", plan.agent))
+}
+
+fn make_folder() -> Result<(), LaunchError> {
+    let folder = Path::new(BOOK).parent().unwrap_or(Path::new("/"));
+    match rustix::fs::mkdir(folder, Mode::from_raw_mode(0o755)) {
+        Ok(()) | Err(Errno::EXIST) => Ok(()),
+        Err(errno) => Err(cannot("make", &folder.display().to_string())(errno)),
+    }
+}
+
+/// Puts a new text in the place of the old one, whole or not at all.
+fn replace(text: &str) -> Result<(), LaunchError> {
+    let new = format!("{BOOK}.new");
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+    let file = rustix::fs::open(&new, flags, Mode::from_raw_mode(0o644));
+    let mut file = File::from(file.map_err(cannot("open", &new))?);
+    flock(&file, FlockOperation::LockExclusive).map_err(cannot("lock", &new))?;
+    file.write_all(text.as_bytes()).map_err(cannot_io("write", &new))?;
+    file.sync_all().map_err(cannot_io("write", &new))?;
+    std::fs::rename(&new, BOOK).map_err(cannot_io("replace", BOOK))
+}

@@ -1,0 +1,116 @@
+//! Why there is no jail.
+
+use crate::jail::StepError;
+use rustix::io::Errno;
+
+/// Why a launch failed. Nothing is left behind.
+#[derive(Debug, thiserror::Error)]
+pub enum LaunchError {
+    /// Not root.
+    #[error("a jail can only be made by root")]
+    NotRoot,
+    /// A call failed before the child existed.
+    #[error("cannot {verb} {object}: {errno}")]
+    Call {
+        /// What was tried.
+        verb: &'static str,
+        /// On what.
+        object: String,
+        /// The kernel's answer.
+        errno: Errno,
+    },
+    /// A step failed in the child.
+    #[error("the step \"{step}\" failed: {error}")]
+    Step {
+        /// The step in words.
+        step: String,
+        /// What failed.
+        error: StepError,
+    },
+    /// The child was ended from outside.
+    #[error("the jail was ended by {how} in the step \"{step}\"")]
+    Died {
+        /// Signal or status.
+        how: String,
+        /// The step in words.
+        step: String,
+    },
+    /// A wall is not as planned.
+    #[error("{what} is `{found}` where the plan says `{expected}`: the jail was ended")]
+    NotAsPlanned {
+        /// What was read back.
+        what: String,
+        /// By the plan.
+        expected: String,
+        /// By the kernel.
+        found: String,
+    },
+    /// Another agent has the name.
+    #[error("an agent named `{0}` is running already")]
+    Running(String),
+    /// A file that must be read cannot be.
+    #[error("{what}: {error}")]
+    File {
+        /// What for.
+        what: String,
+        /// Why not.
+        error: crate::host::trust::TrustError,
+    },
+    /// Something the kernel or a file says makes no sense.
+    #[error("{0}")]
+    Unusable(String),
+}
+
+impl LaunchError {
+    /// What to do about it; empty where there is nothing to add.
+    #[must_use]
+    pub fn hint(&self) -> String {
+        match self {
+            Self::NotRoot => "run it with sudo".to_owned(),
+            Self::Running(_) => "give this one another name with --name".to_owned(),
+            Self::Call { errno: Errno::NOSPC | Errno::DQUOT, object, .. } => {
+                format!("make room on the disk of {object}")
+            }
+            Self::Call { verb: "translate the owners of", .. } => {
+                "this file system has no idmapped mounts: use ext4, xfs, btrfs or tmpfs, or give the \
+                 agent the owner's uid with `user`"
+                    .to_owned()
+            }
+            Self::Step { error, .. } => step_hint(error),
+            Self::File { error, .. } => error.hint(),
+            Self::Call { .. } | Self::Died { .. } | Self::NotAsPlanned { .. } | Self::Unusable(_) => {
+                String::new()
+            }
+        }
+    }
+}
+
+fn step_hint(error: &StepError) -> String {
+    match (error.verb, error.errno) {
+        ("start in", _) => "the workdir must exist in the jail and be open to the agent".to_owned(),
+        ("start", Errno::ACCESS) => {
+            "everybody must be allowed to execute the file of cellblock itself (chmod 755)".to_owned()
+        }
+        ("start", Errno::NOENT) => {
+            "this build of cellblock needs its libraries in the jail: use the static build, or allow /usr"
+                .to_owned()
+        }
+        ("hide, as it has a second name (a hard link),", _) => {
+            "copy the file in place of the link, or take it out of `hide`".to_owned()
+        }
+        _ => String::new(),
+    }
+}
+
+/// For `map_err`: a call on `object` failed.
+pub(super) fn cannot(verb: &'static str, object: &str) -> impl FnOnce(Errno) -> LaunchError {
+    move |errno| LaunchError::Call { verb, object: object.to_owned(), errno }
+}
+
+/// For `map_err`: a call of std on `object` failed.
+pub(super) fn cannot_io(
+    verb: &'static str,
+    object: &str,
+) -> impl FnOnce(std::io::Error) -> LaunchError {
+    move |error| cannot(verb, object)(Errno::from_io_error(&error).unwrap_or(Errno::IO))
+}

@@ -1,0 +1,31 @@
+//! The parent's half of a launch: the privileged part outside the jail.
+//!
+//! [`launch()`] performs the steps of a plan up to the clone, lets the child do the rest, reads the
+//! walls back from outside ([`confirm`]) and only then tells init to start. What fails at any point
+//! ends the child and removes what was made; what a killed launcher leaves behind is removed by the
+//! next one ([`record`]).
+//!
+//! Decides nothing: the plan did.
+
+pub mod confirm;
+pub mod error;
+pub mod jail;
+pub mod record;
+
+mod book;
+mod cgroup;
+mod memory;
+mod program;
+mod pts;
+mod secrets;
+mod start;
+mod stubs;
+mod tree;
+mod user_namespace;
+
+pub use error::LaunchError;
+pub use jail::Jail;
+pub use start::{Standard, launch};
+
+/// Where launchers keep what they must remember while they run.
+pub const RUN: &str = "/run/cellblock";

@@ -1,0 +1,187 @@
+//! What a launcher must not take with it when it is killed.
+//!
+//! Each launch has a record: a file that says what was made on the host, locked as long as the
+//! launcher lives. A record that nobody locks belongs to a launcher that is gone: the next launch
+//! removes what it tells of, and then the record. One lock over all keeps two launches from doing
+//! either at once.
+
+use super::error::{LaunchError, cannot, cannot_io};
+use super::{RUN, cgroup, stubs};
+use rustix::fs::{FlockOperation, Mode, OFlags, flock};
+use rustix::io::Errno;
+use serde::{Deserialize, Serialize};
+use std::fs::File;
+use std::io::{Read as _, Seek as _, Write as _};
+use std::path::{Path, PathBuf};
+
+/// What one launch made on the host.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Made {
+    /// The agent's cgroup.
+    pub cgroup: Option<PathBuf>,
+    /// Stubs in trees of the host.
+    pub stubs: Vec<stubs::Stub>,
+}
+
+/// The record of this launch; removed by [`Record::close`].
+#[derive(Debug)]
+pub struct Record {
+    path: PathBuf,
+    file: File,
+    made: Made,
+}
+
+/// The lock over all records, held while it lives.
+#[derive(Debug)]
+pub(super) struct AllRecords {
+    _lock: File,
+}
+
+fn folder() -> PathBuf {
+    Path::new(RUN).join("launches")
+}
+
+/// A directory that only root can look into; `/run` itself belongs to root.
+fn make_folder(path: &Path, mode: u32) -> Result<(), LaunchError> {
+    let shown = path.display().to_string();
+    match rustix::fs::mkdir(path, Mode::from_raw_mode(mode)) {
+        Ok(()) | Err(Errno::EXIST) => {}
+        Err(errno) => return Err(cannot("make", &shown)(errno)),
+    }
+    let stat = rustix::fs::lstat(path).map_err(cannot("look at", &shown))?;
+    if stat.st_uid != 0 || stat.st_mode & 0o170_022 != 0o040_000 {
+        let cause = format!("{shown} is not a directory that only root can write");
+        return Err(LaunchError::Unusable(cause));
+    }
+    Ok(())
+}
+
+fn open(path: &Path, flags: OFlags) -> Result<File, Errno> {
+    let flags = flags | OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+    rustix::fs::open(path, flags, Mode::from_raw_mode(0o600)).map(File::from)
+}
+
+/// Takes the lock, and removes what launchers that are gone have left.
+///
+/// # Errors
+/// [`LaunchError::Call`]. What cannot be removed is logged and left for the next launch.
+pub(super) fn lock() -> Result<AllRecords, LaunchError> {
+    make_folder(Path::new(RUN), 0o755)?;
+    make_folder(&folder(), 0o700)?;
+    let path = Path::new(RUN).join("lock");
+    let shown = path.display().to_string();
+    let file = open(&path, OFlags::CREATE).map_err(cannot("open", &shown))?;
+    flock(&file, FlockOperation::LockExclusive).map_err(cannot("lock", &shown))?;
+    let all = AllRecords { _lock: file };
+    all.sweep()?;
+    Ok(all)
+}
+
+impl AllRecords {
+    /// Removes what is left of launchers that are gone.
+    fn sweep(&self) -> Result<(), LaunchError> {
+        let folder = folder();
+        let shown = folder.display().to_string();
+        for entry in std::fs::read_dir(&folder).map_err(cannot_io("read", &shown))? {
+            let path = entry.map_err(cannot_io("read", &shown))?.path();
+            if let Err(error) = self.sweep_one(&path) {
+                tracing::warn!(record = %path.display(), %error, "left for the next launch");
+            }
+        }
+        Ok(())
+    }
+
+    fn sweep_one(&self, path: &Path) -> Result<(), LaunchError> {
+        let shown = path.display().to_string();
+        let mut file = match open(path, OFlags::empty()) {
+            Ok(file) => file,
+            Err(Errno::NOENT) => return Ok(()),
+            Err(errno) => return Err(cannot("open", &shown)(errno)),
+        };
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => {}
+            Err(Errno::WOULDBLOCK) => return Ok(()),
+            Err(errno) => return Err(cannot("lock", &shown)(errno)),
+        }
+        let mut text = String::new();
+        file.read_to_string(&mut text).map_err(cannot_io("read", &shown))?;
+        // A record is written before anything is made: one cut short stands for nothing.
+        if let Ok(made) = serde_json::from_str::<Made>(&text) {
+            tracing::info!(record = %shown, "removing what a launcher left behind");
+            undo(&made, &self.others(path))?;
+        }
+        std::fs::remove_file(path).map_err(cannot_io("remove", &shown))
+    }
+
+    /// Stubs that other records still tell of.
+    fn others(&self, mine: &Path) -> Vec<stubs::Stub> {
+        let entries = std::fs::read_dir(folder()).into_iter().flatten().flatten();
+        let others = entries.map(|entry| entry.path()).filter(|path| path != mine);
+        let read = |path: PathBuf| serde_json::from_str::<Made>(&std::fs::read_to_string(path).ok()?).ok();
+        others.filter_map(read).flat_map(|made| made.stubs).collect()
+    }
+
+    /// Opens the record `name`; fails where a living launcher has it.
+    pub(super) fn open(&self, name: &str, agent: &str) -> Result<Record, LaunchError> {
+        let path = folder().join(name);
+        let shown = path.display().to_string();
+        let file = match open(&path, OFlags::CREATE | OFlags::EXCL) {
+            Ok(file) => file,
+            Err(Errno::EXIST) => return Err(LaunchError::Running(agent.to_owned())),
+            Err(errno) => return Err(cannot("make", &shown)(errno)),
+        };
+        flock(&file, FlockOperation::NonBlockingLockExclusive).map_err(cannot("lock", &shown))?;
+        Ok(Record { path, file, made: Made::default() })
+    }
+}
+
+impl Record {
+    /// Says what is about to be made, before it is made.
+    ///
+    /// # Errors
+    /// [`LaunchError::Call`], as on a full disk.
+    pub(super) fn announce(&mut self, change: impl FnOnce(&mut Made)) -> Result<(), LaunchError> {
+        change(&mut self.made);
+        let shown = self.path.display().to_string();
+        let text = serde_json::to_string(&self.made)
+            .map_err(|error| LaunchError::Unusable(format!("cannot write {shown}: {error}")))?;
+        // The longer text is written over the shorter one: at every moment a reader finds the old
+        // text, the new one, or something that is none.
+        self.file.rewind().map_err(cannot_io("write", &shown))?;
+        self.file.write_all(text.as_bytes()).map_err(cannot_io("write", &shown))
+    }
+
+    /// What was announced.
+    #[must_use]
+    pub fn made(&self) -> &Made {
+        &self.made
+    }
+
+    /// Removes what was made and the record.
+    ///
+    /// # Errors
+    /// [`LaunchError::Call`] for the first thing that could not be removed; the record then stays, and
+    /// the next launch tries again.
+    pub fn close(self) -> Result<(), LaunchError> {
+        if self.made.stubs.is_empty() {
+            undo(&self.made, &[])?;
+        } else {
+            let all = lock()?;
+            undo(&self.made, &all.others(&self.path))?;
+        }
+        let shown = self.path.display().to_string();
+        std::fs::remove_file(&self.path).map_err(cannot_io("remove", &shown))
+    }
+}
+
+fn undo(made: &Made, others: &[stubs::Stub]) -> Result<(), LaunchError> {
+    if let Some(path) = &made.cgroup {
+        cgroup::remove(path)?;
+    }
+    for stub in made.stubs.iter().rev() {
+        if !others.contains(stub) {
+            stubs::remove(stub)?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,74 @@
+//! Stubs for protected paths that do not exist: the kernel mounts only on what exists.
+//!
+//! A stub is an empty file or directory in the person's tree, there as long as a jail covers it. It
+//! is removed only if it is still the one that was made, and still empty.
+
+use super::error::{LaunchError, cannot};
+use crate::host::paths;
+use rustix::fd::{AsFd as _, OwnedFd};
+use rustix::fs::{AtFlags, Gid, Mode, OFlags, Uid, fstat, mkdirat, openat, statat, unlinkat};
+use rustix::io::Errno;
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+
+/// One stub. Two stubs at one path are the same stub: two jails may share it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stub {
+    /// Its path on the host.
+    pub path: PathBuf,
+    /// Whether it is a directory.
+    pub directory: bool,
+}
+
+fn parent(path: &Path) -> Result<(OwnedFd, &std::ffi::OsStr), LaunchError> {
+    let shown = path.display().to_string();
+    let missing = || cannot("find the directory of", &shown)(Errno::INVAL);
+    let above = path.parent().ok_or_else(missing)?;
+    let name = path.file_name().ok_or_else(missing)?;
+    let directory = paths::open(above).map_err(cannot("open", &above.display().to_string()))?;
+    Ok((directory, name))
+}
+
+/// Makes the stub, which belongs to whom its directory belongs to. One that exists is left as it is.
+pub(super) fn make(stub: &Stub) -> Result<(), LaunchError> {
+    let shown = stub.path.display().to_string();
+    let (above, name) = parent(&stub.path)?;
+    let made = if stub.directory {
+        mkdirat(&above, name, Mode::from_raw_mode(0o755))
+    } else {
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+        openat(&above, name, flags, Mode::from_raw_mode(0o644)).map(drop)
+    };
+    match made {
+        Ok(()) => {}
+        Err(Errno::EXIST) => return Ok(()),
+        Err(errno) => return Err(cannot("make the stub", &shown)(errno)),
+    }
+    let owner = fstat(above.as_fd()).map_err(cannot("look at the directory of", &shown))?;
+    let (uid, gid) = (Uid::from_raw(owner.st_uid), Gid::from_raw(owner.st_gid));
+    rustix::fs::chownat(&above, name, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW)
+        .map_err(cannot("give away the stub", &shown))
+}
+
+/// Removes the stub, unless it is gone or somebody has filled it since.
+pub(super) fn remove(stub: &Stub) -> Result<(), LaunchError> {
+    let shown = stub.path.display().to_string();
+    let (above, name) = match parent(&stub.path) {
+        Ok(parent) => parent,
+        // The directory is gone, and the stub with it.
+        Err(LaunchError::Call { errno: Errno::NOENT | Errno::NOTDIR, .. }) => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    let flags = if stub.directory { AtFlags::REMOVEDIR } else { AtFlags::empty() };
+    if !stub.directory {
+        match statat(&above, name, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(stat) if stat.st_size == 0 && stat.st_mode & 0o170_000 == 0o100_000 => {}
+            Ok(_) | Err(Errno::NOENT) => return Ok(()),
+            Err(errno) => return Err(cannot("look at the stub", &shown)(errno)),
+        }
+    }
+    match unlinkat(&above, name, flags) {
+        Ok(()) | Err(Errno::NOENT | Errno::NOTEMPTY | Errno::NOTDIR | Errno::EXIST) => Ok(()),
+        Err(errno) => Err(cannot("remove the stub", &shown)(errno)),
+    }
+}
