@@ -18,7 +18,7 @@ Profiles are looked for in ./profiles, ~/.config/cellblock/profiles,
 
 Examples:
   cellblock profiles
-  cellblock explain $(cellblock profiles | head -n 1 | cut -d' ' -f1)";
+  cellblock profiles | grep shipped";
 
 impl Profiles {
     /// Prints name, description and place of each.
