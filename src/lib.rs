@@ -10,6 +10,8 @@
 //!                    plan::resolve ─ Plan           every value final, nothing decided later     pure
 //!                    plan::steps ─ Vec<Step>        in order, printable, testable without root   pure
 //!                    launch (parent) ⇄ jail (child) the only privileged part: performs steps     effects
+//!                    launch::confirm                reads the walls back from outside            reads only
+//!                    shim ─ running agent           relays its terminal, watches, tells its end  effects
 //! ```
 //!
 //! A plan is plain data: `cellblock explain` prints it, golden tests compare it, the launch performs
@@ -36,6 +38,9 @@
 //! - [`policy`]: the reusable parts of a profile
 //! - [`host`]: what this machine has
 //! - [`plan`]: every value of a jail, and its steps in order
+//! - [`launch`]: the parent's half of making a jail, outside
+//! - [`jail`]: the child's half, and the init that is PID 1 inside
+//! - [`shim`]: keeps one jail from its start to its end
 //! - [`sys`]: the system calls that no safe crate has; the only unsafe code
 //! - [`terminal`]: the way between a jail's terminal and a person's
 //!
@@ -47,8 +52,10 @@ pub mod document;
 pub mod exit;
 pub mod host;
 pub mod jail;
+pub mod launch;
 pub mod plan;
 pub mod policy;
 pub mod profile;
+pub mod shim;
 pub mod sys;
 pub mod terminal;

@@ -112,6 +112,18 @@ fn lower_folders_know_nothing_of_higher_ones() {
             &["crate::profile", "crate::policy", "crate::plan", "crate::cli", "crate::launch"],
         ),
         ("sys", &["crate::profile", "crate::policy", "crate::plan", "crate::cli", "crate::launch"]),
+        ("launch", &["crate::cli", "crate::shim", "crate::profile::load", "crate::profile::raw"]),
+        (
+            "jail",
+            &[
+                "crate::cli",
+                "crate::shim",
+                "crate::launch",
+                "crate::profile::load",
+                "crate::policy",
+            ],
+        ),
+        ("shim", &["crate::cli", "crate::profile", "crate::policy"]),
         ("terminal", &["crate::profile", "crate::plan", "crate::cli", "crate::launch"]),
     ];
     for (folder, above) in arrows {

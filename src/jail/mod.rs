@@ -18,4 +18,4 @@ mod perform;
 mod settings;
 
 pub use error::StepError;
-pub use perform::{Inside, perform};
+pub use perform::{Inside, Terminal, perform};

@@ -76,6 +76,13 @@ impl<'a> Inside<'a> {
         }
     }
 
+    /// Lets go, in the parent, of descriptors that the child opened: their numbers mean something only
+    /// in the child, whose memory this is too.
+    pub fn forget_childs_own(&mut self) {
+        std::mem::forget(self.settings.take());
+        std::mem::forget(self.ruleset.take());
+    }
+
     /// The root of the jail's file system.
     pub(super) fn root(&self) -> Result<BorrowedFd<'_>, StepError> {
         let root = self.trees.first().and_then(Option::as_ref).map(OwnedFd::as_fd);
@@ -116,9 +123,8 @@ pub fn perform(step: &Step, inside: &mut Inside<'_>) -> Result<(), StepError> {
             crate::sys::join_new_session_keyring().map_err(cannot("join", "a new session keyring"))
         }
         Step::DropCapabilities => confine::drop_capabilities(),
-        Step::SetNoNewPrivs => {
-            rustix::thread::set_no_new_privs(true).map_err(cannot("set", "no_new_privs"))
-        }
+        Step::SetNoNewPrivs => rustix::thread::set_no_new_privs(true)
+            .map_err(cannot("set", "no_new_privs")),
         Step::EnterWorkdir => confine::enter_workdir(inside.plan),
         Step::RestrictLandlock => landlock::restrict(inside),
         Step::InstallSeccomp => confine::install_filter(&inside.filter),

@@ -24,7 +24,7 @@ pub enum Order {
     Signal(i32),
     /// The session was seen and belongs to the agent: look after it.
     Watch,
-    /// Attach a tmux client again.
+    /// Attach a tmux client again, or let the one that is attached draw everything again.
     Attach,
 }
 

@@ -25,7 +25,7 @@ mod user_namespace;
 
 pub use error::LaunchError;
 pub use jail::Jail;
-pub use start::{Standard, launch};
+pub use start::{Standard, Timings, launch};
 
 /// Where launchers keep what they must remember while they run.
 pub const RUN: &str = "/run/cellblock";

@@ -15,8 +15,6 @@ pub struct TreeAttributes<'a> {
     pub no_dev: bool,
     /// Setuid bits and file capabilities do not work.
     pub no_suid: bool,
-    /// Symbolic links are not followed.
-    pub no_symlinks: bool,
     /// Mounts made elsewhere later do not appear, nor those made here elsewhere.
     pub private: bool,
     /// The user namespace whose map translates owners (idmapped mount).
@@ -28,23 +26,18 @@ const NOSUID: u64 = 0x2;
 const NODEV: u64 = 0x4;
 const NOEXEC: u64 = 0x8;
 const IDMAP: u64 = 0x0010_0000;
-const NOSYMFOLLOW: u64 = 0x0020_0000;
 
 /// Sets `attributes` on the mount that `tree` refers to and, recursively, on all below it.
 ///
 /// # Errors
 /// The kernel's answer; `EINVAL` for an idmap on a file system that has none.
-pub fn set_tree_attributes(
-    tree: BorrowedFd<'_>,
-    attributes: TreeAttributes<'_>,
-) -> Result<(), Errno> {
+pub fn set_tree_attributes(tree: BorrowedFd<'_>, attributes: TreeAttributes<'_>) -> Result<(), Errno> {
     let flag = |on: bool, bit: u64| if on { bit } else { 0 };
     let request = libc::mount_attr {
         attr_set: flag(attributes.read_only, RDONLY)
             | flag(attributes.no_suid, NOSUID)
             | flag(attributes.no_dev, NODEV)
             | flag(attributes.no_exec, NOEXEC)
-            | flag(attributes.no_symlinks, NOSYMFOLLOW)
             | flag(attributes.idmap.is_some(), IDMAP),
         attr_clr: 0,
         propagation: if attributes.private { libc::MS_PRIVATE } else { 0 },

@@ -1,11 +1,11 @@
 //! Waiting for children, signals and the launcher at once.
 
-use nix::sys::signal::{SigSet, Signal};
-use nix::sys::signalfd::{SfdFlags, SignalFd};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::process::{Pid, WaitOptions, WaitStatus};
+use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
 
 /// Told about every child that ends, ours or orphaned.
 pub(super) struct Children {
@@ -21,15 +21,22 @@ pub(super) struct Ready {
 }
 
 impl Children {
-    /// Takes SIGCHLD as something to read. Programs started later get an empty signal mask from
-    /// `std::process`.
+    /// Takes SIGCHLD as something to read, and unblocks what the launcher had blocked for itself.
     pub(super) fn new() -> Result<Self, Errno> {
-        let mut mask = SigSet::empty();
-        mask.add(Signal::SIGCHLD);
-        mask.thread_block().map_err(errno)?;
+        let mask = SigSet::from(Signal::SIGCHLD);
+        mask.thread_set_mask().map_err(errno)?;
         let flags = SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK;
         let signals = SignalFd::with_flags(&mask, flags).map_err(errno)?;
         Ok(Self { signals })
+    }
+
+    /// Starts a program by `start`, with no signal blocked: a program inherits the mask. Whoever ends
+    /// in that moment is not told of; [`reap`] must be called before the next wait.
+    pub(super) fn start<T>(&self, start: impl FnOnce() -> T) -> Result<T, Errno> {
+        SigSet::empty().thread_set_mask().map_err(errno)?;
+        let started = start();
+        SigSet::from(Signal::SIGCHLD).thread_set_mask().map_err(errno)?;
+        Ok(started)
     }
 
     /// Waits for whatever comes first.
@@ -65,8 +72,7 @@ pub(super) fn reap(mut seen: impl FnMut(Pid, WaitStatus)) {
 
 /// The status as a shell gives it: the exit status, or 128 and the signal.
 pub(super) fn shell_status(status: WaitStatus) -> u8 {
-    let code =
-        status.exit_status().or_else(|| status.terminating_signal().map(|signal| 128 + signal));
+    let code = status.exit_status().or_else(|| status.terminating_signal().map(|signal| 128 + signal));
     code.and_then(|code| u8::try_from(code & 0xff).ok()).unwrap_or(super::FAILED)
 }
 

@@ -13,14 +13,13 @@ use std::io::ErrorKind;
 pub(super) fn run(control: &OwnedFd, words: &[OsString]) -> u8 {
     let children = match Children::new() {
         Ok(children) => children,
-        Err(errno) => {
-            return fail(control, format!("init cannot wait for children: {errno}"), FAILED);
-        }
+        Err(errno) => return fail(control, format!("init cannot wait for children: {errno}"), FAILED),
     };
     super::session::lead(control);
-    match start(words) {
-        Ok(child) => follow(control, &children, child),
-        Err((cause, status)) => fail(control, cause, status),
+    match children.start(|| start(words)) {
+        Ok(Ok(child)) => follow(control, &children, child),
+        Ok(Err((cause, status))) => fail(control, cause, status),
+        Err(errno) => fail(control, format!("init cannot unblock signals: {errno}"), FAILED),
     }
 }
 
@@ -69,8 +68,7 @@ fn obey(control: &OwnedFd, child: Pid) -> bool {
         Ok(Some(Order::Signal(number))) => {
             // A command that has just ended cannot take the signal, and needs none.
             if let Some(signal) = Signal::from_named_raw(number)
-                && let Err(Errno::PERM | Errno::INVAL) =
-                    rustix::process::kill_process(child, signal)
+                && let Err(Errno::PERM | Errno::INVAL) = rustix::process::kill_process(child, signal)
             {
                 return false;
             }

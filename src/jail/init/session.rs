@@ -47,9 +47,7 @@ pub(super) fn run(control: &OwnedFd, task: &Task) -> u8 {
     };
     let children = match Children::new() {
         Ok(children) => children,
-        Err(errno) => {
-            return fail(control, format!("init cannot wait for children: {errno}"), FAILED);
-        }
+        Err(errno) => return fail(control, format!("init cannot wait for children: {errno}"), FAILED),
     };
     lead(control);
     let mut session = Session {
@@ -108,14 +106,25 @@ impl Session<'_> {
         self.start_client(command)
     }
 
+    /// The session by its whole name.
     fn target(&self) -> OsString {
         let mut target = OsString::from("=");
         target.push(self.name);
         target
     }
 
+    /// The active pane of the session: as a target for a pane, a name needs the colon.
+    fn pane_target(&self) -> OsString {
+        let mut target = self.target();
+        target.push(":");
+        target
+    }
+
     fn start_client(&mut self, mut command: Command) -> Result<(), String> {
-        let child = command.spawn().map_err(|error| format!("cannot run tmux: {error}"))?;
+        let spawned = self.children.start(|| command.spawn());
+        let child = spawned
+            .map_err(|errno| format!("init cannot unblock signals: {errno}"))?
+            .map_err(|error| format!("cannot run tmux: {error}"))?;
         self.client = pid_of(&child);
         Ok(())
     }
@@ -173,8 +182,7 @@ impl Session<'_> {
     }
 
     fn tell(&self, report: &Report) -> Result<(), String> {
-        tell(self.control, report)
-            .map_err(|errno| format!("init cannot tell the launcher: {errno}"))
+        tell(self.control, report).map_err(|errno| format!("init cannot tell the launcher: {errno}"))
     }
 
     /// Does what the launcher says; a status if that ends the session.
@@ -188,7 +196,12 @@ impl Session<'_> {
                 Ok(None)
             }
             Ok(Some(Order::Attach)) if self.client.is_none() => self.attach().map(|()| None),
-            Ok(Some(Order::Start | Order::Signal(_) | Order::Attach)) => Ok(None),
+            Ok(Some(Order::Attach)) => {
+                // The client goes on; the terminal it is seen on shows something else by now.
+                self.output(&[OsStr::new("refresh-client")], None);
+                Ok(None)
+            }
+            Ok(Some(Order::Start | Order::Signal(_))) => Ok(None),
             // The launcher is gone.
             Ok(None) | Err(_) => Ok(Some(FAILED)),
         }
@@ -202,9 +215,8 @@ impl Session<'_> {
 
     /// What tmux answers to a format, in one line.
     fn ask(&self, format: &str) -> Option<String> {
-        let target = self.target();
-        let arguments =
-            [OsStr::new("display-message"), OsStr::new("-p"), OsStr::new("-t"), &target];
+        let target = self.pane_target();
+        let arguments = [OsStr::new("display-message"), OsStr::new("-p"), OsStr::new("-t"), &target];
         let answer = self.output(&arguments, Some(format))?;
         Some(answer.trim_end().to_owned())
     }
@@ -221,7 +233,7 @@ impl Session<'_> {
     /// The command has ended: tells how, with the last screen, and ends the server.
     fn finish(&mut self) -> Result<u8, String> {
         let (status, signal) = self.how();
-        let target = self.target();
+        let target = self.pane_target();
         let capture = [OsStr::new("capture-pane"), OsStr::new("-p"), OsStr::new("-t"), &target];
         let mut screen = self.output(&capture, None).unwrap_or_default();
         let mut end = screen.len().min(MAX_SCREEN);
@@ -240,9 +252,13 @@ impl Session<'_> {
             let answer = self.ask("#{pane_dead},#{pane_dead_status},#{pane_dead_signal}");
             let answer = answer.unwrap_or_default();
             let mut parts = answer.split(',');
-            if parts.next() == Some("1") {
-                let mut number = || parts.next().and_then(|part| part.parse().ok());
-                return (number(), number());
+            let dead = parts.next() == Some("1");
+            let mut number = || parts.next().and_then(|part| part.parse().ok());
+            // The pane is dead when its terminal is closed; the status comes when it is reaped.
+            if let (true, (status, signal)) = (dead, (number(), number()))
+                && (status.is_some() || signal.is_some())
+            {
+                return (status, signal);
             }
             std::thread::sleep(PAUSE);
         }

@@ -1,0 +1,209 @@
+//! A running jail, as its launcher sees it.
+
+use super::error::{LaunchError, cannot, cannot_io};
+use super::record::Record;
+use super::{cgroup, confirm};
+use crate::host::paths;
+use crate::jail::protocol::{self, Order, Report};
+use crate::sys::Cloned;
+use rustix::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
+use rustix::process::{Signal, WaitOptions};
+use std::path::PathBuf;
+
+/// A jail whose command runs. Dropping it ends it.
+#[derive(Debug)]
+pub struct Jail {
+    pub(super) process: Cloned,
+    pub(super) control: OwnedFd,
+    pub(super) master: Option<OwnedFd>,
+    pub(super) tmux: Option<OwnedFd>,
+    pub(super) uid: u32,
+    pub(super) cgroup: Option<PathBuf>,
+    pub(super) cgroup_path: Option<String>,
+    pub(super) record: Option<Record>,
+}
+
+impl Jail {
+    /// A descriptor that is readable once the jail has ended.
+    #[must_use]
+    pub fn pidfd(&self) -> BorrowedFd<'_> {
+        self.process.pidfd.as_fd()
+    }
+
+    /// The control socket; readable when init says something.
+    #[must_use]
+    pub fn control(&self) -> BorrowedFd<'_> {
+        self.control.as_fd()
+    }
+
+    /// The master of the jail's terminal, if it has one.
+    #[must_use]
+    pub fn master(&self) -> Option<BorrowedFd<'_>> {
+        self.master.as_ref().map(OwnedFd::as_fd)
+    }
+
+    /// Tells init something. An init that has ended is told nothing.
+    ///
+    /// # Errors
+    /// [`LaunchError::Call`].
+    pub fn tell(&self, order: &Order) -> Result<(), LaunchError> {
+        match protocol::tell(&self.control, order) {
+            Ok(()) | Err(Errno::PIPE | Errno::CONNRESET) => Ok(()),
+            Err(errno) => Err(cannot("tell init of", "the jail")(errno)),
+        }
+    }
+
+    /// What init says; `None` once it has ended.
+    ///
+    /// # Errors
+    /// [`LaunchError::Call`] for what is no report.
+    pub fn hear(&self) -> Result<Option<Report>, LaunchError> {
+        match protocol::hear(&self.control) {
+            Err(Errno::CONNRESET) => Ok(None),
+            other => other.map_err(cannot("understand", "what init of the jail says")),
+        }
+    }
+
+    /// Bytes of memory that belong to the jail's processes alone, as far as the kernel tells without
+    /// the memory controller: resident pages that are not shared with a file (proc_pid_statm(5)).
+    #[must_use]
+    pub fn memory(&self) -> u64 {
+        let processes = self.cgroup.as_deref().map(cgroup::processes).unwrap_or_default();
+        processes.into_iter().filter_map(private_memory).sum()
+    }
+
+    /// The processes of the jail.
+    #[must_use]
+    pub fn tasks(&self) -> usize {
+        self.cgroup.as_deref().map(cgroup::processes).unwrap_or_default().len()
+    }
+
+    /// Limits that were hit, with figures, one sentence each. To be asked before [`Jail::end`].
+    #[must_use]
+    pub fn limits_hit(&self) -> Vec<String> {
+        self.cgroup.as_deref().map(limits_hit).unwrap_or_default()
+    }
+
+    /// Proves that the tmux session is the agent's: the process that listens on the server's socket
+    /// has the agent's uid and lives in the agent's cgroup, by the kernel's word.
+    ///
+    /// # Errors
+    /// [`LaunchError::NotAsPlanned`] where it is not.
+    pub fn prove_session(&self) -> Result<(), LaunchError> {
+        let peer = self.server().map_err(cannot("reach", "the tmux server of the jail"))?;
+        let differs = |what: &str, expected: String, found: String| LaunchError::NotAsPlanned {
+            what: what.to_owned(),
+            expected,
+            found,
+        };
+        let uid = peer.uid.as_raw();
+        if uid != self.uid {
+            return Err(differs("the tmux server's uid", self.uid.to_string(), uid.to_string()));
+        }
+        let Some(path) = &self.cgroup_path else { return Ok(()) };
+        let pid = peer.pid.as_raw_nonzero().get();
+        if !confirm::is_in_cgroup(pid, path)? {
+            let found = format!("elsewhere (pid {pid})");
+            return Err(differs("the tmux server's cgroup", path.clone(), found));
+        }
+        Ok(())
+    }
+
+    /// Who listens on the server's socket (unix(7), `SO_PEERCRED`). Nothing is sent or received.
+    fn server(&self) -> Result<rustix::net::UCred, Errno> {
+        let directory = self.tmux.as_ref().ok_or(Errno::NOENT)?;
+        let place = paths::open_below(directory.as_fd(), "server")?;
+        let address = SocketAddrUnix::new(format!("/proc/self/fd/{}", place.as_raw_fd()))?;
+        let socket =
+            socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
+        connect(&socket, &address)?;
+        rustix::net::sockopt::socket_peercred(&socket)
+    }
+
+    /// Ends every process of the jail now.
+    ///
+    /// # Errors
+    /// [`LaunchError::Call`].
+    pub fn kill(&self) -> Result<(), LaunchError> {
+        if let Some(path) = &self.cgroup {
+            cgroup::kill(path)?;
+        }
+        // Where there is no cgroup, the end of PID 1 is the end of its namespace.
+        match rustix::process::pidfd_send_signal(&self.process.pidfd, Signal::KILL) {
+            Ok(()) | Err(Errno::SRCH) => Ok(()),
+            Err(errno) => Err(cannot("end", "init of the jail")(errno)),
+        }
+    }
+
+    /// Waits for the end of the jail and gives the status as a shell does; removes what was made.
+    ///
+    /// # Errors
+    /// [`LaunchError::Call`].
+    pub fn end(mut self) -> Result<u8, LaunchError> {
+        let status = self.reap()?;
+        if let Some(record) = self.record.take() {
+            record.close()?;
+        }
+        Ok(status)
+    }
+
+    fn reap(&self) -> Result<u8, LaunchError> {
+        let waited = rustix::process::waitpid(Some(self.process.pid), WaitOptions::empty())
+            .map_err(cannot("wait for", "init of the jail"))?;
+        let status = waited.and_then(|(_, status)| {
+            status.exit_status().or_else(|| status.terminating_signal().map(|signal| 128 + signal))
+        });
+        Ok(status.and_then(|status| u8::try_from(status & 0xff).ok()).unwrap_or(125))
+    }
+
+    fn abandon(&mut self, record: Record) -> Result<(), LaunchError> {
+        self.kill()?;
+        self.reap()?;
+        record.close()
+    }
+}
+
+impl Drop for Jail {
+    fn drop(&mut self) {
+        if let Some(record) = self.record.take()
+            && let Err(error) = self.abandon(record)
+        {
+            tracing::warn!(%error, "the next launch will remove what is left of the jail");
+        }
+    }
+}
+
+fn private_memory(pid: i32) -> Option<u64> {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/statm")).ok()?;
+    let mut pages = text.split(' ').skip(1).map(str::parse::<u64>);
+    let (resident, shared) = (pages.next()?.ok()?, pages.next()?.ok()?);
+    Some(resident.saturating_sub(shared) * rustix::param::page_size() as u64)
+}
+
+/// Reads the counters of the cgroup's events (cgroup-v2, `memory.events`, `pids.events`).
+fn limits_hit(path: &std::path::Path) -> Vec<String> {
+    let read = |file: &str| {
+        std::fs::read_to_string(path.join(file)).map_err(cannot_io("read", file)).unwrap_or_default()
+    };
+    let count = |text: &str, name: &str| -> u64 {
+        let line = text.lines().find_map(|line| line.strip_prefix(name));
+        line.and_then(|rest| rest.trim().parse().ok()).unwrap_or(0)
+    };
+    let mut hit = Vec::new();
+    let memory = read("memory.events");
+    let (kills, reached) = (count(&memory, "oom_kill "), count(&memory, "max "));
+    if kills > 0 || reached > 0 {
+        let (peak, max) = (read("memory.peak"), read("memory.max"));
+        let figures = format!("peak {} of {} bytes", peak.trim(), max.trim());
+        hit.push(format!("memory: limit reached {reached} times, {kills} processes ended, {figures}"));
+    }
+    let refused = count(&read("pids.events"), "max ");
+    if refused > 0 {
+        let (peak, max) = (read("pids.peak"), read("pids.max"));
+        let figures = format!("peak {} of {}", peak.trim(), max.trim());
+        hit.push(format!("tasks: {refused} refused, {figures}"));
+    }
+    hit
+}

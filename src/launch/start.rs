@@ -1,0 +1,338 @@
+//! Performs the plan: parent's steps, clone, child's steps, read-back, start.
+
+use super::error::{LaunchError, cannot};
+use super::jail::Jail;
+use super::record::{self, Record};
+use super::user_namespace::OneId;
+use super::{book, cgroup, confirm, program, pts, secrets, stubs, tree, user_namespace};
+use crate::jail::protocol::{self, Order};
+use crate::jail::{Inside, StepError, Terminal, perform};
+use crate::plan::{MaskKind, Mode, Phase, Plan, Source, Step, TMUX_DIRECTORY, steps};
+use crate::sys::{self, CloneFlags, Cloned};
+use crate::terminal::size::{self, Size};
+use rustix::fd::{AsFd as _, OwnedFd};
+use rustix::fs::Mode as FileMode;
+use rustix::process::{PidfdFlags, WaitOptions};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// What becomes of the standard descriptors.
+#[derive(Clone, Copy, Debug)]
+pub enum Standard {
+    /// The command gets the caller's.
+    Inherit,
+    /// A terminal of the jail, of this size, takes the place of some of them.
+    Terminal {
+        /// Which of 0, 1 and 2.
+        replaces: [bool; 3],
+        /// Its size.
+        size: Size,
+    },
+}
+
+/// How long each step took, in the order of the steps.
+pub type Timings = Vec<(String, Duration)>;
+
+/// Makes the jail of `plan` and starts its command.
+///
+/// The caller must be root and must have no second thread: the child shares its memory until it execs.
+///
+/// # Errors
+/// [`LaunchError`]; nothing is left behind.
+pub fn launch(plan: &Plan, standard: Standard, timings: &mut Timings) -> Result<Jail, LaunchError> {
+    if !rustix::process::geteuid().is_root() {
+        return Err(LaunchError::NotRoot);
+    }
+    let name = match plan.mode {
+        Mode::Run => format!("{}.run", plan.agent),
+        Mode::Exec => format!("{}.exec.{}", plan.agent, rustix::process::getpid().as_raw_nonzero()),
+    };
+    let mut clock = Clock { since: Instant::now(), timings };
+    let record = announce(plan, &name)?;
+    clock.lap("record");
+    let mut launcher = Launcher::new(plan, record, &name);
+    // What is made has the modes of the plan, whatever the caller's mask; the child sets its own.
+    let mask = rustix::process::umask(FileMode::empty());
+    let made = launcher.make(standard, &mut clock);
+    rustix::process::umask(mask);
+    match made {
+        Ok(jail) => Ok(jail),
+        Err(error) => {
+            launcher.give_up();
+            Err(error)
+        }
+    }
+}
+
+struct Clock<'t> {
+    since: Instant,
+    timings: &'t mut Timings,
+}
+
+impl Clock<'_> {
+    fn lap(&mut self, what: &str) {
+        let now = Instant::now();
+        self.timings.push((what.to_owned(), now - self.since));
+        self.since = now;
+    }
+}
+
+/// Opens the record and says in it what will be made on the host.
+fn announce(plan: &Plan, name: &str) -> Result<Record, LaunchError> {
+    let all = record::lock()?;
+    book::enter(plan, &all)?;
+    let mut record = all.open(name, &plan.agent)?;
+    let cgroup = plan.stands(crate::profile::Wall::Cgroup).then(|| cgroup::path(&plan.cgroup, name));
+    let stubs = plan.masks.iter().filter_map(|mask| match &mask.kind {
+        MaskKind::Stub { host, directory } => {
+            Some(stubs::Stub { path: PathBuf::from(host), directory: *directory })
+        }
+        MaskKind::Hide { .. } | MaskKind::Protect | MaskKind::Pin => None,
+    });
+    let stubs = stubs.collect();
+    let announced = record.announce(|made| {
+        made.cgroup = cgroup;
+        made.stubs = stubs;
+    });
+    match announced {
+        Ok(()) => Ok(record),
+        Err(error) => {
+            drop(all);
+            close_or_warn(record);
+            Err(error)
+        }
+    }
+}
+
+fn close_or_warn(record: Record) {
+    if let Err(error) = record.close() {
+        tracing::warn!(%error, "the next launch will remove it");
+    }
+}
+
+/// A launch on its way.
+struct Launcher<'p> {
+    plan: &'p Plan,
+    record: Option<Record>,
+    cgroup: Option<(PathBuf, OwnedFd)>,
+    cgroup_path: Option<String>,
+    child: Option<Cloned>,
+}
+
+/// What the child tells by memory: the step it was at, how long each took, and what failed.
+#[derive(Default)]
+struct Outcome {
+    at: usize,
+    error: Option<StepError>,
+    laps: Vec<Instant>,
+}
+
+impl<'p> Launcher<'p> {
+    fn new(plan: &'p Plan, record: Record, name: &str) -> Self {
+        let cgroup_path = format!("/{}/{name}", plan.cgroup.slice);
+        let stands = plan.stands(crate::profile::Wall::Cgroup);
+        Self {
+            plan,
+            record: Some(record),
+            cgroup: None,
+            cgroup_path: stands.then_some(cgroup_path),
+            child: None,
+        }
+    }
+
+    fn make(&mut self, standard: Standard, clock: &mut Clock<'_>) -> Result<Jail, LaunchError> {
+        let plan = self.plan;
+        let program = program::open()?;
+        let (control, inner) = protocol::pair().map_err(cannot("make", "the control socket"))?;
+        let me = rustix::process::pidfd_open(rustix::process::getpid(), PidfdFlags::empty())
+            .map_err(cannot("open", "a descriptor of this process"))?;
+        let anchor = Path::new(super::RUN).display().to_string();
+        let mut inside =
+            Inside::new(plan, me.as_fd(), program.as_fd(), inner.as_fd(), &anchor);
+        inside.environment = secrets::environment(plan)?;
+        inside.arguments = program::arguments(plan, &inner)?;
+        inside.filter = plan.seccomp.program.to_sock_filters();
+        self.make_stubs()?;
+        clock.lap("prepare");
+        let steps = steps(plan);
+        let (before, after): (Vec<_>, Vec<_>) =
+            steps.into_iter().partition(|step| step.phase() == Phase::Parent);
+        let mut namespaces = CloneFlags::default();
+        for step in &before {
+            self.perform(step, &mut inside, &mut namespaces)?;
+            clock.lap(&step.told(plan).to_string());
+        }
+        let master = open_terminal(standard, &mut inside)?;
+        let own_pts = find_tree(&mut inside, TMUX_DIRECTORY)?;
+        self.child(&after, &mut inside, namespaces, clock)?;
+        drop(inside);
+        drop(inner);
+        let child = self.child.as_ref().ok_or_else(no_child)?;
+        let pid = child.pid.as_raw_nonzero().get();
+        confirm::confirm(pid, plan, self.cgroup_path.as_deref())?;
+        clock.lap("confirm");
+        protocol::tell(&control, &Order::Start).map_err(cannot("tell", "init to start"))?;
+        self.finish(control, master, own_pts)
+    }
+
+    fn make_stubs(&self) -> Result<(), LaunchError> {
+        let made = self.record.as_ref().map(Record::made);
+        made.into_iter().flat_map(|made| &made.stubs).try_for_each(stubs::make)
+    }
+
+    /// Performs a step of the parent.
+    fn perform(
+        &mut self,
+        step: &Step,
+        inside: &mut Inside<'_>,
+        namespaces: &mut CloneFlags,
+    ) -> Result<(), LaunchError> {
+        let identity = &self.plan.identity;
+        match step {
+            Step::MakeCgroup => {
+                let path = self.record.as_ref().and_then(|record| record.made().cgroup.clone());
+                let path = path.ok_or_else(no_child)?;
+                let opened = cgroup::make(&self.plan.cgroup, &path)?;
+                self.cgroup = Some((path, opened));
+            }
+            Step::HoldUserNamespace => {
+                let same = |id| OneId { inside: id, outside: id };
+                let made = user_namespace::make(same(identity.uid), same(identity.gid))?;
+                inside.user_namespace = Some(made);
+            }
+            Step::MakeTree(index) => {
+                let made = tree::make(&self.plan.mounts[*index], identity)?;
+                inside.trees.resize_with(self.plan.mounts.len(), || None);
+                inside.trees[*index] = Some(made);
+            }
+            Step::Clone(names) => *namespaces = flags(names),
+            _ => return Err(LaunchError::Unusable(format!("{step:?} is not a step of the parent"))),
+        }
+        Ok(())
+    }
+
+    /// Lets the child do the rest; it has become init when this returns without an error.
+    fn child(
+        &mut self,
+        steps: &[Step],
+        inside: &mut Inside<'_>,
+        namespaces: CloneFlags,
+        clock: &mut Clock<'_>,
+    ) -> Result<(), LaunchError> {
+        let mut outcome = Outcome { laps: Vec::with_capacity(steps.len()), ..Outcome::default() };
+        let mut child = || {
+            for (index, step) in steps.iter().enumerate() {
+                outcome.at = index;
+                if let Err(error) = perform(step, inside) {
+                    outcome.error = Some(error);
+                    return 1;
+                }
+                outcome.laps.push(Instant::now());
+            }
+            1
+        };
+        let cgroup = self.cgroup.as_ref().map(|(_, opened)| opened.as_fd());
+        let cloned = sys::clone_into(namespaces, cgroup, &mut child);
+        inside.forget_childs_own();
+        self.child = Some(cloned.map_err(cannot("make", "the process of the jail"))?);
+        for (step, lap) in steps.iter().zip(&outcome.laps) {
+            let what = step.told(self.plan).to_string();
+            clock.timings.push((what, lap.saturating_duration_since(clock.since)));
+            clock.since = *lap;
+        }
+        clock.lap("exec init");
+        self.judge(steps, outcome)
+    }
+
+    fn judge(&mut self, steps: &[Step], outcome: Outcome) -> Result<(), LaunchError> {
+        let step = steps.get(outcome.at).map(|step| step.told(self.plan).to_string());
+        let step = step.unwrap_or_default();
+        if let Some(error) = outcome.error {
+            return Err(LaunchError::Step { step, error });
+        }
+        if outcome.at + 1 < steps.len() {
+            return Err(LaunchError::Died { how: "a signal".to_owned(), step });
+        }
+        Ok(())
+    }
+
+    fn finish(
+        &mut self,
+        control: OwnedFd,
+        master: Option<OwnedFd>,
+        tmux: Option<OwnedFd>,
+    ) -> Result<Jail, LaunchError> {
+        let child = self.child.take().ok_or_else(no_child)?;
+        let record = self.record.take().ok_or_else(no_child)?;
+        Ok(Jail {
+            process: child,
+            control,
+            master,
+            tmux,
+            uid: self.plan.identity.uid,
+            cgroup: self.cgroup.take().map(|(path, _)| path),
+            cgroup_path: self.cgroup_path.take(),
+            record: Some(record),
+        })
+    }
+
+    /// Ends what was begun and removes what was made.
+    fn give_up(&mut self) {
+        if let Some(child) = self.child.take() {
+            let killed =
+                rustix::process::pidfd_send_signal(&child.pidfd, rustix::process::Signal::KILL);
+            let reaped = rustix::process::waitpid(Some(child.pid), WaitOptions::empty());
+            if let (Err(errno), _) | (_, Err(errno)) = (killed, reaped) {
+                tracing::debug!(%errno, "the child had ended already");
+            }
+        }
+        if let Some(record) = self.record.take() {
+            close_or_warn(record);
+        }
+    }
+}
+
+fn no_child() -> LaunchError {
+    LaunchError::Unusable("the launch lost track of its own steps".to_owned())
+}
+
+/// `CLONE_NEW*` for the namespaces by name (namespaces(7)).
+fn flags(names: &[&str]) -> CloneFlags {
+    let flag = |name: &&str| match *name {
+        "mnt" => libc::CLONE_NEWNS,
+        "pid" => libc::CLONE_NEWPID,
+        "net" => libc::CLONE_NEWNET,
+        "ipc" => libc::CLONE_NEWIPC,
+        "uts" => libc::CLONE_NEWUTS,
+        _ => 0,
+    };
+    CloneFlags(names.iter().map(flag).fold(0, |all, one| all | u64::from(one.cast_unsigned())))
+}
+
+/// Opens a terminal of the jail, if there is to be one, before the instance is attached.
+fn open_terminal(
+    standard: Standard,
+    inside: &mut Inside<'_>,
+) -> Result<Option<OwnedFd>, LaunchError> {
+    let Standard::Terminal { replaces, size } = standard else { return Ok(None) };
+    let pts = |mount: &crate::plan::Mount| matches!(mount.source, Source::Pts { .. });
+    let index = inside.plan.mounts.iter().position(pts);
+    let made = index.and_then(|index| inside.trees.get(index).and_then(Option::as_ref));
+    let identity = &inside.plan.identity;
+    let (master, slave) = match made {
+        Some(tree) => pts::open(tree)?,
+        // Without a root of its own the jail still gets terminals that nobody else has.
+        None => pts::open(&pts::make(16, identity)?)?,
+    };
+    size::set(&master, size).map_err(|error| LaunchError::Unusable(error.to_string()))?;
+    inside.terminal = Some(Terminal { slave, replaces });
+    Ok(Some(master))
+}
+
+/// A descriptor of our own of the tree mounted at `at`.
+fn find_tree(inside: &mut Inside<'_>, at: &str) -> Result<Option<OwnedFd>, LaunchError> {
+    let index = inside.plan.mounts.iter().position(|mount| mount.at == at);
+    let tree = index.and_then(|index| inside.trees.get(index)).and_then(Option::as_ref);
+    let copy = |tree: &OwnedFd| rustix::io::fcntl_dupfd_cloexec(tree, 3);
+    tree.map(copy).transpose().map_err(cannot("keep a descriptor of", at))
+}

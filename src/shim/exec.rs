@@ -1,0 +1,150 @@
+//! One command in a jail, without tmux.
+
+use super::person::{Person, PersonKeys};
+use super::wait::{Events, Waiter};
+use super::{Ending, ShimError};
+use crate::jail::protocol::{Order, Report};
+use crate::launch::{Jail, Standard, launch};
+use crate::plan::Plan;
+use crate::terminal::keys::AllKeys;
+use crate::terminal::relay::{Side, Status};
+use crate::terminal::size;
+use nix::sys::signal::Signal;
+use rustix::event::PollFlags;
+use rustix::fd::BorrowedFd;
+use rustix::termios::isatty;
+use std::time::Duration;
+
+/// A command that was asked to end this often is ended.
+const PATIENCE: u32 = 3;
+
+/// How the standard descriptors reach the command: a terminal is never passed on itself.
+fn standard() -> Standard {
+    let replaces = [rustix::stdio::stdin(), rustix::stdio::stdout(), rustix::stdio::stderr()]
+        .map(|fd| isatty(fd));
+    if !replaces.contains(&true) {
+        return Standard::Inherit;
+    }
+    let shown = [rustix::stdio::stdout(), rustix::stdio::stdin(), rustix::stdio::stderr()];
+    let size = shown.into_iter().find_map(|fd| size::get(fd).ok()).map(size::Size::or_default);
+    Standard::Terminal { replaces, size: size.unwrap_or(size::Size::DEFAULT) }
+}
+
+/// Runs the command of `plan` to its end.
+///
+/// # Errors
+/// [`ShimError`].
+pub fn exec(plan: &Plan, timings: &mut Vec<(String, Duration)>) -> Result<Ending, ShimError> {
+    let waiter = Waiter::new(plan.memory_watch)?;
+    let standard = standard();
+    let jail = launch(plan, standard, timings)?;
+    let person = match standard {
+        Standard::Terminal { replaces, .. } => {
+            Some(Person::attach(PersonKeys::All(AllKeys), replaces)?)
+        }
+        Standard::Inherit => None,
+    };
+    let mut exec = Exec { jail, person, asked: 0, told: Vec::new(), failed: None };
+    while !exec.turn(&waiter)? {}
+    exec.finish()
+}
+
+struct Exec {
+    jail: Jail,
+    person: Option<Person>,
+    asked: u32,
+    told: Vec<String>,
+    failed: Option<(String, u8)>,
+}
+
+impl Exec {
+    /// Waits and does what there is to do; `true` at the end.
+    fn turn(&mut self, waiter: &Waiter) -> Result<bool, ShimError> {
+        let master = self.jail.master();
+        let wanted: Vec<(Side, BorrowedFd<'_>, PollFlags)> = match (&self.person, master) {
+            (Some(person), Some(master)) => person.interests(master),
+            (_, _) => Vec::new(),
+        };
+        let own: Vec<_> = wanted.iter().map(|(_, fd, flags)| (*fd, *flags)).collect();
+        let events = waiter.wait(&self.jail, &own)?;
+        let came: Vec<_> =
+            wanted.iter().map(|(side, ..)| *side).zip(events.own.iter().copied()).collect();
+        self.carry(&came)?;
+        self.react(&events)?;
+        Ok(events.ended)
+    }
+
+    fn carry(&mut self, came: &[(Side, PollFlags)]) -> Result<(), ShimError> {
+        if let (Some(person), Some(master)) = (&mut self.person, self.jail.master())
+            && person.progress(master, came)? == Status::TerminalGone
+        {
+            self.jail.kill()?;
+        }
+        Ok(())
+    }
+
+    fn react(&mut self, events: &Events) -> Result<(), ShimError> {
+        if events.control
+            && let Some(Report::Failed { cause, status }) = self.jail.hear()?
+        {
+            self.failed = Some((cause, status));
+        }
+        if let Some(used) = events.over_memory {
+            self.told.push(format!("the memory watch ended the jail: it used {used} bytes"));
+            self.jail.kill()?;
+        }
+        match events.signal {
+            Some(Signal::SIGWINCH) => {
+                if let (Some(person), Some(master)) = (&self.person, self.jail.master()) {
+                    person.fit(master)?;
+                }
+            }
+            Some(signal) => self.pass_on(signal)?,
+            None => {}
+        }
+        Ok(())
+    }
+
+    fn pass_on(&mut self, signal: Signal) -> Result<(), ShimError> {
+        let ends = matches!(signal, Signal::SIGINT | Signal::SIGTERM | Signal::SIGHUP);
+        self.asked += u32::from(ends);
+        if self.asked >= PATIENCE {
+            return Ok(self.jail.kill()?);
+        }
+        Ok(self.jail.tell(&Order::Signal(signal as i32))?)
+    }
+
+    fn finish(mut self) -> Result<Ending, ShimError> {
+        self.drain()?;
+        if let Some(person) = self.person.take() {
+            person.close()?;
+        }
+        // What init said last may have come together with its end.
+        while let Ok(Some(report)) = self.jail.hear() {
+            if let Report::Failed { cause, status } = report {
+                self.failed = Some((cause, status));
+            }
+        }
+        self.told.extend(self.jail.limits_hit());
+        let status = self.jail.end()?;
+        match self.failed {
+            Some((cause, status)) => Err(ShimError::Failed { cause, status }),
+            None => Ok(Ending { status, told: self.told, screen: Vec::new() }),
+        }
+    }
+
+    /// Shows what the command wrote last.
+    fn drain(&mut self) -> Result<(), ShimError> {
+        let (Some(person), Some(master)) = (&mut self.person, self.jail.master()) else {
+            return Ok(());
+        };
+        let both = [(Side::Output, PollFlags::OUT), (Side::Master, PollFlags::IN)];
+        // Bounded: a terminal that takes nothing any more does not hold up the end.
+        for _ in 0..256 {
+            if person.progress(master, &both)? != Status::Running {
+                break;
+            }
+        }
+        Ok(())
+    }
+}
