@@ -60,12 +60,12 @@ mod tests {
 
     #[test]
     fn folders_come_before_the_shipped_ones_and_unsafe_files_are_told() {
-        let home = tempfile::tempdir().unwrap();
-        let folder = home.path().join(".config/cellblock/policies/seccomp");
-        std::fs::create_dir_all(&folder).unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        let folder = directory.path().to_owned();
         let text = "schema = 1\ndescription = 'mine'\ninclude = ['minimal']\n";
         std::fs::write(folder.join("agent.toml"), text).unwrap();
-        let search = PolicySearch::new(home.path().to_str(), Trust::for_caller(1, 1));
+        let trust = Trust::for_caller(1, 1);
+        let search = PolicySearch { folders: vec![folder.clone()], trust };
         assert_eq!(search.load("agent").unwrap().description, "mine");
         assert_ne!(search.load("minimal").unwrap().description, "mine");
         std::os::unix::fs::symlink("/etc/passwd", folder.join("linked.toml")).unwrap();

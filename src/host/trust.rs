@@ -206,7 +206,7 @@ mod tests {
         assert!(matches!(&error, TrustError::Call { errno: Errno::LOOP, .. }), "{error}");
         assert!(matches!(read(folder.path(), &mine()), Err(TrustError::NotAFile { .. })));
         let giant = folder.path().join("giant.toml");
-        std::fs::write(&giant, vec![b' '; MAX_SIZE as usize + 1]).unwrap();
+        std::fs::write(&giant, vec![b' '; usize::try_from(MAX_SIZE).unwrap() + 1]).unwrap();
         assert!(matches!(read(&giant, &mine()), Err(TrustError::TooLarge { .. })));
     }
 }
