@@ -1,5 +1,55 @@
-//! cellblock
+//! Jails for AI coding agents: every agent behind walls of its own, in a tmux session of its own.
+//!
+//! # The way of the data
+//!
+//! ```text
+//!  profiles/x.toml ─ profile::raw ─ RawProfile      the author's claim, every unknown key told   pure
+//!                    profile::validate ─ Profile    checked values, every problem with its key   pure
+//!  policies/x.toml ─ policy::seccomp ─ Program      calls with their reasons, as a filter        pure
+//!  the machine ───── host::probe ─ HostFacts        what this kernel can enforce                 reads only
+//!                    plan::resolve ─ Plan           every value final, nothing decided later     pure
+//!                    plan::steps ─ Vec<Step>        in order, printable, testable without root   pure
+//!                    launch (parent) ⇄ jail (child) the only privileged part: performs steps     effects
+//!                    launch::confirm                reads the walls back from outside            reads only
+//!                    shim ─ running agent           relays its terminal, watches, tells its end  effects
+//! ```
+//!
+//! A plan is plain data: `cellblock explain` prints it, golden tests compare it, the launch performs
+//! it. Raw profile, profile, host facts and plan are four types, so that no stage can be left out.
+//!
+//! # Processes
+//!
+//! ```text
+//! cellblock run NAME         root while it launches; holds the jail's terminal and relays it to yours
+//!  └─ jail init              PID 1 of the jail, behind every wall: agent uid, no capabilities
+//!      ├─ tmux server        private socket in the jail
+//!      │   └─ panes          the agent's command and all it starts
+//!      └─ tmux client        attached to the agent's session; its terminal's master is outside
+//! ```
+//!
+//! No process outside a jail ever runs a tmux client against a jail's tmux server: the server can make
+//! its client read files and run commands.
+//!
+//! # The modules, in the order of the flow
+//!
+//! - [`cli`]: the verbs, and the only place that prints; [`exit`]: what the exit status means
+//! - [`document`]: TOML in which every problem is found at once
+//! - [`profile`]: what the author of an agent asks for
+//! - [`policy`]: the reusable parts of a profile
+//! - [`host`]: what this machine has
+//! - [`plan`]: every value of a jail, and its steps in order
+//! - [`launch`]: the parent's half of making a jail, outside
+//! - [`jail`]: the child's half, and the init that is PID 1 inside
+//! - [`shim`]: keeps one jail from its start to its end
+//! - [`sys`]: the system calls that no safe crate has; the only unsafe code
+//! - [`terminal`]: the way between a jail's terminal and a person's
+//!
+//! Arrows go one way: `plan` and everything before it see neither `sys` nor what launches. A test
+//! enforces it (`tests/layering.rs`).
+
+pub mod cli;
 pub mod document;
+pub mod exit;
 pub mod host;
 pub mod jail;
 pub mod launch;

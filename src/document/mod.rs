@@ -12,6 +12,7 @@
 mod problem;
 mod reader;
 
+pub(crate) use problem::one_line;
 pub use problem::{Problem, Problems};
 pub(crate) use reader::nearest;
 pub use reader::{Item, Reader, TableReader};
@@ -73,11 +74,8 @@ impl Place {
 
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.line == 0 {
-            write!(f, "{}", self.file)
-        } else {
-            write!(f, "{}:{}:{}", self.file, self.line, self.column)
-        }
+        f.write_str(&one_line(&self.file))?;
+        if self.line == 0 { Ok(()) } else { write!(f, ":{}:{}", self.line, self.column) }
     }
 }
 

@@ -1,6 +1,7 @@
 //! What is wrong with a document, in words a person can act on.
 
 use super::Place;
+use std::borrow::Cow;
 use std::fmt;
 
 /// One problem: where, what, and what to do.
@@ -25,14 +26,27 @@ impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: ", self.place)?;
         if !self.place.key.is_empty() {
-            write!(f, "{}: ", self.place.key)?;
+            write!(f, "{}: ", one_line(&self.place.key))?;
         }
-        write!(f, "{}", self.cause)?;
+        write!(f, "{}", one_line(&self.cause))?;
         if !self.hint.is_empty() {
-            write!(f, "\n  hint: {}", self.hint)?;
+            write!(f, "\n  hint: {}", one_line(&self.hint))?;
         }
         Ok(())
     }
+}
+
+/// `text` without a way to end its line: a key, a path or a file's name may hold a line feed, and what
+/// followed it would look like words of ours.
+pub(crate) fn one_line(text: &str) -> Cow<'_, str> {
+    if !text.contains(char::is_control) {
+        return Cow::Borrowed(text);
+    }
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_control() { shown.extend(c.escape_default()) } else { shown.push(c) }
+    }
+    Cow::Owned(shown)
 }
 
 /// All problems of one reading; never empty when it is an error.
@@ -49,15 +63,19 @@ impl Problems {
     ///
     /// # Errors
     /// The problems themselves, in the order of files and lines.
-    pub fn into_result<T>(mut self, value: T) -> Result<T, Self> {
-        if self.0.is_empty() {
-            return Ok(value);
-        }
+    pub fn into_result<T>(self, value: T) -> Result<T, Self> {
+        if self.0.is_empty() { Ok(value) } else { Err(self.sorted()) }
+    }
+
+    /// In the order of files and lines, each once: a file that two others build on is read twice.
+    #[must_use]
+    pub fn sorted(mut self) -> Self {
         self.0.sort_by(|a, b| {
             let order = |p: &Problem| (p.place.file.clone(), p.place.line, p.place.column);
             order(a).cmp(&order(b))
         });
-        Err(self)
+        self.0.dedup();
+        self
     }
 }
 

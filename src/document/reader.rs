@@ -37,6 +37,17 @@ impl Reader {
         text: &str,
         read: impl FnOnce(&mut Self, TableReader<'_>) -> T,
     ) -> Result<T, Problems> {
+        let (value, problems) = Self::read_whole(name, text, read);
+        problems.into_result(value)
+    }
+
+    /// As [`Reader::read`], with what could be read beside the problems: a mistake of one kind must
+    /// not hide those that only a later look at the values finds.
+    pub fn read_whole<T>(
+        name: &str,
+        text: &str,
+        read: impl FnOnce(&mut Self, TableReader<'_>) -> T,
+    ) -> (T, Problems) {
         let (root, errors) = DeTable::parse_recoverable(text);
         let mut reader = Self { source: Source::new(name, text), problems: Problems::default() };
         for error in errors {
@@ -46,7 +57,7 @@ impl Reader {
         }
         let table = TableReader::new(root.get_ref(), String::new());
         let value = read(&mut reader, table);
-        reader.problems.into_result(value)
+        (value, reader.problems)
     }
 
     /// Adds a problem.

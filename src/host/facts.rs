@@ -102,6 +102,39 @@ pub struct Kernel {
     pub memory: u64,
 }
 
+impl Kernel {
+    /// Major and minor number of the release.
+    #[must_use]
+    pub fn number(&self) -> Option<(u32, u32)> {
+        let mut parts = self.release.split(|c: char| !c.is_ascii_digit());
+        Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
+    }
+}
+
+/// What every jail needs besides walls.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Essentials {
+    /// The tmux that jails show, if there is one.
+    pub tmux: Option<Tmux>,
+    /// The UTF-8 locale that programs in a jail find.
+    pub utf8: Option<String>,
+    /// Whether `/dev/ptmx` exists.
+    pub ptmx: bool,
+    /// The file systems that the kernel has loaded.
+    pub filesystems: BTreeSet<String>,
+}
+
+/// A tmux.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tmux {
+    /// Where it is.
+    pub path: String,
+    /// Its version as it says it; empty where it does not run.
+    pub version: String,
+    /// The version's numbers, where it has any.
+    pub number: Option<(u32, u32)>,
+}
+
 /// The cgroup v2 hierarchy.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Cgroups {

@@ -5,15 +5,17 @@
 
 pub mod accounts;
 pub mod cgroups;
+pub mod essentials;
 pub mod facts;
 pub mod paths;
 pub mod probe;
+pub mod tmux;
 pub mod trust;
 pub mod uids;
 pub mod walk;
 
 pub use facts::{
-    Account, AutoUid, Caller, Cgroups, HostFacts, Kernel, Kind, PathAnswer, PathFact, Person, Questions,
-    Walk,
+    Account, AutoUid, Caller, Cgroups, Essentials, HostFacts, Kernel, Kind, PathAnswer, PathFact,
+    Person, Questions, Tmux, Walk,
 };
 pub use probe::probe;

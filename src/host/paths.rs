@@ -22,8 +22,7 @@ pub fn open(path: &Path) -> Result<OwnedFd, Errno> {
 /// As [`open`]; `EXDEV` where the path leads out of `root`.
 pub fn open_below(root: BorrowedFd<'_>, path: &str) -> Result<OwnedFd, Errno> {
     let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let resolve =
-        ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS | ResolveFlags::BENEATH;
+    let resolve = ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS | ResolveFlags::BENEATH;
     rustix::fs::openat2(root, path, flags, Mode::empty(), resolve)
 }
 
@@ -102,13 +101,14 @@ mod tests {
         symlink("real", at("link")).unwrap();
         let _socket = UnixListener::bind(at("socket")).unwrap();
 
-        let kind = |name: &str| match look(&at(name)) {
-            PathAnswer::Found(fact) => fact.kind,
-            other => panic!("{name}: {other:?}"),
+        let is = |name: &str, kind| match look(&at(name)) {
+            PathAnswer::Found(fact) => fact.kind == kind,
+            PathAnswer::Link { .. } | PathAnswer::LinkInside { .. } => false,
+            PathAnswer::Missing | PathAnswer::Denied(_) => false,
         };
-        assert_eq!(kind("real"), Kind::Directory);
-        assert_eq!(kind("real/file"), Kind::File);
-        assert_eq!(kind("socket"), Kind::Socket);
+        assert!(is("real", Kind::Directory));
+        assert!(is("real/file", Kind::File));
+        assert!(is("socket", Kind::Socket));
         assert_eq!(look(&at("none")), PathAnswer::Missing);
         assert!(matches!(look(&at("link")), PathAnswer::Link { target, .. } if target == "real"));
         let inside = PathAnswer::LinkInside { at: at("link"), target: "real".to_owned() };

@@ -63,9 +63,7 @@ fn namespaces() -> BTreeSet<String> {
     names.into_iter().filter(has).map(str::to_owned).collect()
 }
 
-fn walks(
-    questions: &Questions,
-) -> std::collections::BTreeMap<String, Result<super::Walk, String>> {
+fn walks(questions: &Questions) -> std::collections::BTreeMap<String, Result<super::Walk, String>> {
     let globs = |tree: &String| {
         let mine = questions.patterns.iter().filter(|(directory, _)| directory == tree);
         mine.map(|(_, glob)| glob.clone()).collect::<Vec<_>>()

@@ -98,9 +98,10 @@ impl TrustError {
             Self::Writable { path, .. } => {
                 format!("chown root {0} && chmod go-w {0}", path.display())
             }
-            Self::Call { .. } | Self::NotAFile { .. } | Self::TooLarge { .. } | Self::NotText { .. } => {
-                String::new()
-            }
+            Self::Call { .. }
+            | Self::NotAFile { .. }
+            | Self::TooLarge { .. }
+            | Self::NotText { .. } => String::new(),
         }
     }
 }
@@ -113,7 +114,8 @@ pub fn read(path: &Path, trust: &Trust) -> Result<String, TrustError> {
     let call = |verb| move |errno| TrustError::Call { verb, path: path.to_owned(), errno };
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
     let resolve = ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
-    let file = rustix::fs::openat2(CWD, path, flags, Mode::empty(), resolve).map_err(call("open"))?;
+    let file =
+        rustix::fs::openat2(CWD, path, flags, Mode::empty(), resolve).map_err(call("open"))?;
     let stat = rustix::fs::fstat(&file).map_err(call("look at"))?;
     if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
         return Err(TrustError::NotAFile { path: path.to_owned() });
@@ -146,7 +148,8 @@ fn check_parents(path: &Path, trust: &Trust) -> Result<(), TrustError> {
     if !trust.check {
         return Ok(());
     }
-    let call = |errno| TrustError::Call { verb: "name the directory of", path: path.to_owned(), errno };
+    let call =
+        |errno| TrustError::Call { verb: "name the directory of", path: path.to_owned(), errno };
     let absolute = std::path::absolute(path)
         .map_err(|error| call(Errno::from_io_error(&error).unwrap_or(Errno::IO)))?;
     for parent in absolute.ancestors().skip(1) {
@@ -203,7 +206,7 @@ mod tests {
         assert!(matches!(&error, TrustError::Call { errno: Errno::LOOP, .. }), "{error}");
         assert!(matches!(read(folder.path(), &mine()), Err(TrustError::NotAFile { .. })));
         let giant = folder.path().join("giant.toml");
-        std::fs::write(&giant, vec![b' '; MAX_SIZE as usize + 1]).unwrap();
+        std::fs::write(&giant, vec![b' '; usize::try_from(MAX_SIZE).unwrap() + 1]).unwrap();
         assert!(matches!(read(&giant, &mine()), Err(TrustError::TooLarge { .. })));
     }
 }

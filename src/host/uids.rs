@@ -106,7 +106,9 @@ mod tests {
     #[test]
     fn taken_uids_are_passed_over() {
         let AutoUid::Next(first) = choose("a", &Book::new(), &|_| false) else { panic!() };
-        let AutoUid::Next(second) = choose("a", &Book::new(), &|uid| uid == first) else { panic!() };
+        let AutoUid::Next(second) = choose("a", &Book::new(), &|uid| uid == first) else {
+            panic!()
+        };
         assert_ne!(first, second);
         assert!(matches!(choose("a", &Book::new(), &|_| true), AutoUid::None(_)));
     }

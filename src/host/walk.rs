@@ -82,7 +82,8 @@ fn entries(tree: &str, directory: &str) -> Result<Vec<(String, FileType)>, Strin
             }
             continue;
         };
-        let path = if directory.is_empty() { name.to_owned() } else { format!("{directory}/{name}") };
+        let path =
+            if directory.is_empty() { name.to_owned() } else { format!("{directory}/{name}") };
         found.push((path, entry.file_type().map_err(cannot)?));
     }
     Ok(found)

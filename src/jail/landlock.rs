@@ -56,7 +56,8 @@ fn allowed(rights: Rights, abi: ABI) -> BitFlags<AccessFs> {
 pub(super) fn build(inside: &mut Inside<'_>) -> Result<(), StepError> {
     let plan = &inside.plan.landlock;
     let abi = abi(plan.abi);
-    let mut ruleset = handled(plan, abi).and_then(Ruleset::create).map_err(failed("make", "the ruleset"))?;
+    let mut ruleset =
+        handled(plan, abi).and_then(Ruleset::create).map_err(failed("make", "the ruleset"))?;
     for rule in &plan.rules {
         let place = open(&rule.path)?;
         let rights = fitting(place.as_fd(), allowed(rule.rights, abi), abi)

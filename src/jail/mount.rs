@@ -9,8 +9,8 @@ use rustix::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use rustix::fs::{CWD, FileType};
 use rustix::io::Errno;
 use rustix::mount::{
-    FsMountFlags, FsOpenFlags, MountAttrFlags, MountPropagationFlags, MoveMountFlags, OpenTreeFlags,
-    UnmountFlags,
+    FsMountFlags, FsOpenFlags, MountAttrFlags, MountPropagationFlags, MoveMountFlags,
+    OpenTreeFlags, UnmountFlags,
 };
 
 /// Nothing mounted outside later appears inside, nor the other way round (mount_namespaces(7)).
@@ -39,14 +39,14 @@ pub(super) fn attach(inside: &Inside<'_>, index: usize) -> Result<(), StepError>
         return rustix::mount::move_mount(root, "", CWD, inside.anchor, flags)
             .map_err(cannot("attach the new root to", inside.anchor));
     }
-    let tree = inside.trees[index].as_ref().ok_or_else(|| cannot("find the tree of", at)(Errno::BADF))?;
+    let tree =
+        inside.trees[index].as_ref().ok_or_else(|| cannot("find the tree of", at)(Errno::BADF))?;
     attach_to(tree.as_fd(), place(inside, at)?.as_fd()).map_err(cannot("mount", at))
 }
 
 /// Attaches `tree` to the place that `target` refers to.
 pub(super) fn attach_to(tree: BorrowedFd<'_>, target: BorrowedFd<'_>) -> Result<(), Errno> {
-    let flags =
-        MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
+    let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
     rustix::mount::move_mount(tree, "", target, "", flags)
 }
 
@@ -65,7 +65,8 @@ pub(super) fn mount_proc(inside: &mut Inside<'_>) -> Result<(), StepError> {
     // The two settings of the jail are written later; a copy that is attached nowhere stays writable.
     let writable = copy(proc.as_fd()).map_err(cannot("copy", "/proc"))?;
     let attributes = TreeAttributes { read_only: true, ..TreeAttributes::default() };
-    sys::set_tree_attributes(proc.as_fd(), attributes).map_err(cannot("make read-only", "/proc"))?;
+    sys::set_tree_attributes(proc.as_fd(), attributes)
+        .map_err(cannot("make read-only", "/proc"))?;
     attach_to(proc.as_fd(), place(inside, "/proc")?.as_fd()).map_err(cannot("mount", "/proc"))?;
     inside.settings = Some(writable);
     for name in &inside.plan.proc_masks {
@@ -118,6 +119,7 @@ pub(super) fn cover_blank(
 pub(super) fn pivot(inside: &Inside<'_>) -> Result<(), StepError> {
     rustix::process::fchdir(inside.root()?).map_err(cannot("enter", "the new root"))?;
     rustix::process::pivot_root(".", ".").map_err(cannot("pivot to", "the new root"))?;
-    rustix::mount::unmount(".", UnmountFlags::DETACH).map_err(cannot("let go of", "the old root"))?;
+    rustix::mount::unmount(".", UnmountFlags::DETACH)
+        .map_err(cannot("let go of", "the old root"))?;
     rustix::process::chdir("/").map_err(cannot("enter", "/"))
 }

@@ -123,8 +123,9 @@ pub fn perform(step: &Step, inside: &mut Inside<'_>) -> Result<(), StepError> {
             crate::sys::join_new_session_keyring().map_err(cannot("join", "a new session keyring"))
         }
         Step::DropCapabilities => confine::drop_capabilities(),
-        Step::SetNoNewPrivs => rustix::thread::set_no_new_privs(true)
-            .map_err(cannot("set", "no_new_privs")),
+        Step::SetNoNewPrivs => {
+            rustix::thread::set_no_new_privs(true).map_err(cannot("set", "no_new_privs"))
+        }
         Step::EnterWorkdir => confine::enter_workdir(inside.plan),
         Step::RestrictLandlock => landlock::restrict(inside),
         Step::InstallSeccomp => confine::install_filter(&inside.filter),

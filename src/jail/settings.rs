@@ -41,8 +41,8 @@ fn settings<'i>(inside: &'i mut Inside<'_>) -> Result<&'i OwnedFd, StepError> {
 fn write_setting(inside: &mut Inside<'_>, path: &str, value: &[u8]) -> Result<(), StepError> {
     let proc = settings(inside)?;
     let flags = OFlags::WRONLY | OFlags::CLOEXEC;
-    let file =
-        rustix::fs::openat(proc, path, flags, Mode::empty()).map_err(cannot("open /proc entry", path))?;
+    let file = rustix::fs::openat(proc, path, flags, Mode::empty())
+        .map_err(cannot("open /proc entry", path))?;
     rustix::io::write(&file, value).map_err(cannot("write /proc entry", path))?;
     Ok(())
 }

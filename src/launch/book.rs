@@ -21,8 +21,8 @@ pub(super) fn enter(plan: &Plan, _all: &AllRecords) -> Result<(), LaunchError> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
         Err(error) => return Err(cannot_io("read", BOOK)(error)),
     };
-    let book = uids::parse(&text)
-        .map_err(|cause| LaunchError::Unusable(format!("{BOOK}: {cause}")))?;
+    let book =
+        uids::parse(&text).map_err(|cause| LaunchError::Unusable(format!("{BOOK}: {cause}")))?;
     let uid = plan.identity.uid;
     match book.get(&plan.agent) {
         Some(known) if *known == uid => return Ok(()),
@@ -46,7 +46,8 @@ fn make_folder() -> Result<(), LaunchError> {
 /// Puts a new text in the place of the old one, whole or not at all.
 fn replace(text: &str) -> Result<(), LaunchError> {
     let new = format!("{BOOK}.new");
-    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+    let flags =
+        OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::CLOEXEC | OFlags::NOFOLLOW;
     let file = rustix::fs::open(&new, flags, Mode::from_raw_mode(0o644));
     let mut file = File::from(file.map_err(cannot("open", &new))?);
     flock(&file, FlockOperation::LockExclusive).map_err(cannot("lock", &new))?;

@@ -25,7 +25,16 @@ const NAMESPACES: &[(Wall, &str)] = &[
 
 /// The lines of `/proc/PID/status` that are compared (proc_pid_status(5)).
 const STATUS: &[&str] = &[
-    "Uid", "Gid", "Groups", "NSpid", "CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb", "NoNewPrivs",
+    "Uid",
+    "Gid",
+    "Groups",
+    "NSpid",
+    "CapInh",
+    "CapPrm",
+    "CapEff",
+    "CapBnd",
+    "CapAmb",
+    "NoNewPrivs",
     "Seccomp",
 ];
 
@@ -114,7 +123,8 @@ pub(super) fn confirm(pid: i32, plan: &Plan, cgroup: Option<&str>) -> Result<(),
         found.insert("gid_map", words(&read(pid, "gid_map")?));
     }
     for (_, name) in NAMESPACES {
-        let owner = if namespace(pid, name)? == namespace_of_self(name)? { SHARED } else { ITS_OWN };
+        let owner =
+            if namespace(pid, name)? == namespace_of_self(name)? { SHARED } else { ITS_OWN };
         found.insert(name_of(name), owner.to_owned());
     }
     if cgroup.is_some() {
@@ -186,7 +196,10 @@ mod tests {
         assert_eq!(found["Groups"], "");
         assert_eq!(found["NSpid"], "1");
         assert_eq!(found["Seccomp"], "2");
-        assert_eq!(cgroup_path("12:pids:/x\n0::/cellblock.slice/a.run\n"), "/cellblock.slice/a.run");
+        assert_eq!(
+            cgroup_path("12:pids:/x\n0::/cellblock.slice/a.run\n"),
+            "/cellblock.slice/a.run"
+        );
     }
 
     #[test]

@@ -185,7 +185,9 @@ fn private_memory(pid: i32) -> Option<u64> {
 /// Reads the counters of the cgroup's events (cgroup-v2, `memory.events`, `pids.events`).
 fn limits_hit(path: &std::path::Path) -> Vec<String> {
     let read = |file: &str| {
-        std::fs::read_to_string(path.join(file)).map_err(cannot_io("read", file)).unwrap_or_default()
+        std::fs::read_to_string(path.join(file))
+            .map_err(cannot_io("read", file))
+            .unwrap_or_default()
     };
     let count = |text: &str, name: &str| -> u64 {
         let line = text.lines().find_map(|line| line.strip_prefix(name));
@@ -197,7 +199,9 @@ fn limits_hit(path: &std::path::Path) -> Vec<String> {
     if kills > 0 || reached > 0 {
         let (peak, max) = (read("memory.peak"), read("memory.max"));
         let figures = format!("peak {} of {} bytes", peak.trim(), max.trim());
-        hit.push(format!("memory: limit reached {reached} times, {kills} processes ended, {figures}"));
+        hit.push(format!(
+            "memory: limit reached {reached} times, {kills} processes ended, {figures}"
+        ));
     }
     let refused = count(&read("pids.events"), "max ");
     if refused > 0 {

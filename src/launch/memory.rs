@@ -24,9 +24,11 @@ pub(super) fn make(mount: &Mount, identity: &Identity) -> Result<OwnedFd, Launch
     let mut attributes = MountAttrFlags::MOUNT_ATTR_NOSUID;
     attributes.set(MountAttrFlags::MOUNT_ATTR_NODEV, !devices);
     attributes.set(MountAttrFlags::MOUNT_ATTR_NOEXEC, !mount.execute);
-    let tree = mounted("tmpfs", &options, attributes).map_err(cannot("make in memory", &mount.at))?;
+    let tree =
+        mounted("tmpfs", &options, attributes).map_err(cannot("make in memory", &mount.at))?;
     for node in nodes {
-        add(&tree, node, identity).map_err(cannot("make", &format!("{}/{}", mount.at, node.path)))?;
+        add(&tree, node, identity)
+            .map_err(cannot("make", &format!("{}/{}", mount.at, node.path)))?;
     }
     if !mount.write {
         let attributes = TreeAttributes { read_only: true, ..TreeAttributes::default() };

@@ -19,7 +19,8 @@ pub(super) fn arguments(plan: &Plan, control: &OwnedFd) -> Result<Vec<CString>, 
     let standing = plan.walls.iter().filter(|wall| matches!(wall.state, WallState::Stands(_)));
     let own_root = plan.stands(crate::profile::Wall::Mount);
     // Without a root of its own the jail has no canary for Landlock.
-    let tested = standing.map(|wall| wall.wall.name()).filter(|name| own_root || *name != "landlock");
+    let tested =
+        standing.map(|wall| wall.wall.name()).filter(|name| own_root || *name != "landlock");
     let walls = tested.collect::<Vec<_>>().join(",");
     let mut words = vec![NAME.to_owned(), control.as_raw_fd().to_string(), walls];
     match &plan.terminal {

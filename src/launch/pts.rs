@@ -29,7 +29,7 @@ pub(super) fn open(tree: &OwnedFd) -> Result<(OwnedFd, OwnedFd), LaunchError> {
         rustix::fs::openat(tree, "ptmx", flags, Mode::empty()).map_err(cannot("open", object))?;
     rustix::pty::unlockpt(&master).map_err(cannot("unlock", object))?;
     let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
-    let slave =
-        rustix::pty::ioctl_tiocgptpeer(&master, flags).map_err(cannot("open the end of", object))?;
+    let slave = rustix::pty::ioctl_tiocgptpeer(&master, flags)
+        .map_err(cannot("open the end of", object))?;
     Ok((master, slave))
 }

@@ -117,7 +117,8 @@ impl AllRecords {
     fn others(&self, mine: &Path) -> Vec<stubs::Stub> {
         let entries = std::fs::read_dir(folder()).into_iter().flatten().flatten();
         let others = entries.map(|entry| entry.path()).filter(|path| path != mine);
-        let read = |path: PathBuf| serde_json::from_str::<Made>(&std::fs::read_to_string(path).ok()?).ok();
+        let read =
+            |path: PathBuf| serde_json::from_str::<Made>(&std::fs::read_to_string(path).ok()?).ok();
         others.filter_map(read).flat_map(|made| made.stubs).collect()
     }
 

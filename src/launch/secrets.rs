@@ -18,8 +18,9 @@ fn variable(variable: &Variable) -> Result<CString, LaunchError> {
         Value::Plain(value) | Value::Passed(value) => value.clone(),
         Value::Secret(file) => secret(name, file)?,
     };
-    CString::new(format!("{name}={value}"))
-        .map_err(|_| LaunchError::Unusable(format!("the value of {name} has a NUL character in it")))
+    CString::new(format!("{name}={value}")).map_err(|_| {
+        LaunchError::Unusable(format!("the value of {name} has a NUL character in it"))
+    })
 }
 
 /// The text of a file that only root can read, without the final line break.

@@ -82,7 +82,8 @@ fn announce(plan: &Plan, name: &str) -> Result<Record, LaunchError> {
     let all = record::lock()?;
     book::enter(plan, &all)?;
     let mut record = all.open(name, &plan.agent)?;
-    let cgroup = plan.stands(crate::profile::Wall::Cgroup).then(|| cgroup::path(&plan.cgroup, name));
+    let cgroup =
+        plan.stands(crate::profile::Wall::Cgroup).then(|| cgroup::path(&plan.cgroup, name));
     let stubs = plan.masks.iter().filter_map(|mask| match &mask.kind {
         MaskKind::Stub { host, directory } => {
             Some(stubs::Stub { path: PathBuf::from(host), directory: *directory })
@@ -147,8 +148,7 @@ impl<'p> Launcher<'p> {
         let me = rustix::process::pidfd_open(rustix::process::getpid(), PidfdFlags::empty())
             .map_err(cannot("open", "a descriptor of this process"))?;
         let anchor = Path::new(super::RUN).display().to_string();
-        let mut inside =
-            Inside::new(plan, me.as_fd(), program.as_fd(), inner.as_fd(), &anchor);
+        let mut inside = Inside::new(plan, me.as_fd(), program.as_fd(), inner.as_fd(), &anchor);
         inside.environment = secrets::environment(plan)?;
         inside.arguments = program::arguments(plan, &inner)?;
         inside.filter = plan.seccomp.program.to_sock_filters();
@@ -206,7 +206,33 @@ impl<'p> Launcher<'p> {
                 inside.trees[*index] = Some(made);
             }
             Step::Clone(names) => *namespaces = flags(names),
-            _ => return Err(LaunchError::Unusable(format!("{step:?} is not a step of the parent"))),
+            Step::DieWithLauncher
+            | Step::EnterCgroupNamespace
+            | Step::PrivatizeMounts
+            | Step::Attach(_)
+            | Step::MountProc
+            | Step::Cover(_)
+            | Step::PivotRoot
+            | Step::ForbidMemfdExec
+            | Step::RaiseLoopback
+            | Step::SetHostname
+            | Step::SetRlimits
+            | Step::BuildRuleset
+            | Step::CloseDescriptors
+            | Step::SetGroups
+            | Step::EnterUserNamespace
+            | Step::ForbidUserNamespaces
+            | Step::DropBounding
+            | Step::SetIds
+            | Step::JoinKeyring
+            | Step::DropCapabilities
+            | Step::SetNoNewPrivs
+            | Step::EnterWorkdir
+            | Step::RestrictLandlock
+            | Step::InstallSeccomp
+            | Step::ExecInit => {
+                return Err(LaunchError::Unusable(format!("{step:?} is not a step of the parent")));
+            }
         }
         Ok(())
     }

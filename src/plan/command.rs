@@ -2,8 +2,8 @@
 
 use super::refusal::PlanError;
 use super::request::{Mode, Request};
-use super::tree::{HostTrees, Paths, join};
-use super::types::{CommandPlan, Mount};
+use super::tree::{HostTrees, join};
+use super::types::CommandPlan;
 use crate::host::HostFacts;
 use crate::profile::Profile;
 use crate::profile::types::Workspace;
@@ -40,7 +40,6 @@ pub(super) fn candidates(
     profile: &Profile,
     request: &Request,
     trees: &HostTrees,
-    _paths: &Paths,
 ) -> BTreeSet<String> {
     let mut programs = words(profile, request).first().cloned().into_iter().collect::<Vec<_>>();
     programs.extend((request.mode == Mode::Run).then(|| TMUX.to_owned()));
@@ -60,9 +59,8 @@ fn find(
     facts: &HostFacts,
 ) -> Result<String, PlanError> {
     let places = places(profile, program);
-    let exists = |place: &&String| {
-        host_of(trees, place).is_some_and(|host| facts.programs.contains(&host))
-    };
+    let exists =
+        |place: &&String| host_of(trees, place).is_some_and(|host| facts.programs.contains(&host));
     // A place that no tree of the host shows is in memory or a link: only the jail can tell.
     let unknown = |place: &&String| program.contains('/') && host_of(trees, place).is_none();
     let found = places.iter().find(exists).or_else(|| places.iter().find(unknown));
@@ -77,34 +75,30 @@ fn find(
 }
 
 fn places_told(profile: &Profile) -> String {
-    search_path(profile).replace(':', ", ")
+    search_path(profile).replace(':', ", ").escape_debug().to_string()
 }
 
-/// The command, checked to be there.
-///
-/// # Errors
-/// [`PlanError::NoCommand`] where it is not.
+/// The command, and what keeps it from being run.
 pub(super) fn resolve(
     profile: &Profile,
     request: &Request,
     trees: &HostTrees,
     facts: &HostFacts,
-) -> Result<CommandPlan, PlanError> {
+) -> (CommandPlan, Option<PlanError>) {
     let words = words(profile, request);
-    let Some(program) = words.first() else {
-        return Err(PlanError::NoCommand {
+    let missing = match words.first() {
+        Some(program) => find(profile, program, trees, facts).err(),
+        None => Some(PlanError::NoCommand {
             command: String::new(),
             cause: format!("the profile `{}` has none; give one after `--`", profile.name),
-        });
+        }),
     };
-    find(profile, program, trees, facts)?;
-    let given = !request.command.is_empty();
     let origin = match &profile.agent.command {
-        Some(command) if !given => command.place.to_string(),
+        Some(command) if request.command.is_empty() => command.place.to_string(),
         Some(_) | None => "command line".to_owned(),
     };
     let workdir = workdir(profile, request);
-    Ok(CommandPlan { words, workdir, origin })
+    (CommandPlan { words, workdir, origin }, missing)
 }
 
 /// Where tmux is in the jail.
@@ -123,13 +117,10 @@ fn workdir(profile: &Profile, request: &Request) -> String {
     let home = profile.agent.home.value.as_str();
     match &profile.agent.workdir {
         Some(workdir) => workdir.value.resolve(home),
-        None if profile.filesystem.workspace.value != Workspace::None => super::WORKSPACE.to_owned(),
+        None if profile.filesystem.workspace.value != Workspace::None => {
+            super::WORKSPACE.to_owned()
+        }
         None if request.workspace.is_some() => super::WORKSPACE.to_owned(),
         None => home.to_owned(),
     }
-}
-
-/// Whether `path` is inside one of `mounts` (the root alone does not count).
-pub(super) fn is_mounted(path: &str, mounts: &[Mount]) -> bool {
-    mounts.iter().skip(1).any(|mount| super::tree::below(path, &mount.at).is_some())
 }

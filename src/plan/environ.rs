@@ -36,7 +36,8 @@ pub(super) fn resolve(
 }
 
 fn own(identity: &Identity) -> Vec<Variable> {
-    let plain = |name, value: &str| variable(name, Value::Plain(value.to_owned()), DEFAULT.to_owned());
+    let plain =
+        |name, value: &str| variable(name, Value::Plain(value.to_owned()), DEFAULT.to_owned());
     vec![
         plain("HOME", &identity.home),
         plain("LOGNAME", &identity.user),

@@ -1,7 +1,11 @@
 //! A plan in words: every value, where it comes from, and every step.
 
+use super::resolve::Draft;
 use super::steps::{Phase, steps};
-use super::types::{MaskKind, Mount, Plan, Source, WallState};
+use super::types::{Content, MaskKind, Mount, Plan, Rlimit, SeccompPlan, Source, WallState};
+use crate::document::one_line;
+use crate::profile::Wall;
+use crate::profile::types::Bytes;
 use std::fmt::{self, Write as _};
 
 /// The whole plan as text.
@@ -15,11 +19,30 @@ pub fn explain(plan: &Plan) -> String {
     text
 }
 
+/// The plan of `draft` as text, with what keeps it from being launched here at its end.
+#[must_use]
+pub fn explain_draft(draft: &Draft) -> String {
+    let mut text = explain(draft.preview());
+    if !draft.hindrances().is_empty() {
+        text.push_str("\ncannot be launched here; the above is without what is missing\n");
+    }
+    for line in draft.hindrances().iter().flat_map(|hindrance| lines(&hindrance.to_string())) {
+        text.push_str(&line);
+    }
+    text
+}
+
+fn lines(text: &str) -> Vec<String> {
+    text.lines().map(|line| format!("  {line}\n")).collect()
+}
+
 fn write_all(text: &mut String, plan: &Plan) -> fmt::Result {
     write_head(text, plan)?;
     write_walls(text, plan)?;
     write_files(text, plan)?;
-    write_rest(text, plan)?;
+    write_rules(text, plan)?;
+    write_limits(text, plan)?;
+    write_environment(text, plan)?;
     write_steps(text, plan)
 }
 
@@ -32,9 +55,10 @@ fn write_head(text: &mut String, plan: &Plan) -> fmt::Result {
         "  user      uid {} gid {} groups {:?} umask {:03o}{fresh}  [{}]",
         identity.uid, identity.gid, identity.groups, identity.umask, identity.origin
     )?;
-    let words: Vec<_> = plan.command.words.iter().map(|word| word.escape_debug().to_string()).collect();
+    let words: Vec<_> =
+        plan.command.words.iter().map(|word| word.escape_debug().to_string()).collect();
     writeln!(text, "  command   {}  [{}]", words.join(" "), plan.command.origin)?;
-    writeln!(text, "  starts in {}", plan.command.workdir)?;
+    writeln!(text, "  starts in {}", one_line(&plan.command.workdir))?;
     if let Some(terminal) = &plan.terminal {
         let (columns, rows) = terminal.size;
         writeln!(text, "  session   {} ({columns}x{rows} without a terminal)", terminal.session)?;
@@ -50,14 +74,19 @@ fn write_walls(text: &mut String, plan: &Plan) -> fmt::Result {
             WallState::Without(why) => ("WITHOUT", why.as_str()),
             WallState::NotInKernel(since) => ("not here", since.as_str()),
             WallState::NotSet => ("not set", "the profile sets no such limit"),
+            WallState::CannotStand(why) => ("CANNOT STAND", why.as_str()),
         };
-        writeln!(text, "  {:<18} {mark:<9} {detail}", wall.wall)?;
+        writeln!(text, "  {:<18} {mark:<12} {detail}", wall.wall)?;
     }
     Ok(())
 }
 
 fn write_files(text: &mut String, plan: &Plan) -> fmt::Result {
     writeln!(text, "\nfiles")?;
+    if !plan.stands(Wall::Mount) {
+        // None of the mounts below is made, nothing is covered, and the host's /proc is seen.
+        return writeln!(text, "  all of the host's; what Landlock allows where it stands");
+    }
     for mount in &plan.mounts {
         let rights = match (mount.write, mount.execute) {
             (false, false) => "r--",
@@ -65,7 +94,9 @@ fn write_files(text: &mut String, plan: &Plan) -> fmt::Result {
             (false, true) => "r-x",
             (true, true) => "rwx",
         };
-        writeln!(text, "  {rights} {:<24} {}  [{}]", mount.at, source(mount), mount.origin)?;
+        let at = one_line(&mount.at);
+        writeln!(text, "  {rights} {at:<24} {}  [{}]", source(mount), mount.origin)?;
+        write_nodes(text, mount)?;
     }
     for mask in &plan.masks {
         let verb = match &mask.kind {
@@ -74,52 +105,79 @@ fn write_files(text: &mut String, plan: &Plan) -> fmt::Result {
             MaskKind::Pin => "pinned, so that what is below stays protected",
             MaskKind::Stub { .. } => "protected by a stub, as it does not exist",
         };
-        writeln!(text, "  --- {:<24} {verb}  [{}]", mask.at, mask.origin)?;
+        writeln!(text, "  --- {:<24} {verb}  [{}]", one_line(&mask.at), mask.origin)?;
     }
     writeln!(text, "  /proc without {}", plan.proc_masks.join(" "))
 }
 
+/// What a file system in memory holds at the start, besides places for other mounts.
+fn write_nodes(text: &mut String, mount: &Mount) -> fmt::Result {
+    let Source::Memory { nodes, .. } = &mount.source else { return Ok(()) };
+    let told = nodes.iter().filter_map(|node| match &node.content {
+        Content::Directory { .. } => None,
+        // An empty file is a place for a mount, or a stub.
+        Content::File(content) if content.is_empty() => None,
+        Content::File(_) | Content::Blank { .. } | Content::Device { .. } => {
+            Some(node.path.clone())
+        }
+        Content::Link(target) => Some(format!("{} → {target}", node.path)),
+    });
+    let told = told.collect::<Vec<_>>().join(", ");
+    if told.is_empty() { Ok(()) } else { writeln!(text, "      with {}", one_line(&told)) }
+}
+
 fn source(mount: &Mount) -> String {
     match &mount.source {
-        Source::Host { path, idmap: None, .. } => path.clone(),
+        Source::Host { path, idmap: None, .. } => one_line(path).into_owned(),
         Source::Host { path, idmap: Some(idmap), .. } => {
-            format!("{path}, as uid {} gid {} on disk", idmap.uid, idmap.gid)
+            format!("{}, as uid {} gid {} on disk", one_line(path), idmap.uid, idmap.gid)
         }
         Source::Memory { size, inodes, .. } => {
-            format!("memory, {} and {inodes} files", crate::profile::types::Bytes(*size))
+            format!("memory, {} and {inodes} files", Bytes(*size))
         }
         Source::Pts { max } => format!("{max} terminals"),
         Source::Proc => "its own processes".to_owned(),
     }
 }
 
-fn write_rest(text: &mut String, plan: &Plan) -> fmt::Result {
+/// What stands of the rules; where a wall does not stand, nothing is said to be refused.
+fn write_rules(text: &mut String, plan: &Plan) -> fmt::Result {
     let landlock = &plan.landlock;
     writeln!(text, "\nrules")?;
-    writeln!(
-        text,
-        "  landlock  ABI {}, {} rules, TCP {}, scopes {}",
-        landlock.abi,
-        landlock.rules.len(),
-        if landlock.restrict_tcp { "refused" } else { "not restricted" },
-        if landlock.scopes { "on" } else { "off" }
-    )?;
-    writeln!(
-        text,
-        "  seccomp   policy {}: {} calls allowed, all others refused  [{}]",
-        plan.seccomp.policy, plan.seccomp.allowed, plan.seccomp.origin
-    )?;
-    writeln!(text, "  network   {}", plan.network.word())?;
+    if plan.stands(Wall::Landlock) {
+        let tcp = if landlock.restrict_tcp { "refused" } else { "not restricted" };
+        let scopes = if landlock.scopes { "on" } else { "off" };
+        let (abi, rules) = (landlock.abi, landlock.rules.len());
+        writeln!(text, "  landlock  ABI {abi}, {rules} rules, TCP {tcp}, scopes {scopes}")?;
+    } else {
+        writeln!(text, "  landlock  none")?;
+    }
+    let SeccompPlan { policy, origin, allowed, .. } = &plan.seccomp;
+    if plan.stands(Wall::Seccomp) {
+        let rest = "all others refused";
+        writeln!(text, "  seccomp   policy {policy}: {allowed} calls allowed, {rest}  [{origin}]")?;
+    } else {
+        writeln!(text, "  seccomp   none")?;
+    }
+    let own = plan.stands(Wall::Network);
+    writeln!(text, "  network   {}", if own { plan.network.word() } else { "the host's" })
+}
+
+fn write_limits(text: &mut String, plan: &Plan) -> fmt::Result {
     writeln!(text, "\nlimits")?;
     for limit in &plan.cgroup.limits {
         writeln!(text, "  {:<16} {}  [{}]", limit.file, limit.value, limit.origin)?;
     }
-    for rlimit in &plan.rlimits {
-        writeln!(text, "  {:<16} {}  [{}]", format!("{:?}", rlimit.resource), rlimit.value, rlimit.origin)?;
+    for Rlimit { resource, value, origin } in &plan.rlimits {
+        writeln!(text, "  {:<16} {value}  [{origin}]", format!("{resource:?}"))?;
     }
     if let Some(bytes) = plan.memory_watch {
-        writeln!(text, "  {:<16} {bytes}", "memory watch")?;
+        writeln!(text, "  {:<16} {}", "memory watch", Bytes(bytes))?;
     }
+    Ok(())
+}
+
+fn write_environment(text: &mut String, plan: &Plan) -> fmt::Result {
     writeln!(text, "\nenvironment")?;
     for variable in &plan.environment {
         let value = variable.value.shown().escape_debug().to_string();

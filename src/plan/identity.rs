@@ -46,7 +46,8 @@ fn ids(profile: &Profile, facts: &HostFacts, problems: &mut Problems) -> (u32, u
             AutoUid::Assigned(uid) => (*uid, *uid, false),
             AutoUid::Next(uid) => (*uid, *uid, true),
             AutoUid::None(cause) => {
-                problems.push(user.problem(cause.clone(), "set a uid of its own: user = \"70123\""));
+                problems
+                    .push(user.problem(cause.clone(), "set a uid of its own: user = \"70123\""));
                 (u32::MAX, u32::MAX, false)
             }
         },

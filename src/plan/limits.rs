@@ -56,7 +56,8 @@ pub(super) fn cgroup(
         plan.add("pids.max", limits.tasks.clone());
     }
     if walls.contains(&Wall::Cpu) {
-        let quota = |hundredths: u32| format!("{} {CPU_PERIOD}", u64::from(hundredths) * CPU_PERIOD / 100);
+        let quota =
+            |hundredths: u32| format!("{} {CPU_PERIOD}", u64::from(hundredths) * CPU_PERIOD / 100);
         plan.add("cpu.max", limits.cpu.as_ref().map(|l| l.with(quota(l.value.0))));
         plan.add("cpu.weight", limits.cpu_weight.clone());
     }
@@ -66,9 +67,16 @@ pub(super) fn cgroup(
             plan.add("io.max", Some(io.with(value)));
         }
     }
-    let controllers = Wall::ALL.into_iter().filter(|wall| walls.contains(wall)).filter_map(controller);
+    let controllers =
+        Wall::ALL.into_iter().filter(|wall| walls.contains(wall)).filter_map(controller);
     CgroupPlan {
-        mount: facts.cgroups.mount.as_deref().unwrap_or(std::path::Path::new("")).display().to_string(),
+        mount: facts
+            .cgroups
+            .mount
+            .as_deref()
+            .unwrap_or(std::path::Path::new(""))
+            .display()
+            .to_string(),
         slice: SLICE.to_owned(),
         controllers: controllers.collect(),
         limits: plan.0,

@@ -27,17 +27,18 @@ mod types;
 mod walls;
 mod workspace;
 
-pub use explain::explain;
+pub use explain::{explain, explain_draft};
 pub use filter::Filter;
 pub use refusal::{PlanError, Refusal};
 pub use request::{Mode, Request, questions};
-pub use resolve::resolve;
+pub use resolve::{Draft, draft, resolve};
 pub use steps::{Phase, Step, steps};
 pub use types::{
-    CgroupPlan, CommandPlan, Content, Idmap, Identity, LandlockPlan, LandlockRule, Limit, Mask,
+    CgroupPlan, CommandPlan, Content, Identity, Idmap, LandlockPlan, LandlockRule, Limit, Mask,
     MaskKind, Mount, Node, Plan, Rights, Rlimit, RlimitName, SeccompPlan, Source, TerminalPlan,
     Value, Variable, WallPlan, WallState,
 };
+pub use walls::{Ability, abilities};
 
 /// Where the jail keeps what is its own.
 pub const OWN: &str = "/run/cellblock";

@@ -1,8 +1,8 @@
 //! What the jail's file system shows, and what is hidden or protected in it.
 
-use super::request::Request;
+use super::request::{Input, Request};
 use super::tree::{HostTree, HostTrees, Paths, ancestors, below, is_glob, join};
-use super::types::{Content, Idmap, Identity, Mask, MaskKind, Mount, Node, Source};
+use super::types::{Content, Identity, Idmap, Mask, MaskKind, Mount, Node, Source};
 use crate::document::{Located, Place, Problem, Problems};
 use crate::host::{HostFacts, Kind, PathAnswer, PathFact};
 use crate::profile::Profile;
@@ -46,14 +46,14 @@ pub(super) fn host_trees(
 
 /// Decides every mount and mask.
 pub(super) fn resolve(
-    profile: &Profile,
-    request: &Request,
+    input: Input<'_>,
     identity: &Identity,
     trees: &HostTrees,
-    facts: &HostFacts,
     problems: &mut Problems,
 ) -> Layout {
-    let mut builder = Builder { facts, identity, trees, problems, mounts: Vec::new(), links: Vec::new() };
+    let Input { profile, request, facts } = input;
+    let (mounts, links) = (Vec::new(), Vec::new());
+    let mut builder = Builder { facts, identity, trees, problems, mounts, links };
     builder.mounts = own_mounts(profile, request, identity, trees);
     for tree in &trees.0 {
         builder.add(tree);
@@ -61,11 +61,9 @@ pub(super) fn resolve(
     builder.mounts.sort_by(|a, b| a.at.cmp(&b.at));
     builder.make_places();
     builder.make_links();
-    nodes::generated(&mut builder.mounts, profile, request, identity, facts);
-    let paths = Paths {
-        agent_home: identity.home.clone(),
-        person_home: facts.caller.person.home.clone(),
-    };
+    nodes::generated(&mut builder.mounts, input, identity);
+    let paths =
+        Paths { agent_home: identity.home.clone(), person_home: facts.caller.person.home.clone() };
     let masks = masks::resolve(profile, &paths, &mut builder);
     Layout { mounts: builder.mounts, masks }
 }
@@ -79,7 +77,8 @@ fn own_mounts(
 ) -> Vec<Mount> {
     let filesystem = &profile.filesystem;
     let free = |at: &str| !trees.0.iter().any(|tree| tree.at == at);
-    let mut mounts = vec![nodes::root(), nodes::devices(), nodes::shared_memory(), nodes::processes()];
+    let mut mounts =
+        vec![nodes::root(), nodes::devices(), nodes::shared_memory(), nodes::processes()];
     mounts.push(nodes::pts());
     if free("/tmp") {
         mounts.push(nodes::tree("/tmp", &filesystem.tmp, 0o1777));
@@ -184,7 +183,10 @@ impl Builder<'_> {
         if fact.uid == 0 || fact.gid == 0 {
             self.report(
                 tree,
-                format!("`{}` belongs to root, and what the agent makes there would too", tree.host),
+                format!(
+                    "`{}` belongs to root, and what the agent makes there would too",
+                    tree.host
+                ),
                 format!("give it to a person (chown -R USER:GROUP {}), and try again", tree.host),
             );
         }
@@ -217,7 +219,11 @@ impl Builder<'_> {
         for index in 1..self.mounts.len() {
             let at = self.mounts[index].at.clone();
             let file = matches!(&self.mounts[index].source, Source::Host { directory: false, .. });
-            let content = if file { Content::File(String::new()) } else { Content::Directory { agent: false } };
+            let content = if file {
+                Content::File(String::new())
+            } else {
+                Content::Directory { agent: false }
+            };
             if !nodes::place(&mut self.mounts, &at, content) {
                 self.check_host_place(&at);
             }

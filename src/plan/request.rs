@@ -3,7 +3,7 @@
 use super::tree::{HostTrees, Paths};
 use super::{command, mounts, workspace};
 use crate::document::Located;
-use crate::host::{Caller, Questions};
+use crate::host::{Caller, HostFacts, Questions};
 use crate::profile::types::{AgentName, User};
 use crate::profile::{Profile, Wall};
 use serde::Serialize;
@@ -33,6 +33,14 @@ pub struct Request {
     pub without: Vec<Located<Wall>>,
 }
 
+/// All that a plan is made from, besides the policy.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Input<'a> {
+    pub(super) profile: &'a Profile,
+    pub(super) request: &'a Request,
+    pub(super) facts: &'a HostFacts,
+}
+
 /// What must be known about the host to plan `profile` for `request`.
 #[must_use]
 pub fn questions(profile: &Profile, request: &Request, caller: &Caller) -> Questions {
@@ -48,7 +56,7 @@ pub fn questions(profile: &Profile, request: &Request, caller: &Caller) -> Quest
         user,
         groups: profile.agent.groups.iter().map(|group| group.value.clone()).collect(),
         paths: wanted_paths(profile, &trees, &paths),
-        programs: command::candidates(profile, request, &trees, &paths),
+        programs: command::candidates(profile, request, &trees),
         variables: profile.environment.pass.iter().map(|v| v.value.as_str().to_owned()).collect(),
         trees: trees.scanned(),
         patterns: trees.globs(profile, &paths),

@@ -2,10 +2,10 @@
 
 use super::filter::Filter;
 use super::mounts::Layout;
-use super::refusal::PlanError;
-use super::request::{Mode, Request};
-use super::tree::Paths;
-use super::types::{Plan, SeccompPlan, WallState};
+use super::refusal::{PlanError, Refusal};
+use super::request::{Input, Mode, Request};
+use super::tree::{HostTrees, Paths};
+use super::types::{CommandPlan, Identity, Plan, SeccompPlan, TerminalPlan, WallPlan, WallState};
 use super::{command, environ, identity, landlock, limits, mounts, terminal, walls, workspace};
 use crate::document::{Located, Problems};
 use crate::host::{HostFacts, PathAnswer};
@@ -44,6 +44,41 @@ const PROC_MASKS: &[&str] = &[
     "vmallocinfo",
 ];
 
+/// A plan, and what keeps it from being launched here. Walls that cannot stand are planned without.
+///
+/// `explain` shows it; a [`Plan`] to launch comes out of it only where nothing hinders.
+#[derive(Debug)]
+#[must_use]
+pub struct Draft {
+    plan: Plan,
+    hindrances: Vec<PlanError>,
+}
+
+impl Draft {
+    /// The plan as it would be without the walls that cannot stand. Not to be launched.
+    #[must_use]
+    pub fn preview(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// What keeps it from being launched here.
+    #[must_use]
+    pub fn hindrances(&self) -> &[PlanError] {
+        &self.hindrances
+    }
+
+    /// The plan, if nothing hinders.
+    ///
+    /// # Errors
+    /// The first hindrance.
+    pub fn into_plan(self) -> Result<Plan, PlanError> {
+        match self.hindrances.into_iter().next() {
+            Some(hindrance) => Err(hindrance),
+            None => Ok(self.plan),
+        }
+    }
+}
+
 /// Decides every value of the jail.
 ///
 /// # Errors
@@ -54,50 +89,96 @@ pub fn resolve(
     facts: &HostFacts,
     filter: Filter,
 ) -> Result<Plan, PlanError> {
+    draft(profile, request, facts, filter)?.into_plan()
+}
+
+/// As [`resolve`], as far as it can be decided where the host lacks a wall or the command.
+///
+/// # Errors
+/// [`PlanError`]: all problems, with all walls that cannot stand.
+pub fn draft(
+    profile: &Profile,
+    request: &Request,
+    facts: &HostFacts,
+    filter: Filter,
+) -> Result<Draft, PlanError> {
+    let input = Input { profile, request, facts };
     let mut problems = Problems::default();
     let workspace = workspace::directory(profile, request, &facts.caller);
     check_workspace(workspace.as_ref(), facts, &mut problems);
     let (walls, refusals) = walls::resolve(profile, request, facts, &mut problems);
-    let standing: BTreeSet<Wall> = walls
-        .iter()
-        .filter(|plan| matches!(plan.state, WallState::Stands(_)))
-        .map(|plan| plan.wall)
-        .collect();
     let identity = identity::resolve(profile, request, facts, &mut problems);
     let paths = Paths::new(profile, &facts.caller);
     let trees = mounts::host_trees(profile, &paths, workspace);
-    let layout = mounts::resolve(profile, request, &identity, &trees, facts, &mut problems);
-    refuse(problems, refusals)?;
-    let mut command = command::resolve(profile, request, &trees, facts)?;
-    let own_root = standing.contains(&Wall::Mount);
-    if !own_root {
-        "/".clone_into(&mut command.workdir);
-    }
+    let layout = mounts::resolve(input, &identity, &trees, &mut problems);
+    let mut hindrances = hindered(problems, refusals)?;
+    let (command, missing) = command::resolve(profile, request, &trees, facts);
+    hindrances.extend(missing);
     let terminal = match request.mode {
-        Mode::Run => Some(terminal::resolve(profile, command::tmux(profile, &trees, facts)?)),
+        Mode::Run => Some(session(input, &trees, &mut hindrances)),
         Mode::Exec => None,
     };
-    let Layout { mounts, masks } = layout;
-    let abi = facts.kernel.landlock_abi.unwrap_or(0);
-    Ok(Plan {
-        agent: request.agent.to_string(),
-        profile: profile.name.clone(),
-        mode: request.mode,
-        environment: environ::resolve(profile, &identity, &paths, facts),
-        landlock: landlock::resolve(abi, &mounts, own_root, profile.network.value),
-        network: profile.network.value,
-        seccomp: seccomp(profile, filter),
-        cgroup: limits::cgroup(profile, facts, &mounts, &standing),
-        rlimits: limits::rlimits(profile, &standing),
-        memory_watch: memory_watch(profile, &standing),
-        proc_masks: PROC_MASKS.to_vec(),
-        identity,
-        command,
-        walls,
-        mounts,
-        masks,
-        terminal,
-    })
+    let seccomp = seccomp(profile, filter);
+    let decided = Decided { identity, command, walls, layout, terminal, seccomp };
+    Ok(Draft { plan: decided.plan(input, &paths), hindrances })
+}
+
+/// What the first half of the planning decided.
+struct Decided {
+    identity: Identity,
+    command: CommandPlan,
+    walls: Vec<WallPlan>,
+    layout: Layout,
+    terminal: Option<TerminalPlan>,
+    seccomp: SeccompPlan,
+}
+
+impl Decided {
+    /// The rest follows from it.
+    fn plan(self, input: Input<'_>, paths: &Paths) -> Plan {
+        let Input { profile, request, facts } = input;
+        let Self { identity, mut command, walls, layout, terminal, seccomp } = self;
+        let Layout { mounts, masks } = layout;
+        let standing = standing(&walls);
+        let own_root = standing.contains(&Wall::Mount);
+        if !own_root {
+            "/".clone_into(&mut command.workdir);
+        }
+        let abi = facts.kernel.landlock_abi.unwrap_or(0);
+        Plan {
+            agent: request.agent.to_string(),
+            profile: profile.name.clone(),
+            mode: request.mode,
+            environment: environ::resolve(profile, &identity, paths, facts),
+            landlock: landlock::resolve(abi, &mounts, own_root, profile.network.value),
+            network: profile.network.value,
+            cgroup: limits::cgroup(profile, facts, &mounts, &standing),
+            rlimits: limits::rlimits(profile, &standing),
+            memory_watch: memory_watch(profile, &standing),
+            proc_masks: PROC_MASKS.to_vec(),
+            identity,
+            command,
+            walls,
+            mounts,
+            masks,
+            seccomp,
+            terminal,
+        }
+    }
+}
+
+fn standing(walls: &[WallPlan]) -> BTreeSet<Wall> {
+    let stands = |plan: &&WallPlan| matches!(plan.state, WallState::Stands(_));
+    walls.iter().filter(stands).map(|plan| plan.wall).collect()
+}
+
+/// The session; a tmux that is not there is a hindrance.
+fn session(input: Input<'_>, trees: &HostTrees, hindrances: &mut Vec<PlanError>) -> TerminalPlan {
+    let tmux = command::tmux(input.profile, trees, input.facts).unwrap_or_else(|missing| {
+        hindrances.push(missing);
+        "tmux".to_owned()
+    });
+    terminal::resolve(input.profile, tmux)
 }
 
 fn check_workspace(
@@ -111,11 +192,14 @@ fn check_workspace(
     }
 }
 
-fn refuse(problems: Problems, refusals: Vec<super::Refusal>) -> Result<(), PlanError> {
-    if !refusals.is_empty() {
-        return Err(PlanError::Refused(refusals, problems));
+/// Problems end the planning, as nothing sensible follows from them; refusals only hinder.
+fn hindered(problems: Problems, refusals: Vec<Refusal>) -> Result<Vec<PlanError>, PlanError> {
+    match (problems.0.is_empty(), refusals.is_empty()) {
+        (true, true) => Ok(Vec::new()),
+        (true, false) => Ok(vec![PlanError::Refused(refusals, problems)]),
+        (false, true) => Err(PlanError::Problems(problems.sorted())),
+        (false, false) => Err(PlanError::Refused(refusals, problems.sorted())),
     }
-    problems.into_result(()).map_err(PlanError::Problems)
 }
 
 fn seccomp(profile: &Profile, filter: Filter) -> SeccompPlan {

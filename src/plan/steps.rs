@@ -5,6 +5,7 @@
 //! steps out, and nothing else changes.
 
 use super::types::{MaskKind, Plan, Source};
+use crate::document::one_line;
 use crate::profile::Wall;
 use crate::profile::types::Network;
 use std::fmt;
@@ -237,8 +238,12 @@ impl fmt::Display for Told<'_> {
             Step::HoldUserNamespace => {
                 write!(f, "make a user namespace in which only uid {} exists", identity.uid)
             }
-            Step::MakeTree(index) => write!(f, "make the tree for {}", plan.mounts[*index].at),
-            Step::Clone(names) => write!(f, "clone into the cgroup and new {} namespaces", names.join(", ")),
+            Step::MakeTree(index) => {
+                write!(f, "make the tree for {}", one_line(&plan.mounts[*index].at))
+            }
+            Step::Clone(names) => {
+                write!(f, "clone into the cgroup and new {} namespaces", names.join(", "))
+            }
             Step::DieWithLauncher => f.write_str("die with the launcher"),
             Step::EnterCgroupNamespace => f.write_str("enter a cgroup namespace"),
             Step::PrivatizeMounts => f.write_str("make all mounts private"),
@@ -262,7 +267,7 @@ impl fmt::Display for Told<'_> {
             Step::DropBounding => f.write_str("empty capability bounding set, locked securebits"),
             Step::DropCapabilities => f.write_str("empty capability sets"),
             Step::SetNoNewPrivs => f.write_str("no_new_privs"),
-            Step::EnterWorkdir => write!(f, "go to {}", plan.command.workdir),
+            Step::EnterWorkdir => write!(f, "go to {}", one_line(&plan.command.workdir)),
             Step::RestrictLandlock => f.write_str("restrict by Landlock"),
             Step::InstallSeccomp => write!(f, "restrict by the filter `{}`", plan.seccomp.policy),
             Step::ExecInit => f.write_str("exec init"),
@@ -272,7 +277,7 @@ impl fmt::Display for Told<'_> {
 
 fn tell_attach(f: &mut fmt::Formatter<'_>, plan: &Plan, index: usize) -> fmt::Result {
     let mount = &plan.mounts[index];
-    write!(f, "attach {} ({})", mount.at, if mount.write { "rw" } else { "ro" })
+    write!(f, "attach {} ({})", one_line(&mount.at), if mount.write { "rw" } else { "ro" })
 }
 
 fn tell_cover(f: &mut fmt::Formatter<'_>, plan: &Plan, index: usize) -> fmt::Result {
@@ -283,5 +288,5 @@ fn tell_cover(f: &mut fmt::Formatter<'_>, plan: &Plan, index: usize) -> fmt::Res
         MaskKind::Pin => "pin",
         MaskKind::Stub { .. } => "make a stub for and protect",
     };
-    write!(f, "{verb} {}", mask.at)
+    write!(f, "{verb} {}", one_line(&mask.at))
 }

@@ -57,7 +57,11 @@ pub(super) fn below<'p>(path: &'p str, above: &str) -> Option<&'p str> {
 
 /// `path` below the directory `above`.
 pub(super) fn join(above: &str, path: &str) -> String {
-    if path.is_empty() { above.to_owned() } else { format!("{}/{path}", above.trim_end_matches('/')) }
+    if path.is_empty() {
+        above.to_owned()
+    } else {
+        format!("{}/{path}", above.trim_end_matches('/'))
+    }
 }
 
 /// The directories between a tree and `path`, relative to the tree, outermost first.

@@ -53,7 +53,9 @@ impl Plan {
     /// Whether `wall` stands in this jail.
     #[must_use]
     pub fn stands(&self, wall: Wall) -> bool {
-        self.walls.iter().any(|plan| plan.wall == wall && matches!(plan.state, WallState::Stands(_)))
+        self.walls
+            .iter()
+            .any(|plan| plan.wall == wall && matches!(plan.state, WallState::Stands(_)))
     }
 }
 
@@ -116,6 +118,9 @@ pub enum WallState {
     NotInKernel(String),
     /// The profile sets no such limit.
     NotSet,
+    /// It cannot stand here, and nobody named it: only in a [`super::Draft`], never in a plan that is
+    /// launched. The text says why.
+    CannotStand(String),
 }
 
 /// One mount of the jail.

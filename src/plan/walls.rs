@@ -11,8 +11,16 @@ use crate::profile::{Profile, Wall};
 
 /// Walls that others rest on: (wall, what it needs).
 const NEEDS: &[(Wall, Wall, &str)] = &[
-    (Wall::Landlock, Wall::NoNewPrivs, "the kernel takes rules only from who gave up new privileges"),
-    (Wall::Seccomp, Wall::NoNewPrivs, "the kernel takes filters only from who gave up new privileges"),
+    (
+        Wall::Landlock,
+        Wall::NoNewPrivs,
+        "the kernel takes rules only from who gave up new privileges",
+    ),
+    (
+        Wall::Seccomp,
+        Wall::NoNewPrivs,
+        "the kernel takes filters only from who gave up new privileges",
+    ),
     (Wall::NestedNamespaces, Wall::User, "the setting would be the host's"),
     (Wall::MemfdExec, Wall::Pid, "the setting would be the host's"),
     (Wall::Memory, Wall::Cgroup, "the limit is the cgroup's"),
@@ -21,11 +29,26 @@ const NEEDS: &[(Wall, Wall, &str)] = &[
     (Wall::Io, Wall::Cgroup, "the limit is the cgroup's"),
 ];
 
-/// What this host can do about a wall.
-enum Ability {
+/// What a host can do about a wall.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ability {
+    /// It can stand; the text says how.
     Stands(String),
-    Lacks { reason: String, cure: String },
+    /// It cannot stand.
+    Lacks {
+        /// Why not.
+        reason: String,
+        /// What to do.
+        cure: String,
+    },
+    /// This kernel does not have it, and no profile can ask for it; the text says since when it exists.
     NotInKernel(String),
+}
+
+/// What the host of `facts` can do about each wall.
+#[must_use]
+pub fn abilities(facts: &HostFacts) -> Vec<(Wall, Ability)> {
+    Wall::ALL.into_iter().map(|wall| (wall, ability(wall, facts))).collect()
 }
 
 /// The state of every wall; refusals are those that cannot stand and were not named.
@@ -39,8 +62,9 @@ pub(super) fn resolve(
     let mut walls = Vec::new();
     for wall in Wall::ALL {
         let state = state(wall, profile, request, facts).unwrap_or_else(|refusal| {
+            let reason = refusal.reason.clone();
             refusals.push(refusal);
-            WallState::NotSet
+            WallState::CannotStand(reason)
         });
         walls.push(WallPlan { wall, state });
     }
@@ -109,7 +133,9 @@ fn ability(wall: Wall, facts: &HostFacts) -> Ability {
         Wall::NoNewPrivs => Ability::Stands("set".to_owned()),
         Wall::Landlock => landlock(kernel),
         Wall::Seccomp if kernel.seccomp => Ability::Stands("default-deny".to_owned()),
-        Wall::Seccomp => lacks("this kernel has no seccomp filters", "build it with CONFIG_SECCOMP_FILTER"),
+        Wall::Seccomp => {
+            lacks("this kernel has no seccomp filters", "build it with CONFIG_SECCOMP_FILTER")
+        }
         Wall::Rlimits => Ability::Stands("set on every process".to_owned()),
         Wall::Descriptors => Ability::Stands("all others closed".to_owned()),
         Wall::NestedNamespaces if kernel.max_user_namespaces => {
@@ -165,7 +191,9 @@ fn limit(wall: Wall, facts: &HostFacts) -> Ability {
     );
     if cgroups.held_by_v1.contains(v1_name) {
         return Ability::Lacks {
-            reason: format!("cgroup v2 has no `{controller}` controller here: a version 1 hierarchy holds it"),
+            reason: format!(
+                "cgroup v2 has no `{controller}` controller here: a version 1 hierarchy holds it"
+            ),
             cure,
         };
     }
@@ -178,14 +206,17 @@ fn check_needs(walls: &mut [WallPlan], request: &Request, problems: &mut Problem
         let state_of = |walls: &[WallPlan], wall: Wall| {
             walls.iter().find(|plan| plan.wall == wall).map(|plan| plan.state.clone())
         };
-        let without = matches!(state_of(walls, *footing), Some(WallState::Without(_)));
-        if !without || !matches!(state_of(walls, *wall), Some(WallState::Stands(_))) {
+        let gone = state_of(walls, *footing);
+        let gone = matches!(gone, Some(WallState::Without(_) | WallState::CannotStand(_)));
+        if !gone || !matches!(state_of(walls, *wall), Some(WallState::Stands(_))) {
             continue;
         }
         if *footing == Wall::NoNewPrivs {
             problems.0.extend(named(*footing, &request.without).map(|named| {
-                let cause = format!("takes away `{footing}`, without which `{wall}` cannot stand: {why}");
-                named.problem(cause, format!("take away both: --without {footing} --without {wall}"))
+                let cause =
+                    format!("takes away `{footing}`, without which `{wall}` cannot stand: {why}");
+                named
+                    .problem(cause, format!("take away both: --without {footing} --without {wall}"))
             }));
         } else if let Some(plan) = walls.iter_mut().find(|plan| plan.wall == *wall) {
             plan.state = WallState::Without(format!("needs `{footing}`: {why}"));

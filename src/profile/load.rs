@@ -39,39 +39,38 @@ impl Search {
     /// Every problem of the file, of those it extends, and of their values.
     pub fn load(&self, wanted: &str) -> Result<Profile, Problems> {
         let asked = Located { value: wanted.to_owned(), place: Place::outside("profile", wanted) };
-        let mut chain = Vec::new();
-        let raw = self.gather(&asked, &mut chain)?;
-        validate::profile(&profile_name(wanted), raw)
+        let mut gathering =
+            Gathering { search: self, chain: Vec::new(), problems: Problems::default() };
+        let Some(raw) = gathering.gather(&asked) else { return Err(gathering.problems) };
+        let mut problems = gathering.problems;
+        let profile = match validate::profile(&profile_name(wanted), raw) {
+            Ok(profile) if problems.0.is_empty() => return Ok(profile),
+            Ok(_) => None,
+            Err(more) => Some(more),
+        };
+        problems.0.extend(profile.into_iter().flat_map(|more| more.0));
+        Err(problems.sorted())
     }
 
-    /// The claim of `wanted` laid over everything it extends.
-    fn gather(
-        &self,
-        wanted: &Located<String>,
-        chain: &mut Vec<String>,
-    ) -> Result<RawProfile, Problems> {
-        if chain.contains(&wanted.value) || chain.len() == MAX_DEPTH {
-            let path = chain.join(" → ");
-            let cause = format!("extends itself: {path} → {}", wanted.value);
-            return Err(one(wanted.problem(cause, "take one of them out of the circle")));
-        }
-        let (file, text) = self.text(wanted)?;
-        let own = RawProfile::parse(&file, &text)?;
-        chain.push(wanted.value.clone());
-        let mut merged = RawProfile::default();
-        let mut problems = Problems::default();
-        for base in &own.extends {
-            match self.gather(base, chain) {
-                Ok(raw) => merged = lay(merged, raw),
-                Err(more) => problems.0.extend(more.0),
+    /// The profiles that can be named, each once: where it is, and its description if it loads.
+    #[must_use]
+    pub fn list(&self) -> Vec<Listed> {
+        let mut listed: Vec<Listed> = Vec::new();
+        let in_folders = self.folders.iter().flat_map(|folder| names_in(folder));
+        let shipped =
+            shipped::ALL.iter().map(|(name, _)| ((*name).to_owned(), "shipped".to_owned()));
+        for (name, from) in in_folders.chain(shipped) {
+            if !listed.iter().any(|known| known.name == name) {
+                let description = self.load(&name).map(|profile| profile.description);
+                listed.push(Listed { name, from, description });
             }
         }
-        chain.pop();
-        problems.into_result(lay(merged, own))
+        listed.sort_by(|a, b| a.name.cmp(&b.name));
+        listed
     }
 
     /// The name for messages and the text of `wanted`.
-    fn text(&self, wanted: &Located<String>) -> Result<(String, String), Problems> {
+    fn text(&self, wanted: &Located<String>) -> Result<(String, String), Problem> {
         let name = &wanted.value;
         if name.contains('/') || Path::new(name).extension().is_some_and(|e| e == "toml") {
             return self.read(Path::new(name), wanted);
@@ -84,13 +83,13 @@ impl Search {
         }
         match shipped::find(name) {
             Some(text) => Ok((format!("{name} (shipped)"), text.to_owned())),
-            None => Err(one(self.unknown(wanted))),
+            None => Err(self.unknown(wanted)),
         }
     }
 
-    fn read(&self, path: &Path, wanted: &Located<String>) -> Result<(String, String), Problems> {
+    fn read(&self, path: &Path, wanted: &Located<String>) -> Result<(String, String), Problem> {
         let text = trust::read(path, &self.trust)
-            .map_err(|error| one(wanted.problem(error.to_string(), error.hint())))?;
+            .map_err(|error| wanted.problem(error.to_string(), error.hint()))?;
         Ok((path.display().to_string(), text))
     }
 
@@ -107,12 +106,74 @@ impl Search {
     }
 }
 
+/// A profile that can be named.
+#[derive(Clone, Debug)]
+pub struct Listed {
+    /// Its name.
+    pub name: String,
+    /// Its file, or `shipped`.
+    pub from: String,
+    /// Its description, or what is wrong with it.
+    pub description: Result<String, Problems>,
+}
+
+/// Reads a profile and all it extends; problems gather on the way.
+struct Gathering<'s> {
+    search: &'s Search,
+    /// The profiles being read, outermost first.
+    chain: Vec<String>,
+    problems: Problems,
+}
+
+impl Gathering<'_> {
+    /// The claim of `wanted` laid over everything it extends, as far as it can be read.
+    fn gather(&mut self, wanted: &Located<String>) -> Option<RawProfile> {
+        if self.chain.contains(&wanted.value) || self.chain.len() == MAX_DEPTH {
+            let path = self.chain.join(" → ");
+            let cause = format!("extends itself: {path} → {}", wanted.value);
+            self.problems.push(wanted.problem(cause, "take one of them out of the circle"));
+            return None;
+        }
+        let (file, text) = match self.search.text(wanted) {
+            Ok(found) => found,
+            Err(problem) => {
+                self.problems.push(problem);
+                return None;
+            }
+        };
+        let own = self.parse(&file, &text);
+        self.chain.push(wanted.value.clone());
+        let mut merged = RawProfile::default();
+        for base in &own.extends {
+            merged = lay(merged, self.gather(base).unwrap_or_default());
+        }
+        self.chain.pop();
+        Some(lay(merged, own))
+    }
+
+    fn parse(&mut self, file: &str, text: &str) -> RawProfile {
+        let (own, problems) = RawProfile::parse_whole(file, text);
+        // Where the file is not TOML, or its schema not a number, that is told already.
+        let told = problems.0.iter().any(|p| p.place.key.is_empty() || p.place.key == "schema");
+        self.problems.0.extend(problems.0);
+        self.problems.0.extend(validate::schema(file, &own).filter(|_| !told));
+        own
+    }
+}
+
+/// Name and file of each profile in `folder`.
+fn names_in(folder: &Path) -> Vec<(String, String)> {
+    let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
+    let named = |entry: std::io::Result<std::fs::DirEntry>| {
+        let path = entry.ok()?.path();
+        let name = path.file_name()?.to_str()?.strip_suffix(".toml")?;
+        Some((name.to_owned(), path.display().to_string()))
+    };
+    entries.filter_map(named).collect()
+}
+
 /// What a profile is called: the file's stem, or the name itself.
 fn profile_name(wanted: &str) -> String {
     let stem = Path::new(wanted).file_stem().and_then(|stem| stem.to_str());
     stem.unwrap_or(wanted).to_owned()
-}
-
-fn one(problem: Problem) -> Problems {
-    Problems(vec![problem])
 }

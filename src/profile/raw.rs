@@ -146,7 +146,14 @@ impl RawProfile {
     /// # Errors
     /// Every problem of syntax, type and unknown keys.
     pub fn parse(name: &str, text: &str) -> Result<Self, Problems> {
-        Reader::read(name, text, |reader, mut root| {
+        let (profile, problems) = Self::parse_whole(name, text);
+        problems.into_result(profile)
+    }
+
+    /// As [`RawProfile::parse`], with what could be read beside the problems.
+    #[must_use]
+    pub fn parse_whole(name: &str, text: &str) -> (Self, Problems) {
+        Reader::read_whole(name, text, |reader, mut root| {
             let profile = Self::from_table(reader, &mut root);
             root.finish(reader);
             profile
@@ -184,7 +191,7 @@ impl RawAgent {
         Self {
             user: table.scalar(reader, "user"),
             groups: table.strings(reader, "groups"),
-            command: table.take("command").map(|item| command(reader, &item)),
+            command: table.take("command").and_then(|item| command(reader, &item)),
             workdir: table.string(reader, "workdir"),
             home: table.string(reader, "home"),
             umask: table.string(reader, "umask"),
@@ -193,10 +200,13 @@ impl RawAgent {
 }
 
 /// A command is one value: a profile that names one replaces the one it extends.
-fn command(reader: &mut Reader, item: &Item<'_>) -> Located<Vec<String>> {
+fn command(reader: &mut Reader, item: &Item<'_>) -> Option<Located<Vec<String>>> {
     let place = item.place(reader);
+    let listed = item.is_list();
     let words = item.list(reader).iter().filter_map(|word| word.string(reader)).collect::<Vec<_>>();
-    Located { value: words.into_iter().map(|word| word.value).collect(), place }
+    let value = words.into_iter().map(|word| word.value).collect();
+    // What is no list is reported as such, and not once more as an empty one.
+    listed.then_some(Located { value, place })
 }
 
 impl RawEnvironment {

@@ -19,10 +19,9 @@ pub const DEFAULT: &str = "default";
 /// Checks `raw`, the whole claim of the profile called `name`.
 ///
 /// # Errors
-/// Every problem, in the order of files and lines.
+/// Every problem of its values, in the order of files and lines.
 pub fn profile(name: &str, raw: RawProfile) -> Result<Profile, Problems> {
     let mut check = Checker::default();
-    check.schema(name, &raw);
     check.name(name);
     let profile = Profile {
         name: name.to_owned(),
@@ -39,6 +38,23 @@ pub fn profile(name: &str, raw: RawProfile) -> Result<Profile, Problems> {
     check.problems.into_result(profile)
 }
 
+/// What is wrong with the `schema` of the one file called `file`: each file states its own.
+#[must_use]
+pub fn schema(file: &str, raw: &RawProfile) -> Option<Problem> {
+    match &raw.schema {
+        None => Some(Problem::new(
+            &Place::outside(file, "schema"),
+            "is missing",
+            "write `schema = 1` as the first line",
+        )),
+        Some(schema) if schema.value != SCHEMA => Some(schema.problem(
+            format!("is {}, and this program reads schema {SCHEMA}", schema.value),
+            "write the profile for schema 1, or use the release that knows its schema",
+        )),
+        Some(_) => None,
+    }
+}
+
 /// Gathers problems while values are checked.
 #[derive(Default)]
 struct Checker {
@@ -50,22 +66,6 @@ type Parse<T> = fn(&str) -> Result<T, String>;
 impl Checker {
     fn report(&mut self, place: &Place, cause: impl Into<String>, hint: &str) {
         self.problems.push(Problem::new(place, cause, hint));
-    }
-
-    fn schema(&mut self, name: &str, raw: &RawProfile) {
-        match &raw.schema {
-            None => self.report(
-                &Place::outside(name, "schema"),
-                "is missing",
-                "write `schema = 1` as the first line",
-            ),
-            Some(schema) if schema.value != SCHEMA => self.report(
-                &schema.place,
-                format!("is {}, and this program reads schema {SCHEMA}", schema.value),
-                "write the profile for schema 1, or use the release that knows its schema",
-            ),
-            Some(_) => {}
-        }
     }
 
     fn name(&mut self, name: &str) {
@@ -295,8 +295,7 @@ impl Checker {
 
 /// The value, or false where it is not set.
 fn no_unless(raw: Option<&Located<bool>>, key: &str) -> Located<bool> {
-    raw.cloned()
-        .unwrap_or_else(|| Located { value: false, place: Place::outside(DEFAULT, key) })
+    raw.cloned().unwrap_or_else(|| Located { value: false, place: Place::outside(DEFAULT, key) })
 }
 
 /// What may help with the key at hand.

@@ -20,8 +20,8 @@ const PATIENCE: u32 = 3;
 
 /// How the standard descriptors reach the command: a terminal is never passed on itself.
 fn standard() -> Standard {
-    let replaces = [rustix::stdio::stdin(), rustix::stdio::stdout(), rustix::stdio::stderr()]
-        .map(|fd| isatty(fd));
+    let replaces =
+        [rustix::stdio::stdin(), rustix::stdio::stdout(), rustix::stdio::stderr()].map(isatty);
     if !replaces.contains(&true) {
         return Standard::Inherit;
     }

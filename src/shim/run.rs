@@ -49,7 +49,7 @@ pub fn run(
         agent: plan.agent.clone(),
         jail,
         on_terminal,
-        view: View::Nobody(Screenless::new()),
+        view: View::Nobody(Box::default()),
         proved: false,
         told: Vec::new(),
         report: None,
@@ -63,7 +63,7 @@ enum View {
     /// The person.
     Shown(Box<Person>),
     /// Nobody: what it draws is dropped.
-    Nobody(Screenless),
+    Nobody(Box<Screenless>),
 }
 
 struct Run {
@@ -92,7 +92,8 @@ impl Run {
         let events = waiter.wait(&self.jail, &own)?;
         let came: Vec<_> =
             wanted.iter().map(|(side, ..)| *side).zip(events.own.iter().copied()).collect();
-        let any = |side: Side| came.iter().any(|(known, flags)| *known == side && !flags.is_empty());
+        let any =
+            |side: Side| came.iter().any(|(known, flags)| *known == side && !flags.is_empty());
         if !self.proved && any(Side::Master) {
             self.prove()?;
         }
@@ -136,7 +137,7 @@ impl Run {
 
     /// Gives the terminal back to the person while the agent goes on.
     fn hide(&mut self, notices: &mut dyn Notices) -> Result<(), ShimError> {
-        let nobody = View::Nobody(Screenless::new());
+        let nobody = View::Nobody(Box::default());
         if let View::Shown(person) = std::mem::replace(&mut self.view, nobody) {
             person.close()?;
             notices.detached(&self.agent);
@@ -207,7 +208,9 @@ impl Run {
                 View::Shown(person) => person.fit(self.master()?)?,
                 View::Nobody(_) => {}
             },
-            Some(signal @ (Signal::SIGINT | Signal::SIGTERM | Signal::SIGHUP | Signal::SIGQUIT)) => {
+            Some(
+                signal @ (Signal::SIGINT | Signal::SIGTERM | Signal::SIGHUP | Signal::SIGQUIT),
+            ) => {
                 self.told.push(format!("stopped by {signal}"));
                 self.jail.kill()?;
             }
@@ -221,7 +224,7 @@ impl Run {
         while let Ok(Some(report)) = self.jail.hear() {
             self.report = Some(report);
         }
-        let said = match std::mem::replace(&mut self.view, View::Nobody(Screenless::new())) {
+        let said = match std::mem::replace(&mut self.view, View::Nobody(Box::default())) {
             View::Shown(person) => {
                 person.close()?;
                 Vec::new()
@@ -238,7 +241,9 @@ impl Run {
         let status = self.jail.end()?;
         let mut screen = Vec::new();
         match report {
-            Some(Report::Failed { cause, status }) => return Err(ShimError::Failed { cause, status }),
+            Some(Report::Failed { cause, status }) => {
+                return Err(ShimError::Failed { cause, status });
+            }
             Some(Report::ServerGone { client }) if !proved => {
                 return Err(ShimError::NoSession { status: client, said });
             }

@@ -123,9 +123,11 @@ impl Drop for Stack {
 
 /// Where the child begins: calls the closure and ends the process without running any handler.
 extern "C" fn begin(entry: *mut *mut dyn FnMut() -> i32) -> ! {
-    // SAFETY: `entry` is the address that `vfork_with` passed; it and the closure behind it live in
-    // the frame of the caller, which sleeps until the child execs or ends.
-    let child = unsafe { &mut **entry };
+    // SAFETY: `entry` is the address that `vfork_with` passed, of a pointer in its frame; the caller
+    // sleeps until the child execs or ends.
+    let closure = unsafe { *entry };
+    // SAFETY: the pointer was made there from the only reference to the closure, which lives as long.
+    let child = unsafe { &mut *closure };
     let status = child();
     // SAFETY: _exit ends the process at once; nothing of the shared memory is torn down.
     unsafe { libc::_exit(status) }

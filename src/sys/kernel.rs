@@ -45,13 +45,15 @@ pub fn join_new_session_keyring() -> Result<(), Errno> {
 /// # Errors
 /// The kernel's answer.
 pub fn raise_loopback() -> Result<(), Errno> {
+    // IFF_UP and IFF_RUNNING, which libc has as int and the request holds as short.
+    const UP_AND_RUNNING: libc::c_short = 0x41;
     let socket: OwnedFd =
         socket_with(AddressFamily::INET, SocketType::DGRAM, SocketFlags::CLOEXEC, None)?;
     // SAFETY: ifreq is plain data for which all zeroes is a valid value.
     let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
     request.ifr_name[0] = b'l'.cast_signed() as libc::c_char;
     request.ifr_name[1] = b'o'.cast_signed() as libc::c_char;
-    request.ifr_ifru.ifru_flags = (libc::IFF_UP | libc::IFF_RUNNING) as libc::c_short;
+    request.ifr_ifru.ifru_flags = UP_AND_RUNNING;
     let pointer = std::ptr::from_mut(&mut request);
     // SAFETY: SIOCSIFFLAGS reads one ifreq, which `pointer` refers to for the whole call.
     let answer = unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCSIFFLAGS as _, pointer) };

@@ -11,7 +11,8 @@ mod mount;
 
 pub use clone::{CloneFlags, Cloned, clone_into, user_namespace_holder};
 pub use kernel::{
-    close_on_exec_from, inherited, join_new_session_keyring, landlock_abi, null_call, raise_loopback,
+    close_on_exec_from, inherited, join_new_session_keyring, landlock_abi, null_call,
+    raise_loopback,
 };
 pub use mount::{TreeAttributes, set_tree_attributes};
 

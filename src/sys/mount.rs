@@ -31,7 +31,10 @@ const IDMAP: u64 = 0x0010_0000;
 ///
 /// # Errors
 /// The kernel's answer; `EINVAL` for an idmap on a file system that has none.
-pub fn set_tree_attributes(tree: BorrowedFd<'_>, attributes: TreeAttributes<'_>) -> Result<(), Errno> {
+pub fn set_tree_attributes(
+    tree: BorrowedFd<'_>,
+    attributes: TreeAttributes<'_>,
+) -> Result<(), Errno> {
     let flag = |on: bool, bit: u64| if on { bit } else { 0 };
     let request = libc::mount_attr {
         attr_set: flag(attributes.read_only, RDONLY)

@@ -83,6 +83,17 @@ pub fn plain_within(text: &str, limit: usize) -> String {
     out
 }
 
+/// A line of ours in which strings of others stand, each made plain or escaped where it was put in: what
+/// still hides is shown as a code, and backslashes are left as they are. Cut at [`LIMIT`] × 16.
+#[must_use]
+pub fn plain_message(line: &str) -> String {
+    let mut out = String::new();
+    for c in line.chars().take(LIMIT * 16) {
+        if c == '\\' { out.push(c) } else { show(c, &mut out) }
+    }
+    out
+}
+
 /// Each line of `text` made plain, empty ones left out, the last `limit` of them.
 #[must_use]
 pub fn plain_lines(text: &str, limit: usize) -> Vec<String> {
@@ -150,6 +161,12 @@ mod tests {
         assert_eq!(plain_within("abc\x1b", 6), "abc…");
         assert_eq!(plain_within("abc", 0), "");
         assert_eq!(plain(&"x".repeat(10_000_000)).chars().count(), LIMIT);
+    }
+
+    #[test]
+    fn a_message_shows_what_hides_and_keeps_what_is_escaped() {
+        assert_eq!(plain_message("`a\\n` is \x1b[2J\u{202e}x"), "`a\\n` is \\x1b[2J\\u{202e}x");
+        assert_eq!(plain_message(&"x".repeat(10_000)).len(), LIMIT * 16);
     }
 
     #[test]

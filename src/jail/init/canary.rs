@@ -24,7 +24,9 @@ fn landlock() -> Result<(), String> {
     let flags = OFlags::RDONLY | OFlags::CLOEXEC;
     match rustix::fs::openat(CWD, LANDLOCK_CANARY, flags, Mode::empty()) {
         Err(Errno::ACCESS) => Ok(()),
-        Ok(_) => Err("the wall `landlock` does not stand: a file outside its rules was read".to_owned()),
+        Ok(_) => {
+            Err("the wall `landlock` does not stand: a file outside its rules was read".to_owned())
+        }
         Err(errno) => Err(format!("cannot test the wall `landlock`: {LANDLOCK_CANARY}: {errno}")),
     }
 }

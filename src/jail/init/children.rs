@@ -1,11 +1,11 @@
 //! Waiting for children, signals and the launcher at once.
 
+use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::process::{Pid, WaitOptions, WaitStatus};
-use nix::sys::signal::{SigSet, Signal};
-use nix::sys::signalfd::{SfdFlags, SignalFd};
 
 /// Told about every child that ends, ours or orphaned.
 pub(super) struct Children {
@@ -72,7 +72,8 @@ pub(super) fn reap(mut seen: impl FnMut(Pid, WaitStatus)) {
 
 /// The status as a shell gives it: the exit status, or 128 and the signal.
 pub(super) fn shell_status(status: WaitStatus) -> u8 {
-    let code = status.exit_status().or_else(|| status.terminating_signal().map(|signal| 128 + signal));
+    let code =
+        status.exit_status().or_else(|| status.terminating_signal().map(|signal| 128 + signal));
     code.and_then(|code| u8::try_from(code & 0xff).ok()).unwrap_or(super::FAILED)
 }
 

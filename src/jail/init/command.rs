@@ -13,7 +13,9 @@ use std::io::ErrorKind;
 pub(super) fn run(control: &OwnedFd, words: &[OsString]) -> u8 {
     let children = match Children::new() {
         Ok(children) => children,
-        Err(errno) => return fail(control, format!("init cannot wait for children: {errno}"), FAILED),
+        Err(errno) => {
+            return fail(control, format!("init cannot wait for children: {errno}"), FAILED);
+        }
     };
     super::session::lead(control);
     match children.start(|| start(words)) {
@@ -68,7 +70,8 @@ fn obey(control: &OwnedFd, child: Pid) -> bool {
         Ok(Some(Order::Signal(number))) => {
             // A command that has just ended cannot take the signal, and needs none.
             if let Some(signal) = Signal::from_named_raw(number)
-                && let Err(Errno::PERM | Errno::INVAL) = rustix::process::kill_process(child, signal)
+                && let Err(Errno::PERM | Errno::INVAL) =
+                    rustix::process::kill_process(child, signal)
             {
                 return false;
             }

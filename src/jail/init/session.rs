@@ -47,7 +47,9 @@ pub(super) fn run(control: &OwnedFd, task: &Task) -> u8 {
     };
     let children = match Children::new() {
         Ok(children) => children,
-        Err(errno) => return fail(control, format!("init cannot wait for children: {errno}"), FAILED),
+        Err(errno) => {
+            return fail(control, format!("init cannot wait for children: {errno}"), FAILED);
+        }
     };
     lead(control);
     let mut session = Session {
@@ -182,7 +184,8 @@ impl Session<'_> {
     }
 
     fn tell(&self, report: &Report) -> Result<(), String> {
-        tell(self.control, report).map_err(|errno| format!("init cannot tell the launcher: {errno}"))
+        tell(self.control, report)
+            .map_err(|errno| format!("init cannot tell the launcher: {errno}"))
     }
 
     /// Does what the launcher says; a status if that ends the session.
@@ -216,7 +219,8 @@ impl Session<'_> {
     /// What tmux answers to a format, in one line.
     fn ask(&self, format: &str) -> Option<String> {
         let target = self.pane_target();
-        let arguments = [OsStr::new("display-message"), OsStr::new("-p"), OsStr::new("-t"), &target];
+        let arguments =
+            [OsStr::new("display-message"), OsStr::new("-p"), OsStr::new("-t"), &target];
         let answer = self.output(&arguments, Some(format))?;
         Some(answer.trim_end().to_owned())
     }

@@ -6,7 +6,10 @@
 //! kernel mounts only on what exists; the stub stands at the first component that is missing.
 
 use super::super::tree::Anchored;
-use super::{Builder, Content, Kind, Mask, MaskKind, PathAnswer, Paths, Profile, ancestors, is_glob, join, nodes};
+use super::{
+    Builder, Content, Kind, Mask, MaskKind, PathAnswer, Paths, Profile, ancestors, is_glob, join,
+    nodes,
+};
 use std::collections::BTreeSet;
 
 pub(super) fn resolve(profile: &Profile, paths: &Paths, builder: &mut Builder<'_>) -> Vec<Mask> {
@@ -52,7 +55,9 @@ impl Masks {
     fn add(&mut self, at: String, kind: MaskKind, origin: &str) {
         if self.taken.insert(at.clone()) {
             self.list.push(Mask { at, kind, origin: origin.to_owned() });
-        } else if let Some(pin) = self.list.iter_mut().find(|m| m.at == at && m.kind == MaskKind::Pin) {
+        } else if let Some(pin) =
+            self.list.iter_mut().find(|m| m.at == at && m.kind == MaskKind::Pin)
+        {
             pin.kind = kind;
         }
     }

@@ -1,8 +1,8 @@
 //! What the jail's own file systems hold.
 
-use super::super::request::Request;
+use super::super::request::Input;
 use super::super::tree::{ancestors, below};
-use super::{Content, DEFAULT, HostFacts, Identity, Mount, Node, Place, Profile, Source};
+use super::{Content, DEFAULT, Identity, Mount, Node, Place, Source};
 use crate::profile::types::{MemoryTree, Network};
 
 /// Size of the small file systems that hold only directories and links.
@@ -11,7 +11,14 @@ const SMALL: u64 = 1 << 20;
 fn memory(at: &str, size: u64, inodes: u64, mode: u32) -> Mount {
     Mount {
         at: at.to_owned(),
-        source: Source::Memory { size, inodes, mode, agent: false, devices: false, nodes: Vec::new() },
+        source: Source::Memory {
+            size,
+            inodes,
+            mode,
+            agent: false,
+            devices: false,
+            nodes: Vec::new(),
+        },
         write: false,
         execute: false,
         origin: DEFAULT.to_owned(),
@@ -40,7 +47,8 @@ pub(super) fn tree(at: &str, bounds: &MemoryTree, mode: u32) -> Mount {
 }
 
 pub(super) fn workspace(bounds: &MemoryTree, place: &Place) -> Mount {
-    let mut mount = agents(super::super::WORKSPACE, bounds.size.value.0, bounds.inodes.value, 0o700);
+    let mut mount =
+        agents(super::super::WORKSPACE, bounds.size.value.0, bounds.inodes.value, 0o700);
     mount.execute = true;
     mount.origin = place.to_string();
     mount
@@ -112,7 +120,9 @@ pub(super) fn place(mounts: &mut [Mount], at: &str, content: Content) -> bool {
     }
     let content = match content {
         Content::Directory { .. } => Content::Directory { agent: *agent },
-        other => other,
+        Content::File(_) | Content::Link(_) | Content::Blank { .. } | Content::Device { .. } => {
+            content
+        }
     };
     add(nodes, node(rest, content));
     true
@@ -126,13 +136,8 @@ fn add(nodes: &mut Vec<Node>, new: Node) {
 }
 
 /// Files that name the agent to itself, in place of the host's.
-pub(super) fn generated(
-    mounts: &mut [Mount],
-    profile: &Profile,
-    request: &Request,
-    identity: &Identity,
-    facts: &HostFacts,
-) {
+pub(super) fn generated(mounts: &mut [Mount], input: Input<'_>, identity: &Identity) {
+    let Input { profile, request, facts } = input;
     let Identity { uid, gid, user, home, .. } = identity;
     let agent = &request.agent;
     let passwd = format!(

@@ -32,7 +32,6 @@ impl Program {
     }
 
     /// A program that [`super::compile`] made before, when this program was built.
-    #[must_use]
     pub(crate) const fn compiled_before(instructions: Vec<Instruction>) -> Self {
         Self(instructions)
     }

@@ -85,7 +85,8 @@ mod tests {
             AgentName::parse(good).unwrap();
         }
         let long = "x".repeat(33);
-        for bad in ["", "-x", "a/b", "..", "a:0", "=x", "%3", "@1", "A", "a.b", "a b", "é", &long] {
+        for bad in ["", "-x", "a/b", "..", "a:0", "=x", "%3", "@1", "A", "a.b", "a b", "é", &long]
+        {
             AgentName::parse(bad).unwrap_err();
         }
     }

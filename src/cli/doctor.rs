@@ -1,0 +1,297 @@
+//! `cellblock doctor`: what this host can do, and what to do about the rest.
+
+use super::output::{Output, Tone};
+use crate::exit::Exit;
+use crate::host::{self, AutoUid, Essentials, HostFacts, Questions, Tmux, uids};
+use crate::plan::{self, Ability};
+use crate::profile::Wall;
+use clap::Args;
+use serde::Serialize;
+
+/// The arguments.
+#[derive(Args, Debug)]
+#[command(after_help = EXAMPLES)]
+pub struct Doctor {
+    /// Print the result as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+const EXAMPLES: &str = "\
+Ends with status 0 where a strict profile that limits memory and tasks could start, else
+with 1. Nothing is changed, and root is not needed.
+
+Examples:
+  cellblock doctor
+  cellblock doctor --json | jq '.[] | select(.state == \"missing\")'";
+
+/// The oldest tmux whose options a session needs.
+const TMUX_LEAST: (u32, u32) = (3, 1);
+/// The first kernel with idmapped mounts.
+const IDMAP_SINCE: (u32, u32) = (5, 12);
+
+/// How something stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+enum State {
+    /// It is there.
+    Stands,
+    /// It is not there, and a strict profile does not start.
+    Missing,
+    /// It is not there, and only profiles that ask for it do not start.
+    Lacking,
+    /// This kernel does not have it, and no profile can ask for it.
+    NotInKernel,
+}
+
+impl State {
+    fn shown(self) -> (Tone, &'static str) {
+        match self {
+            Self::Stands => (Tone::Good, "stands"),
+            Self::Missing => (Tone::Bad, "MISSING"),
+            Self::Lacking => (Tone::Warning, "lacking"),
+            Self::NotInKernel => (Tone::Warning, "not in kernel"),
+        }
+    }
+}
+
+/// One line of the table.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+struct Row {
+    name: &'static str,
+    state: State,
+    detail: String,
+    /// What to do; empty where there is nothing to do.
+    cure: String,
+}
+
+fn row(name: &'static str, state: State, detail: impl Into<String>, cure: &str) -> Row {
+    Row { name, state, detail: detail.into(), cure: cure.to_owned() }
+}
+
+impl Doctor {
+    /// Prints the table.
+    pub fn perform(&self, out: &mut Output) -> Exit {
+        let questions = Questions { agent: "doctor".to_owned(), ..Questions::default() };
+        let rows = rows(&host::probe(&questions), &host::essentials::probe());
+        if self.json {
+            out.json(&rows);
+        } else {
+            rows.iter().for_each(|row| print(out, row));
+        }
+        let fine = rows.iter().all(|row| row.state != State::Missing);
+        if fine { Exit::Success } else { Exit::FoundProblems }
+    }
+}
+
+fn print(out: &mut Output, row: &Row) {
+    let (tone, word) = row.state.shown();
+    let name = (Tone::Plain, format!("{:<18}", row.name));
+    out.cells(&[name, (tone, format!("{word:<13}")), (Tone::Plain, row.detail.clone())]);
+    if !row.cure.is_empty() {
+        out.line(&format!("{:<18} hint: {}", "", row.cure));
+    }
+}
+
+fn rows(facts: &HostFacts, essentials: &Essentials) -> Vec<Row> {
+    let walls = plan::abilities(facts).into_iter().map(|(wall, ability)| wall_row(wall, ability));
+    let others = [
+        kernel(facts),
+        tmux(essentials.tmux.as_ref()),
+        root(facts.caller.euid),
+        utf8(essentials),
+        terminals(essentials),
+        memory(essentials),
+        idmap(facts),
+        uid_range(&facts.auto_uid),
+    ];
+    walls.chain(others).collect()
+}
+
+fn wall_row(wall: Wall, ability: Ability) -> Row {
+    let name = wall.name();
+    match ability {
+        Ability::Stands(how) => row(name, State::Stands, how, ""),
+        Ability::NotInKernel(since) => row(name, State::NotInKernel, since, ""),
+        // No shipped profile limits these: only one that does so needs them.
+        Ability::Lacks { reason, cure } if wall == Wall::Cpu || wall == Wall::Io => {
+            row(name, State::Lacking, reason, &cure)
+        }
+        Ability::Lacks { reason, cure } => row(name, State::Missing, reason, &cure),
+    }
+}
+
+fn kernel(facts: &HostFacts) -> Row {
+    let state = if facts.kernel.number() >= Some((5, 13)) { State::Stands } else { State::Missing };
+    let cure = if state == State::Stands { "" } else { "use Linux 5.13 or later" };
+    row("(kernel)", state, format!("Linux {}", facts.kernel.release), cure)
+}
+
+fn tmux(tmux: Option<&Tmux>) -> Row {
+    let name = "(tmux)";
+    let Some(Tmux { path, version, number }) = tmux else {
+        let cure = "install it: apt-get install tmux, dnf install tmux, or apk add tmux";
+        return row(name, State::Missing, "not found in /usr/local/bin, /usr/bin and /bin", cure);
+    };
+    let detail = format!("{path}, version {version}");
+    match number {
+        _ if version.is_empty() => {
+            row(name, State::Missing, format!("{path} does not run"), "install it again")
+        }
+        Some(number) if *number < TMUX_LEAST => {
+            row(name, State::Missing, detail, "it is too old: install tmux 3.1 or later")
+        }
+        Some(_) | None => row(name, State::Stands, detail, ""),
+    }
+}
+
+/// Not counted as missing: it is the caller's, not the host's.
+fn root(euid: u32) -> Row {
+    match euid {
+        0 => row("(root)", State::Stands, "you are root, as exec and run need", ""),
+        uid => {
+            row("(root)", State::Lacking, format!("you are uid {uid}"), "exec and run need sudo")
+        }
+    }
+}
+
+fn utf8(essentials: &Essentials) -> Row {
+    match &essentials.utf8 {
+        Some(found) => row("(UTF-8 locale)", State::Stands, found.clone(), ""),
+        None => row(
+            "(UTF-8 locale)",
+            State::Missing,
+            "no C.UTF-8 in /usr/lib/locale, and a C library without its own",
+            "localedef -i C -f UTF-8 C.UTF-8, or install the package locales or glibc-langpack-en",
+        ),
+    }
+}
+
+fn terminals(essentials: &Essentials) -> Row {
+    let name = "(terminals)";
+    match (essentials.ptmx, essentials.filesystems.contains("devpts")) {
+        (_, false) => row(
+            name,
+            State::Missing,
+            "this kernel has no devpts",
+            "use a kernel with CONFIG_UNIX98_PTYS; without it no tmux runs in a jail",
+        ),
+        (false, true) => row(
+            name,
+            State::Missing,
+            "there is no /dev/ptmx",
+            "mount -t devpts devpts /dev/pts -o ptmxmode=0666 && ln -s pts/ptmx /dev/ptmx",
+        ),
+        (true, true) => row(name, State::Stands, "/dev/ptmx and devpts", ""),
+    }
+}
+
+fn memory(essentials: &Essentials) -> Row {
+    let name = "(tmpfs)";
+    if essentials.filesystems.contains("tmpfs") {
+        return row(name, State::Stands, "for the jail's root, /tmp and home", "");
+    }
+    row(name, State::Missing, "this kernel has no tmpfs", "use a kernel with CONFIG_TMPFS")
+}
+
+fn idmap(facts: &HostFacts) -> Row {
+    let name = "(idmapped mounts)";
+    if facts.kernel.number() >= Some(IDMAP_SINCE) {
+        let detail = "this kernel has them; each file system decides for itself";
+        return row(name, State::Stands, detail, "");
+    }
+    let detail = "exist since Linux 5.12: a workspace of another owner cannot be shown";
+    row(name, State::Lacking, detail, "use a later kernel, or `owner = \"disk\"`")
+}
+
+fn uid_range(uid: &AutoUid) -> Row {
+    let name = "(uids for agents)";
+    let range = format!("{}-{}", uids::RANGE.start(), uids::RANGE.end());
+    match uid {
+        AutoUid::Assigned(_) | AutoUid::Next(_) => {
+            row(name, State::Stands, format!("free ones in {range}"), "")
+        }
+        AutoUid::None(why) => {
+            row(name, State::Missing, why.clone(), "give each profile a user of its own")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host::{Caller, Cgroups, Kernel};
+
+    fn facts() -> HostFacts {
+        let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+        let kernel = Kernel {
+            release: "6.12.9".to_owned(),
+            landlock_abi: Some(6),
+            seccomp: true,
+            namespaces: names(&["user", "mnt", "pid", "net", "ipc", "uts", "cgroup"]),
+            keyrings: true,
+            ..Kernel::default()
+        };
+        let cgroups = Cgroups {
+            mount: Some("/sys/fs/cgroup".into()),
+            controllers: names(&["memory", "pids"]),
+            ..Cgroups::default()
+        };
+        let caller = Caller { euid: 1000, ..Caller::default() };
+        HostFacts {
+            kernel,
+            cgroups,
+            caller,
+            auto_uid: AutoUid::Next(70_001),
+            ..HostFacts::default()
+        }
+    }
+
+    fn essentials() -> Essentials {
+        let tmux = Tmux {
+            path: "/usr/bin/tmux".to_owned(),
+            version: "3.5a".to_owned(),
+            number: Some((3, 5)),
+        };
+        let filesystems = ["tmpfs", "devpts"].map(str::to_owned).into();
+        Essentials { tmux: Some(tmux), utf8: Some("here".to_owned()), ptmx: true, filesystems }
+    }
+
+    fn missing(facts: &HostFacts, essentials: &Essentials) -> Vec<&'static str> {
+        let rows = rows(facts, essentials).into_iter();
+        rows.filter(|row| row.state == State::Missing).map(|row| row.name).collect()
+    }
+
+    #[test]
+    fn a_good_host_lacks_nothing_that_a_strict_profile_needs() {
+        assert_eq!(missing(&facts(), &essentials()), [""; 0]);
+    }
+
+    #[test]
+    fn each_thing_that_is_not_there_is_told_with_its_cure() {
+        let mut facts = facts();
+        facts.kernel.landlock_abi = None;
+        facts.kernel.release = "4.19.0".to_owned();
+        facts.cgroups.controllers.remove("pids");
+        facts.auto_uid = AutoUid::None("none is free".to_owned());
+        let nothing = Essentials::default();
+        let expected = ["landlock", "tasks", "(kernel)", "(tmux)", "(UTF-8 locale)", "(terminals)"];
+        let missing = missing(&facts, &nothing);
+        assert_eq!(missing[..6], expected);
+        assert_eq!(missing[6..], ["(tmpfs)", "(uids for agents)"]);
+        let rows = rows(&facts, &nothing).into_iter().filter(|row| row.state == State::Missing);
+        assert!(rows.clone().all(|row| !row.cure.is_empty()), "{:?}", rows.collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn an_old_tmux_is_told_from_a_new_one() {
+        let of = |version: &str, number| {
+            let (path, version) = ("/usr/bin/tmux".to_owned(), version.to_owned());
+            tmux(Some(&Tmux { path, version, number })).state
+        };
+        assert_eq!(of("3.0a", Some((3, 0))), State::Missing);
+        assert_eq!(of("3.1", Some((3, 1))), State::Stands);
+        assert_eq!(of("master", None), State::Stands);
+        assert_eq!(of("", None), State::Missing);
+    }
+}

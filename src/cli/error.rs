@@ -1,0 +1,75 @@
+//! What a verb can fail with, in words, and the exit status it means.
+
+use crate::document::{Problem, Problems};
+use crate::exit::Exit;
+use crate::plan::PlanError;
+use crate::policy::seccomp::CompileError;
+use crate::shim::ShimError;
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+
+/// Why a verb did not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum CliError {
+    /// Something in files or on the command line is wrong.
+    #[error("{0}")]
+    Problems(#[from] Problems),
+    /// The plan cannot be made or launched.
+    #[error("{0}")]
+    Plan(#[from] PlanError),
+    /// The policy makes no filter.
+    #[error("{0}")]
+    Filter(#[from] CompileError),
+    /// cellblock has no filters for this machine.
+    #[error(
+        "cannot make a system call filter for this kind of processor\n  hint: x86_64 and aarch64 are supported"
+    )]
+    Processor,
+    /// The jail could not be launched or kept.
+    #[error("{0}{hint}", hint = Hint(.0.hint()))]
+    Shim(#[from] ShimError),
+    /// A file was not written.
+    #[error("cannot write {}: {error}", path.display())]
+    Write {
+        /// Which.
+        path: PathBuf,
+        /// The kernel's answer.
+        error: io::Error,
+    },
+}
+
+impl CliError {
+    /// The status it means.
+    #[must_use]
+    pub fn exit(&self) -> Exit {
+        match self {
+            Self::Plan(PlanError::NoCommand { .. }) => Exit::NotFound,
+            Self::Shim(error) => match error.status() {
+                126 => Exit::CannotRun,
+                127 => Exit::NotFound,
+                _ => Exit::Failed,
+            },
+            Self::Plan(PlanError::Problems(_) | PlanError::Refused(..))
+            | Self::Problems(_)
+            | Self::Filter(_)
+            | Self::Processor
+            | Self::Write { .. } => Exit::Failed,
+        }
+    }
+}
+
+/// A hint on a line of its own, where there is one.
+struct Hint(String);
+
+impl fmt::Display for Hint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.is_empty() { Ok(()) } else { write!(f, "\n  hint: {}", self.0) }
+    }
+}
+
+impl From<Problem> for CliError {
+    fn from(problem: Problem) -> Self {
+        Self::Problems(Problems(vec![problem]))
+    }
+}

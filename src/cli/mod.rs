@@ -1,0 +1,143 @@
+//! The command line: one file per verb.
+//!
+//! Decides: what the words of the command line mean, what is printed, and the exit status. Never
+//! does: anything to a jail by itself; a verb that launches hands a plan to `launch`.
+//!
+//! [`planning`] is the way from a profile's name to a plan, shared by every verb that has one.
+//! [`output`] is the only place that prints.
+
+#![forbid(unsafe_code)]
+
+pub mod check;
+pub mod completion;
+pub mod doctor;
+pub mod error;
+pub mod exec;
+pub mod explain;
+pub mod man;
+pub mod output;
+pub mod planning;
+pub mod policies;
+pub mod profiles;
+pub mod run;
+
+use crate::exit::Exit;
+use clap::{CommandFactory as _, Parser, Subcommand};
+use error::CliError;
+use output::{ColorChoice, Output};
+use std::ffi::OsString;
+
+/// Jails for AI coding agents: every agent behind walls of its own, in a tmux session of its own.
+#[derive(Debug, Parser)]
+#[command(name = "cellblock", version, color = clap::ColorChoice::Never, after_help = EXAMPLES)]
+pub struct Cli {
+    /// When to use colours; NO_COLOR is honoured
+    #[arg(
+        long,
+        global = true,
+        display_order = 100,
+        value_enum,
+        default_value_t,
+        value_name = "WHEN"
+    )]
+    pub color: ColorChoice,
+    /// Tell on standard error what is done; twice for more
+    #[arg(long, short, global = true, display_order = 101, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+    /// What to do.
+    #[command(subcommand)]
+    pub verb: Verb,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  sudo cellblock run claude       Claude Code on the current directory, in a jail
+  sudo cellblock exec demo -- id  one command in a jail
+  cellblock doctor                which walls this host can stand
+  cellblock profiles              the profiles there are
+  cellblock explain demo          everything that would be done to jail the demo agent
+
+Exit status:
+  0 done; 1 problems were found; 2 the command line is not understood;
+  125 cellblock failed or refused; 126 the command cannot be run; 127 it is not there.
+  exec and run pass the command's own status on, and 128 + n where signal n ended it.";
+
+/// The verbs.
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Run an agent in a jail, in a tmux session of its own, on this terminal
+    Run(run::Run),
+    /// Run one command in a jail, without tmux
+    Exec(exec::Exec),
+    /// Show which walls this host can stand, and what to do where one cannot
+    Doctor(doctor::Doctor),
+    /// Report every problem of profiles
+    Check(check::Check),
+    /// Show the whole plan of a profile's jail, step by step
+    Explain(explain::Explain),
+    /// List the profiles that can be named
+    Profiles(profiles::Profiles),
+    /// Print a completion script for a shell
+    Completion(completion::Completion),
+    /// Print the manual, or write its pages into a directory
+    #[command(hide = true)]
+    Man(man::Man),
+}
+
+/// The whole command, for its help, manual and completions.
+#[must_use]
+pub fn command() -> clap::Command {
+    Cli::command()
+}
+
+/// Does what `words` say (the first is the program's name).
+#[must_use]
+pub fn main(words: impl Iterator<Item = OsString>) -> Exit {
+    match Cli::try_parse_from(words) {
+        Ok(cli) => {
+            output::trace(cli.verbose);
+            let mut out = Output::new(cli.color);
+            let exit = perform(&cli.verb, &mut out).unwrap_or_else(|error| {
+                out.complain(&error);
+                error.exit()
+            });
+            finish(out, exit)
+        }
+        Err(told) => {
+            let mut out = Output::new(ColorChoice::Never);
+            let exit = if told.use_stderr() { Exit::Usage } else { Exit::Success };
+            let text = told.to_string();
+            if told.use_stderr() {
+                out.error_text(&text)
+            } else {
+                out.text(&text)
+            }
+            finish(out, exit)
+        }
+    }
+}
+
+fn perform(verb: &Verb, out: &mut Output) -> Result<Exit, CliError> {
+    match verb {
+        Verb::Run(verb) => verb.perform(out),
+        Verb::Exec(verb) => verb.perform(out),
+        Verb::Doctor(verb) => Ok(verb.perform(out)),
+        Verb::Check(verb) => Ok(verb.perform(out)),
+        Verb::Explain(verb) => verb.perform(out),
+        Verb::Profiles(verb) => Ok(verb.perform(out)),
+        Verb::Completion(verb) => Ok(verb.perform(out)),
+        Verb::Man(verb) => verb.perform(out),
+    }
+}
+
+/// An output that was not written is a failure, whatever else went well.
+fn finish(out: Output, exit: Exit) -> Exit {
+    match out.finish() {
+        Ok(()) => exit,
+        Err(error) => {
+            let mut last = Output::new(ColorChoice::Never);
+            last.complain(&format_args!("cannot write to standard output: {error}"));
+            Exit::Failed
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! Finds seccomp policies: in folders as profiles are, then among the shipped ones.
+
+use super::error::CliError;
+use crate::document::{Place, Problem, Problems};
+use crate::host::trust::{self, Trust};
+use crate::plan::Filter;
+use crate::policy::seccomp::{self, Arch, Policy};
+use std::cell::RefCell;
+use std::path::{Path, PathBuf};
+
+/// Where policies are looked for.
+#[derive(Clone, Debug)]
+pub struct PolicySearch {
+    folders: Vec<PathBuf>,
+    trust: Trust,
+}
+
+impl PolicySearch {
+    /// `./policies/seccomp`, the person's and the system's configuration folders.
+    #[must_use]
+    pub fn new(home: Option<&str>, trust: Trust) -> Self {
+        let mut folders = vec![PathBuf::from("policies/seccomp")];
+        folders.extend(home.map(|home| Path::new(home).join(".config/cellblock/policies/seccomp")));
+        folders.push(PathBuf::from("/etc/cellblock/policies/seccomp"));
+        Self { folders, trust }
+    }
+
+    /// Loads the policy called `name` with all it includes.
+    ///
+    /// # Errors
+    /// Every problem of all the files.
+    pub fn load(&self, name: &str) -> Result<Policy, Problems> {
+        let unread = RefCell::new(Problems::default());
+        let find = |name: &str| match self.text(name) {
+            Ok(found) => found.or_else(|| seccomp::shipped(name).map(str::to_owned)),
+            Err(problem) => {
+                unread.borrow_mut().push(problem);
+                None
+            }
+        };
+        let loaded = seccomp::load(name, &find);
+        // A file that may not be read is the cause, and what then is missing only follows from it.
+        unread.into_inner().into_result(())?;
+        loaded
+    }
+
+    /// The filter of the policy called `name`, for this machine. That of a shipped policy was made
+    /// when the program was built, and is used where no file takes the place of any shipped one.
+    ///
+    /// # Errors
+    /// Every problem of all the files, or [`CliError::Filter`] where the policy makes no filter.
+    pub fn filter(&self, name: &str) -> Result<Filter, CliError> {
+        let replaced = |name: &&str| self.path(name).is_some();
+        if let Some(filter) = Filter::shipped(name)
+            && !seccomp::SHIPPED.iter().any(replaced)
+        {
+            return Ok(filter);
+        }
+        let arch = Arch::native().ok_or(CliError::Processor)?;
+        Ok(Filter::compile(&self.load(name)?, arch)?)
+    }
+
+    /// The first file called `name`, if any folder has one.
+    fn path(&self, name: &str) -> Option<PathBuf> {
+        let mut paths = self.folders.iter().map(|folder| folder.join(format!("{name}.toml")));
+        paths.find(|path| path.symlink_metadata().is_ok())
+    }
+
+    /// The text of the first file called `name`, if any folder has one.
+    fn text(&self, name: &str) -> Result<Option<String>, Problem> {
+        let Some(path) = self.path(name) else { return Ok(None) };
+        trust::read(&path, &self.trust).map(Some).map_err(|error| {
+            Problem::new(&Place::outside("seccomp", name), error.to_string(), error.hint())
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn folders_come_before_the_shipped_ones_and_unsafe_files_are_told() {
+        let directory = tempfile::tempdir().unwrap();
+        let folder = directory.path().to_owned();
+        let text = "schema = 1\ndescription = 'mine'\ninclude = ['minimal']\n";
+        std::fs::write(folder.join("agent.toml"), text).unwrap();
+        let trust = Trust::for_caller(1, 1);
+        let search = PolicySearch { folders: vec![folder.clone()], trust };
+        assert_eq!(search.load("agent").unwrap().description, "mine");
+        assert_ne!(search.load("minimal").unwrap().description, "mine");
+        std::os::unix::fs::symlink("/etc/passwd", folder.join("linked.toml")).unwrap();
+        let problems = search.load("linked").unwrap_err().to_string();
+        assert!(problems.contains("cannot open") && !problems.contains("no policy"), "{problems}");
+    }
+}

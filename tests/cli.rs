@@ -1,0 +1,371 @@
+//! What a person sees: transcripts of the verbs that change nothing.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
+#![allow(clippy::disallowed_methods, reason = "the tests start cellblock itself")]
+#![allow(missing_docs, reason = "tests")]
+
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt as _;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+/// What a run printed and how it ended.
+struct Run {
+    status: Option<i32>,
+    out: String,
+    err: String,
+}
+
+/// cellblock in `directory`, with nothing of the caller's environment.
+fn cellblock(directory: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_cellblock"));
+    command.current_dir(directory).env_clear().env("TERM", "xterm").stdin(Stdio::null());
+    command
+}
+
+fn finish(command: &mut Command) -> Run {
+    let output = command.output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    Run { status: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
+}
+
+/// In the project's own folder, where `./profiles` are the shipped ones.
+fn here(words: &[&str]) -> Run {
+    finish(cellblock(Path::new(env!("CARGO_MANIFEST_DIR"))).args(words))
+}
+
+/// A directory that anybody may enter, with `files` in it.
+fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::set_permissions(folder.path(), PermissionsExt::from_mode(0o755)).unwrap();
+    for (path, text) in files {
+        let path = folder.path().join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+    folder
+}
+
+#[test]
+fn ten_mistakes_are_ten_problems_with_their_lines() {
+    let run = here(&["check", "tests/data/ten-mistakes.toml"]);
+    assert_eq!(run.status, Some(1), "{}", run.err);
+    let problems = run.out.lines().filter_map(|line| line.strip_prefix("problem: "));
+    let places: Vec<_> = problems
+        .map(|line| {
+            let mut parts = line.split(": ");
+            let place = parts.next().unwrap().rsplit('/').next().unwrap();
+            format!("{place} {}", parts.next().unwrap())
+        })
+        .collect();
+    let expected = [
+        "ten-mistakes.toml:3:20 extends[1]",
+        "ten-mistakes.toml:4:1 colour",
+        "ten-mistakes.toml:7:8 agent.user",
+        "ten-mistakes.toml:8:11 agent.command",
+        "ten-mistakes.toml:9:11 agent.workdir",
+        "ten-mistakes.toml:12:9 filesystem.read[0]",
+        "ten-mistakes.toml:13:10 filesystem.write[0]",
+        "ten-mistakes.toml:16:8 network.mode",
+        "ten-mistakes.toml:19:10 limits.memory",
+        "ten-mistakes.toml:22:23 enforcement.without[1]",
+    ];
+    assert_eq!(places, expected, "{}", run.out);
+}
+
+#[test]
+fn check_tells_good_from_bad_in_words_and_in_json() {
+    let run = here(&["check", "base", "shell", "claude", "codex", "demo"]);
+    assert_eq!((run.status, run.out.lines().count()), (Some(0), 5), "{}", run.out);
+    assert!(run.out.lines().all(|line| line.starts_with("OK ")), "{}", run.out);
+    let run = here(&["check", "--json", "demo", "tests/data/ten-mistakes.toml"]);
+    let reports: serde_json::Value = serde_json::from_str(&run.out).unwrap();
+    assert_eq!(run.status, Some(1));
+    assert_eq!(reports[0]["ok"], true);
+    assert_eq!(reports[1]["problems"].as_array().unwrap().len(), 10);
+    assert_eq!(reports[1]["problems"][2]["line"], 7);
+}
+
+#[test]
+fn a_limit_below_what_a_command_needs_is_a_warning() {
+    let text = "schema = 1\nextends = ['claude']\n[limits]\ntasks = 10\n";
+    let folder = folder(&[("profiles/small.toml", text)]);
+    let run = finish(cellblock(folder.path()).args(["check", "small"]));
+    assert_eq!(run.status, Some(0), "{}", run.out);
+    assert!(run.out.starts_with("warning: profiles/small.toml:4:9: limits.tasks: "), "{}", run.out);
+    assert!(run.out.ends_with("OK small\n"), "{}", run.out);
+}
+
+#[test]
+fn a_policy_that_is_not_there_is_a_problem_and_one_in_a_folder_is_found() {
+    let profile = "schema = 1\nextends = ['base']\n[seccomp]\npolicy = 'mine'\n";
+    let folder = folder(&[("profiles/x.toml", profile)]);
+    let check = || finish(cellblock(folder.path()).args(["check", "x"]));
+    let run = check();
+    assert!(run.status == Some(1) && run.out.contains("no policy called `mine`"), "{}", run.out);
+    let policy = "schema = 1\ndescription = 'mine'\ninclude = ['minimal']\n";
+    std::fs::create_dir_all(folder.path().join("policies/seccomp")).unwrap();
+    std::fs::write(folder.path().join("policies/seccomp/mine.toml"), policy).unwrap();
+    let run = check();
+    assert_eq!((run.status, run.out.as_str()), (Some(0), "OK x\n"));
+}
+
+#[test]
+fn an_unknown_profile_is_refused_with_the_known_ones() {
+    let run = here(&["explain", "nobody"]);
+    assert_eq!((run.status, run.out.as_str()), (Some(125), ""));
+    let mut lines = run.err.lines();
+    assert!(lines.next().unwrap().starts_with("cellblock: "), "{}", run.err);
+    let hint = lines.next().unwrap();
+    assert!(hint.starts_with("  hint: ") && hint.contains("demo"), "{}", run.err);
+}
+
+#[test]
+fn a_circle_of_profiles_is_told_with_its_way() {
+    let folder = folder(&[
+        ("profiles/a.toml", "schema = 1\nextends = ['b']\n"),
+        ("profiles/b.toml", "schema = 1\nextends = ['a']\n"),
+    ]);
+    let run = finish(cellblock(folder.path()).args(["check", "a"]));
+    assert_eq!(run.status, Some(1));
+    let expected = "problem: profiles/b.toml:2:12: extends[0]: extends itself: a → b → a";
+    assert!(run.out.starts_with(expected), "{}", run.out);
+    assert!(!run.out.contains("OK"), "{}", run.out);
+}
+
+#[test]
+fn a_file_cannot_write_lines_of_ours_nor_move_the_cursor() {
+    let text = "schema = 1\n\"x\\nOK forged\\u001b[2J\\u202e\" = 1\n";
+    let folder = folder(&[("profiles/bad.toml", text)]);
+    let run = finish(cellblock(folder.path()).args(["check", "--color=always", "bad"]));
+    assert_eq!(run.status, Some(1));
+    assert!(!run.out.lines().any(|line| line.starts_with("OK")), "{:?}", run.out);
+    assert!(!run.out.contains("\x1b[2J") && !run.out.contains('\u{202e}'), "{:?}", run.out);
+    assert!(run.out.contains("\\u{1b}[2J\\u{202e}"), "{:?}", run.out);
+}
+
+/// As a user who is nobody where the tests run as root, else as who they run as.
+fn as_ordinary_user(directory: &Path, words: &[&str]) -> Run {
+    let mut command = cellblock(directory);
+    if rustix::process::geteuid().is_root() {
+        command.uid(65_534).gid(65_534);
+        // The folder that cargo builds into may be closed to others: a copy is not.
+        let copy = directory.join("cellblock");
+        std::fs::copy(env!("CARGO_BIN_EXE_cellblock"), &copy).unwrap();
+        let mut copied = Command::new(copy);
+        copied.uid(65_534).gid(65_534).current_dir(directory).env_clear();
+        command = copied;
+    }
+    finish(command.args(words))
+}
+
+#[test]
+fn explain_and_check_need_no_root() {
+    let folder = folder(&[]);
+    std::fs::create_dir(folder.path().join("project")).unwrap();
+    let project = folder.path().join("project");
+    let run = as_ordinary_user(folder.path(), &["check", "demo", "claude"]);
+    assert_eq!((run.status, run.out.as_str()), (Some(0), "OK demo\nOK claude\n"), "{}", run.err);
+    // The project must not be root's.
+    if rustix::process::geteuid().is_root() {
+        std::os::unix::fs::chown(&project, Some(65_534), Some(65_534)).unwrap();
+    }
+    let words = ["explain", "--workspace", "project", "--name", "worker-1", "claude", "--", "true"];
+    let run = as_ordinary_user(folder.path(), &words);
+    assert_eq!(run.status, Some(0), "{}{}", run.out, run.err);
+    assert!(run.out.starts_with("agent worker-1 by profile claude\n"), "{}", run.out);
+    assert!(run.out.contains(&project.display().to_string()), "{}", run.out);
+    assert!(run.out.contains("exec init"), "{}", run.out);
+}
+
+#[test]
+fn explain_as_json_has_the_plan_and_its_steps() {
+    let run = here(&["explain", "--json", "--verb", "exec", "base", "--", "true"]);
+    let explained: serde_json::Value = serde_json::from_str(&run.out).unwrap();
+    assert_eq!(run.status, Some(0), "{}", run.err);
+    assert_eq!(explained["plan"]["command"]["words"][0], "true");
+    assert_eq!(explained["steps"].as_array().unwrap().last().unwrap(), "exec init");
+    assert!(explained["hindrances"].is_array());
+}
+
+#[test]
+fn what_the_command_line_gets_wrong_is_told_together() {
+    let words =
+        ["explain", "demo", "--name", "A/b", "--without", "moat", "--workspace", "/no/such"];
+    let run = here(&words);
+    assert_eq!(run.status, Some(125));
+    for told in
+        ["--name: `A/b` is not a name", "--without: `moat` is not a wall; the walls are user,"]
+    {
+        assert!(run.err.contains(told), "{}", run.err);
+    }
+    assert!(run.err.contains("--workspace: `/no/such` does not exist"), "{}", run.err);
+}
+
+#[test]
+fn a_wall_that_others_rest_on_is_not_taken_away_alone() {
+    let run = here(&["explain", "demo", "--without", "no-new-privs"]);
+    assert_eq!(run.status, Some(125));
+    assert!(run.err.contains("--without no-new-privs --without landlock"), "{}", run.err);
+    let run = here(&["explain", "demo", "--without", "seccomp"]);
+    assert_eq!(run.status, Some(0), "{}", run.err);
+    assert!(run.out.contains("taken away by the command line"), "{}", run.out);
+    assert!(run.out.contains("seccomp   none"), "{}", run.out);
+}
+
+#[test]
+fn a_workspace_behind_a_link_is_told_where_it_leads() {
+    let folder = folder(&[("real/file", "")]);
+    std::os::unix::fs::symlink("real", folder.path().join("link")).unwrap();
+    let run = finish(cellblock(folder.path()).args(["explain", "--workspace", "link", "demo"]));
+    assert_eq!(run.status, Some(125));
+    assert!(
+        run.err.contains("leads to `real`: name the directory without the link"),
+        "{}",
+        run.err
+    );
+}
+
+/// The verbs as `--help` lists them.
+fn verbs() -> Vec<String> {
+    let help = here(&["--help"]).out;
+    let listed = help.split("Commands:\n").nth(1).unwrap();
+    let names = listed.lines().take_while(|line| line.starts_with("  "));
+    let names = names.filter_map(|line| line.split_whitespace().next().map(str::to_owned));
+    names.filter(|name| name != "help").chain(["man".to_owned()]).collect()
+}
+
+#[test]
+fn every_verb_has_help_with_examples_that_fit_a_terminal() {
+    let verbs = verbs();
+    assert!(verbs.len() >= 6, "{verbs:?}");
+    for verb in &verbs {
+        let run = here(&[verb, "--help"]);
+        assert_eq!((run.status, run.err.as_str()), (Some(0), ""), "{verb}");
+        let examples = run.out.split("Examples:\n").nth(1);
+        let example = format!("cellblock {verb}");
+        assert!(examples.is_some_and(|text| text.contains(&example)), "{verb}: {}", run.out);
+        let long = run.out.lines().find(|line| line.chars().count() > 100);
+        assert_eq!(long, None, "{verb}");
+    }
+}
+
+#[test]
+fn examples_of_the_help_are_understood() {
+    for verb in verbs() {
+        let help = here(&[&verb, "--help"]).out;
+        let examples = help.split("Examples:\n").nth(1).unwrap().lines();
+        for example in examples.filter_map(|line| Some(line.split_once("cellblock ")?.1)) {
+            let words = example.split(['|', '>', '&', '$']).next().unwrap().split_whitespace();
+            let parsed = cellblock::cli::command()
+                .try_get_matches_from(std::iter::once("cellblock").chain(words));
+            assert!(parsed.is_ok(), "{example}: {}", parsed.unwrap_err());
+        }
+    }
+}
+
+#[test]
+fn a_command_line_that_is_not_understood_ends_with_2() {
+    for words in [&[][..], &["frobnicate"], &["explain"], &["check"], &["doctor", "--nope"]] {
+        let run = here(words);
+        assert_eq!((run.status, run.out.as_str()), (Some(2), ""), "{words:?}");
+        assert!(run.err.contains("Usage: cellblock"), "{words:?}: {}", run.err);
+    }
+}
+
+#[test]
+fn colours_only_where_they_are_asked_for() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let colored = |words: &[&str], no_color: bool| {
+        let mut command = cellblock(root);
+        if no_color {
+            command.env("NO_COLOR", "1");
+        }
+        finish(command.args(words)).out.contains('\x1b')
+    };
+    assert!(colored(&["check", "demo", "--color", "always"], false));
+    assert!(!colored(&["check", "demo"], false), "this is no terminal");
+    assert!(!colored(&["check", "demo", "--color", "never"], false));
+    assert!(!colored(&["check", "demo"], true));
+    assert!(on_a_terminal(false).contains('\x1b'));
+    assert!(!on_a_terminal(true).contains('\x1b'), "NO_COLOR is set");
+}
+
+/// What `check demo` writes to a terminal.
+fn on_a_terminal(no_color: bool) -> String {
+    use rustix::pty::{OpenptFlags, grantpt, ioctl_tiocgptpeer, openpt, unlockpt};
+    use std::io::Read as _;
+    let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
+    let master = openpt(flags).unwrap();
+    grantpt(&master).unwrap();
+    unlockpt(&master).unwrap();
+    let slave = ioctl_tiocgptpeer(&master, flags).unwrap();
+    let mut command = cellblock(Path::new(env!("CARGO_MANIFEST_DIR")));
+    command.args(["check", "demo"]).stdout(slave);
+    if no_color {
+        command.env("NO_COLOR", "1");
+    }
+    assert!(command.status().unwrap().success());
+    // The last slave is closed: reading ends with EIO when everything was read.
+    drop(command);
+    let mut text = Vec::new();
+    drop(std::fs::File::from(master).read_to_end(&mut text));
+    String::from_utf8(text).unwrap()
+}
+
+#[test]
+fn a_reader_that_had_enough_is_no_error() {
+    let mut command = cellblock(Path::new(env!("CARGO_MANIFEST_DIR")));
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let output = command.args(["completion", "bash"]).stdout(writer).output().unwrap();
+    assert_eq!(String::from_utf8(output.stderr).unwrap(), "");
+    assert_eq!(output.status.code(), Some(0));
+    let full = std::fs::File::create("/dev/full").unwrap();
+    let run = finish_into(&mut cellblock(Path::new("/")), full);
+    assert_eq!(run.status, Some(125));
+    assert!(run.err.contains("cannot write to standard output: No space left"), "{}", run.err);
+}
+
+fn finish_into(command: &mut Command, file: std::fs::File) -> Run {
+    finish(command.args(["completion", "bash"]).stdout(file))
+}
+
+#[test]
+fn doctor_tells_every_wall_and_its_status_follows_from_the_table() {
+    let run = here(&["doctor", "--json"]);
+    let rows: Vec<serde_json::Value> = serde_json::from_str(&run.out).unwrap();
+    for wall in cellblock::profile::Wall::ALL {
+        assert!(rows.iter().any(|row| row["name"] == wall.name()), "{wall}");
+    }
+    let missing = rows.iter().any(|row| row["state"] == "missing");
+    assert_eq!(run.status, Some(i32::from(missing)), "{}", run.out);
+    let table = here(&["doctor"]);
+    assert_eq!(table.status, run.status);
+    assert_eq!(table.out.matches("MISSING").count() > 0, missing, "{}", table.out);
+}
+
+#[test]
+fn manual_and_completions_name_every_verb() {
+    let folder = folder(&[]);
+    let directory = folder.path().display().to_string();
+    assert_eq!(here(&["man", &directory]).status, Some(0));
+    let completion = here(&["completion", "bash"]).out;
+    for verb in verbs().iter().filter(|verb| *verb != "man") {
+        let page = std::fs::read_to_string(folder.path().join(format!("cellblock-{verb}.1")));
+        assert!(page.is_ok_and(|page| page.contains("Examples:")), "{verb}");
+        assert!(completion.contains(verb.as_str()), "{verb}");
+    }
+    let run = here(&["man", "/no/such/directory"]);
+    assert_eq!(run.status, Some(125));
+    assert!(run.err.starts_with("cellblock: cannot write /no/such/directory/cellblock.1: "));
+}
+
+#[test]
+fn verbose_tells_on_standard_error_what_is_done() {
+    let quiet = here(&["explain", "demo"]);
+    let told = here(&["-v", "explain", "demo"]);
+    assert_eq!(quiet.err, "");
+    assert!(told.err.contains("planning"), "{}", told.err);
+    assert_eq!(quiet.out, told.out);
+}

@@ -1,0 +1,149 @@
+//! `docs/profile.md` against the parser: every key, every wall, every example.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
+#![allow(missing_docs, reason = "tests")]
+
+use cellblock::profile::raw::RawProfile;
+use cellblock::profile::{Wall, validate};
+use std::collections::BTreeSet;
+
+const MANUAL: &str = include_str!("../docs/profile.md");
+
+/// A key that no table has, and that is near to none.
+const UNKNOWN: &str = "zzzzzzzzzzzzzzzzzzzzzzzz";
+
+/// A row of a table of keys: the table's heading, the key and the example.
+struct Row {
+    table: String,
+    key: String,
+    default: String,
+    example: String,
+}
+
+/// The rows of every table of keys in the manual.
+fn rows() -> Vec<Row> {
+    let mut table = String::new();
+    let mut rows = Vec::new();
+    for line in MANUAL.lines() {
+        if let Some(heading) = line.strip_prefix("#") {
+            let heading = heading.trim_start_matches('#').trim().trim_matches('`');
+            table = heading.trim_matches(['[', ']']).to_owned();
+        }
+        let cells: Vec<_> = line.split('|').map(|cell| cell.trim().trim_matches('`')).collect();
+        if let ["", key, _, default, example, _, ""] = cells[..]
+            && line.starts_with("| `")
+        {
+            let row = [key, default, example].map(str::to_owned);
+            let [key, default, example] = row;
+            rows.push(Row { table: table.clone(), key, default, example });
+        }
+    }
+    rows
+}
+
+/// The keys that the parser knows where `text` has an unknown one.
+fn known(text: &str) -> BTreeSet<String> {
+    let problems = RawProfile::parse("x", text).unwrap_err();
+    let hints = problems.0.iter().map(|problem| &problem.hint);
+    let list = hints.filter_map(|hint| hint.strip_prefix("known keys here: ")).next().unwrap();
+    list.split(", ").map(str::to_owned).collect()
+}
+
+/// Every table of the format and its keys, as the parser itself tells them.
+fn format() -> Vec<(String, BTreeSet<String>)> {
+    let top = known(&format!("{UNKNOWN} = 1"));
+    let is_table = |key: &&String| {
+        let problems = RawProfile::parse("x", &format!("{key} = 1.5")).unwrap_err();
+        problems.to_string().contains("must be a table")
+    };
+    let tables: Vec<_> = top.iter().filter(is_table).cloned().collect();
+    let inside = |table: &String| (table.clone(), known(&format!("[{table}]\n{UNKNOWN} = 1")));
+    let mut format: Vec<_> = tables.iter().map(inside).collect();
+    let scalars = top.into_iter().filter(|key| !tables.contains(key)).collect();
+    format.push(("The top of the file".to_owned(), scalars));
+    let entry = known(&format!("[filesystem]\nread = [{{ path = '/x', {UNKNOWN} = 1 }}]"));
+    format.push(("Entries".to_owned(), entry));
+    format
+}
+
+#[test]
+fn the_manual_has_every_key_of_the_parser_and_no_other() {
+    let rows = rows();
+    let format = format();
+    assert!(format.len() >= 9 && rows.len() >= 40, "{} and {}", format.len(), rows.len());
+    for (table, keys) in &format {
+        let documented: BTreeSet<_> =
+            rows.iter().filter(|row| row.table == *table).map(|row| row.key.clone()).collect();
+        assert_eq!(documented, *keys, "{table}");
+    }
+    for row in &rows {
+        let exists = format.iter().any(|(table, _)| *table == row.table);
+        assert!(exists, "`{}` is documented under `{}`", row.key, row.table);
+    }
+}
+
+#[test]
+fn every_example_of_the_manual_is_valid_and_is_about_its_key() {
+    for row in rows() {
+        let Row { table, key, example, .. } = &row;
+        let text = match table.as_str() {
+            "The top of the file" => example.clone(),
+            "Entries" => format!("[filesystem]\nread = [{example}]"),
+            table => format!("[{table}]\n{example}"),
+        };
+        assert!(example.contains(&format!("{key} = ")), "{table}.{key}: {example}");
+        let raw = RawProfile::parse("x", &text).unwrap_or_else(|problems| panic!("{problems}"));
+        validate::profile("x", raw).unwrap_or_else(|problems| panic!("{table}.{key}: {problems}"));
+    }
+}
+
+/// What an empty profile gets, for the defaults that a checked profile shows.
+#[test]
+fn the_defaults_of_the_manual_are_those_of_the_code() {
+    let profile = validate::profile("x", RawProfile::default()).unwrap();
+    let (files, terminal) = (&profile.filesystem, &profile.terminal);
+    let (columns, rows_) = terminal.size.value;
+    let found = [
+        ("home", profile.agent.home.value.to_string()),
+        ("umask", format!("{:03o}", profile.agent.umask.value)),
+        ("tmp_size", files.tmp.size.value.to_string()),
+        ("tmp_inodes", files.tmp.inodes.value.to_string()),
+        ("tmp_execute", files.tmp.execute.value.to_string()),
+        ("home_size", files.home.size.value.to_string()),
+        ("home_inodes", files.home.inodes.value.to_string()),
+        ("home_execute", files.home.execute.value.to_string()),
+        ("mode", profile.network.value.word().to_owned()),
+        ("policy", profile.seccomp.value.clone()),
+        ("session", terminal.session.value.to_string()),
+        ("history", terminal.history.value.to_string()),
+        ("size", format!("{columns}x{rows_}")),
+        ("own_config", terminal.own_config.value.to_string()),
+    ];
+    let rows = rows();
+    for (key, default) in found {
+        let row = rows.iter().find(|row| row.key == key).unwrap();
+        assert_eq!(row.default, default, "{key}");
+    }
+}
+
+#[test]
+fn the_manual_names_every_wall_with_its_purpose() {
+    for wall in Wall::ALL {
+        let row = format!("| `{wall}` | {} |", wall.purpose());
+        assert!(MANUAL.lines().any(|line| line == row), "{row}");
+    }
+    let walls = MANUAL.split("| Wall | What it does |").nth(1).unwrap();
+    assert_eq!(walls.lines().filter(|line| line.starts_with("| `")).count(), Wall::ALL.len());
+}
+
+#[test]
+fn the_profile_at_the_top_of_the_manual_is_valid() {
+    let blocks: Vec<_> = MANUAL.split("```toml\n").skip(1).collect();
+    assert!(!blocks.is_empty());
+    for block in blocks {
+        let text = block.split("```").next().unwrap();
+        let raw = RawProfile::parse("x", text).unwrap_or_else(|problems| panic!("{problems}"));
+        assert_eq!(validate::schema("x", &raw), None);
+        validate::profile("x", raw).unwrap_or_else(|problems| panic!("{problems}"));
+    }
+}

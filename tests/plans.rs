@@ -1,0 +1,294 @@
+//! The plan of every shipped profile on invented hosts, compared with the text in `tests/plans/`.
+//!
+//! `UPDATE_GOLDEN=1 cargo test --test plans` writes the texts anew: read the difference before it is
+//! committed, it is what changes for every agent. Nothing here looks at the machine it runs on.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
+#![allow(missing_docs, reason = "tests")]
+
+use cellblock::document::{Located, Place};
+use cellblock::host::trust::Trust;
+use cellblock::host::{
+    AutoUid, Caller, Cgroups, HostFacts, Kernel, Kind, PathAnswer, PathFact, Person, Questions,
+    Walk,
+};
+use cellblock::plan::{self, Mode, PlanError, Request};
+use cellblock::policy::seccomp::{self, Arch};
+use cellblock::profile::load::Search;
+use cellblock::profile::types::AgentName;
+use cellblock::profile::{Profile, Wall, shipped};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+/// What the invented host has: path, type, owner.
+const FILES: &[(&str, Kind, u32)] = &[
+    ("/usr", Kind::Directory, 0),
+    ("/etc/alternatives", Kind::Directory, 0),
+    ("/etc/ca-certificates", Kind::Directory, 0),
+    ("/etc/ld.so.cache", Kind::File, 0),
+    ("/etc/ld.so.conf", Kind::File, 0),
+    ("/etc/ld.so.conf.d", Kind::Directory, 0),
+    ("/etc/mime.types", Kind::File, 0),
+    ("/etc/protocols", Kind::File, 0),
+    ("/etc/services", Kind::File, 0),
+    ("/etc/ssl/certs", Kind::Directory, 0),
+    ("/etc/ssl/openssl.cnf", Kind::File, 0),
+    ("/etc/terminfo", Kind::Directory, 0),
+    ("/etc/timezone", Kind::File, 0),
+    ("/home/ada/.local/share/claude", Kind::Directory, 1000),
+    ("/home/ada/project", Kind::Directory, 1000),
+    ("/home/ada/project/.env", Kind::File, 1000),
+    ("/home/ada/project/.git", Kind::Directory, 1000),
+    ("/home/ada/project/.git/config", Kind::File, 1000),
+    ("/home/ada/project/.git/hooks", Kind::Directory, 1000),
+];
+
+/// Symbolic links that root made: path, text.
+const LINKS: &[(&str, &str)] = &[
+    ("/bin", "usr/bin"),
+    ("/sbin", "usr/sbin"),
+    ("/lib", "usr/lib"),
+    ("/lib64", "usr/lib64"),
+    ("/etc/localtime", "/usr/share/zoneinfo/Europe/Vienna"),
+];
+
+const PROGRAMS: &[&str] =
+    &["/usr/bin/bash", "/usr/bin/claude", "/usr/bin/codex", "/usr/bin/tmux", "/usr/bin/true"];
+
+/// What a walk through the project finds by patterns.
+const MATCHES: &[(&str, &str, bool)] =
+    &[(".*rc", ".npmrc", false), (".*profile", ".profile", false)];
+
+fn strings<C: FromIterator<String>>(words: &[&str]) -> C {
+    words.iter().map(|word| (*word).to_owned()).collect()
+}
+
+fn look(path: &str) -> PathAnswer {
+    if let Some((_, target)) = LINKS.iter().find(|(link, _)| *link == path) {
+        return PathAnswer::Link { target: (*target).to_owned(), trusted: true };
+    }
+    let Some((_, kind, uid)) = FILES.iter().find(|(known, ..)| *known == path) else {
+        return PathAnswer::Missing;
+    };
+    let mode = if *kind == Kind::Directory { 0o755 } else { 0o644 };
+    PathAnswer::Found(PathFact { kind: *kind, uid: *uid, gid: *uid, mode, device: (259, 2) })
+}
+
+fn walk(tree: &str, questions: &Questions) -> Walk {
+    let globs = questions.patterns.iter().filter(|(directory, _)| directory == tree);
+    let matching = |glob: &str| {
+        let here = MATCHES.iter().filter(|(known, ..)| *known == glob && tree.ends_with("project"));
+        here.map(|(_, path, directory)| ((*path).to_owned(), *directory)).collect()
+    };
+    let matches = globs.map(|(_, glob)| (glob.clone(), matching(glob))).collect();
+    Walk { sockets: Vec::new(), matches }
+}
+
+/// Debian with cgroup v2 alone, as root called by ada with sudo from her project.
+fn unified(questions: &Questions) -> HostFacts {
+    HostFacts {
+        kernel: Kernel {
+            release: "6.12.9-amd64".to_owned(),
+            landlock_abi: Some(6),
+            seccomp: true,
+            namespaces: strings(&["user", "mnt", "pid", "net", "ipc", "uts", "cgroup"]),
+            memfd_noexec: true,
+            max_user_namespaces: true,
+            keyrings: true,
+            memory: 16 << 30,
+        },
+        cgroups: Cgroups {
+            mount: Some(PathBuf::from("/sys/fs/cgroup")),
+            controllers: strings(&["cpuset", "cpu", "io", "memory", "hugetlb", "pids"]),
+            held_by_v1: BTreeSet::new(),
+        },
+        caller: caller(),
+        account: None,
+        groups: BTreeMap::new(),
+        auto_uid: AutoUid::Next(71_234),
+        paths: questions.paths.iter().map(|path| (path.clone(), look(path))).collect(),
+        root_links: LINKS[..4].iter().map(|(l, t)| ((*l).to_owned(), (*t).to_owned())).collect(),
+        programs: questions
+            .programs
+            .iter()
+            .filter(|path| PROGRAMS.contains(&path.as_str()))
+            .cloned()
+            .collect(),
+        variables: BTreeMap::from([("TZ".to_owned(), "Europe/Vienna".to_owned())]),
+        resolver: "nameserver 192.0.2.53\n".to_owned(),
+        live_sockets: strings(&["/run/dbus/system_bus_socket"]),
+        walks: questions.trees.iter().map(|t| (t.clone(), Ok(walk(t, questions)))).collect(),
+    }
+}
+
+/// The same with the limit controllers in cgroup v1, an old kernel, and neither tmux nor claude.
+fn hybrid(questions: &Questions) -> HostFacts {
+    let mut facts = unified(questions);
+    facts.kernel.release = "5.15.0-91-generic".to_owned();
+    facts.kernel.landlock_abi = Some(1);
+    facts.kernel.memfd_noexec = false;
+    facts.cgroups.mount = Some(PathBuf::from("/sys/fs/cgroup/unified"));
+    facts.cgroups.controllers.clear();
+    facts.cgroups.held_by_v1 = strings(&["memory", "pids", "cpu", "blkio"]);
+    facts.programs.retain(|path| path.ends_with("/bash"));
+    facts
+}
+
+fn caller() -> Caller {
+    Caller {
+        euid: 0,
+        person: Person { uid: 1000, home: "/home/ada".to_owned() },
+        directory: Some("/home/ada/project".to_owned()),
+        terminal: true,
+    }
+}
+
+type Host = fn(&Questions) -> HostFacts;
+
+struct Case {
+    /// The name of the file with its text.
+    name: &'static str,
+    profile: &'static str,
+    host: Host,
+    mode: Mode,
+    command: &'static [&'static str],
+    workspace: Option<&'static str>,
+    without: &'static [Wall],
+}
+
+const CASE: Case = Case {
+    name: "",
+    profile: "",
+    host: unified,
+    mode: Mode::Run,
+    command: &[],
+    workspace: None,
+    without: &[],
+};
+
+const CASES: &[Case] = &[
+    Case { name: "base", profile: "base", mode: Mode::Exec, command: &["true"], ..CASE },
+    Case { name: "shell", profile: "shell", ..CASE },
+    Case { name: "claude", profile: "claude", ..CASE },
+    Case { name: "codex", profile: "codex", ..CASE },
+    Case { name: "demo", profile: "demo", ..CASE },
+    Case { name: "claude-on-hybrid", profile: "claude", host: hybrid, ..CASE },
+    Case {
+        name: "demo-on-hybrid",
+        profile: "demo",
+        host: hybrid,
+        mode: Mode::Exec,
+        workspace: Some("/home/ada/project"),
+        ..CASE
+    },
+    Case {
+        name: "base-without-root",
+        profile: "base",
+        mode: Mode::Exec,
+        command: &["true"],
+        without: &[Wall::Mount, Wall::Seccomp],
+        ..CASE
+    },
+];
+
+/// A shipped profile, whatever the folders of this machine hold.
+fn profile(name: &str) -> Profile {
+    Search { folders: Vec::new(), trust: Trust::for_caller(1, 1) }.load(name).unwrap()
+}
+
+/// The text of a plan does not depend on the processor.
+fn filter(name: &str) -> plan::Filter {
+    let policy = seccomp::load(name, &|name| seccomp::shipped(name).map(str::to_owned)).unwrap();
+    plan::Filter::compile(&policy, Arch::X86_64).unwrap()
+}
+
+fn given<T>(option: &str, value: T) -> Located<T> {
+    Located { value, place: Place::outside("the command line", option) }
+}
+
+fn request(case: &Case) -> Request {
+    Request {
+        agent: AgentName::parse(case.profile).unwrap(),
+        mode: case.mode,
+        workspace: case.workspace.map(|path| given("--workspace", path.to_owned())),
+        command: strings(case.command),
+        without: case.without.iter().map(|wall| given("--without", *wall)).collect(),
+    }
+}
+
+fn draft(case: &Case) -> Result<plan::Draft, PlanError> {
+    let profile = profile(case.profile);
+    let request = request(case);
+    let facts = (case.host)(&plan::questions(&profile, &request, &caller()));
+    plan::draft(&profile, &request, &facts, filter(&profile.seccomp.value))
+}
+
+fn golden(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/plans").join(format!("{name}.txt"))
+}
+
+/// The first line in which the two differ, to read in a failure.
+fn difference(expected: &str, found: &str) -> Option<String> {
+    let mut pairs = expected.lines().zip(found.lines()).enumerate();
+    let differ = pairs.find(|(_, (expected, found))| expected != found);
+    if let Some((index, (expected, found))) = differ {
+        return Some(format!("line {}:\n- {expected}\n+ {found}", index + 1));
+    }
+    let (expected, found) = (expected.lines().count(), found.lines().count());
+    (expected != found).then(|| format!("{found} lines instead of {expected}"))
+}
+
+#[test]
+fn every_plan_is_the_one_that_was_read_and_agreed_to() {
+    let update = std::env::var_os("UPDATE_GOLDEN").is_some();
+    let mut different = Vec::new();
+    for case in CASES {
+        let text = plan::explain_draft(&draft(case).unwrap());
+        if update {
+            std::fs::write(golden(case.name), &text).unwrap();
+        }
+        let expected = std::fs::read_to_string(golden(case.name)).unwrap_or_default();
+        let told = difference(&expected, &text);
+        different.extend(told.map(|told| format!("{}: {told}", case.name)));
+    }
+    let hint = "UPDATE_GOLDEN=1 cargo test --test plans writes them anew";
+    assert!(different.is_empty(), "{}\n{hint}", different.join("\n"));
+}
+
+#[test]
+fn every_shipped_profile_has_a_golden_plan_and_no_text_is_left_over() {
+    for (name, _) in shipped::ALL {
+        assert!(CASES.iter().any(|case| case.profile == *name), "{name} has no golden plan");
+    }
+    for entry in std::fs::read_dir(golden("x").parent().unwrap()).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_stem().unwrap().to_str().unwrap();
+        assert!(CASES.iter().any(|case| case.name == name), "{} is nobody's", path.display());
+    }
+}
+
+#[test]
+fn only_a_plan_that_nothing_hinders_can_be_launched() {
+    let case = |name: &str| CASES.iter().find(|case| case.name == name).unwrap();
+    assert!(draft(case("claude")).unwrap().into_plan().is_ok());
+    assert!(draft(case("demo-on-hybrid")).unwrap().into_plan().is_ok());
+    let draft = draft(case("claude-on-hybrid")).unwrap();
+    let walls: Vec<_> = match draft.hindrances().first() {
+        Some(PlanError::Refused(refusals, _)) => refusals.iter().map(|r| r.wall).collect(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(walls, [Wall::Memory, Wall::Tasks]);
+    let missing = |error: &PlanError| matches!(error, PlanError::NoCommand { .. });
+    assert_eq!(draft.hindrances().iter().filter(|error| missing(error)).count(), 2);
+    assert!(matches!(draft.into_plan(), Err(PlanError::Refused(..))));
+}
+
+#[test]
+fn a_secret_or_a_value_of_the_callers_is_in_no_text() {
+    for case in CASES {
+        let draft = draft(case).unwrap();
+        let json = serde_json::to_string(draft.preview()).unwrap();
+        assert!(!plan::explain_draft(&draft).contains("TZ=Europe"), "{}", case.name);
+        assert!(json.contains("(passed from the caller)"), "{}", case.name);
+    }
+}
