@@ -13,6 +13,8 @@ use std::path::{Path, PathBuf};
 pub struct PolicySearch {
     folders: Vec<PathBuf>,
     trust: Trust,
+    /// Absolute paths of the files that were read.
+    read: RefCell<Vec<String>>,
 }
 
 impl PolicySearch {
@@ -22,7 +24,7 @@ impl PolicySearch {
         let mut folders = vec![PathBuf::from("policies/seccomp")];
         folders.extend(home.map(|home| Path::new(home).join(".config/cellblock/policies/seccomp")));
         folders.push(PathBuf::from("/etc/cellblock/policies/seccomp"));
-        Self { folders, trust }
+        Self { folders, trust, read: RefCell::default() }
     }
 
     /// Loads the policy called `name` with all it includes.
@@ -57,7 +59,8 @@ impl PolicySearch {
             return Ok(filter);
         }
         let arch = Arch::native().ok_or(CliError::Processor)?;
-        Ok(Filter::compile(&self.load(name)?, arch)?)
+        let filter = Filter::compile(&self.load(name)?, arch)?;
+        Ok(Filter { files: self.read.take(), ..filter })
     }
 
     /// The first file called `name`, if any folder has one.
@@ -69,6 +72,8 @@ impl PolicySearch {
     /// The text of the first file called `name`, if any folder has one.
     fn text(&self, name: &str) -> Result<Option<String>, Problem> {
         let Some(path) = self.path(name) else { return Ok(None) };
+        let absolute = std::path::absolute(&path).ok();
+        self.read.borrow_mut().extend(absolute.map(|path| path.display().to_string()));
         trust::read(&path, &self.trust).map(Some).map_err(|error| {
             Problem::new(&Place::outside("seccomp", name), error.to_string(), error.hint())
         })
@@ -86,7 +91,8 @@ mod tests {
         let text = "schema = 1\ndescription = 'mine'\ninclude = ['minimal']\n";
         std::fs::write(folder.join("agent.toml"), text).unwrap();
         let trust = Trust::for_caller(1, 1);
-        let search = PolicySearch { folders: vec![folder.clone()], trust };
+        let search =
+            PolicySearch { folders: vec![folder.clone()], trust, read: RefCell::default() };
         assert_eq!(search.load("agent").unwrap().description, "mine");
         assert_ne!(search.load("minimal").unwrap().description, "mine");
         std::os::unix::fs::symlink("/etc/passwd", folder.join("linked.toml")).unwrap();

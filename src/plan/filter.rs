@@ -9,6 +9,8 @@ pub struct Filter {
     pub program: Program,
     /// How many calls it allows, some only with certain arguments.
     pub allowed: usize,
+    /// Absolute paths of the policy files it was made from; the shipped ones have none.
+    pub files: Vec<String>,
 }
 
 impl Filter {
@@ -18,7 +20,7 @@ impl Filter {
     /// [`CompileError`].
     pub fn compile(policy: &Policy, arch: Arch) -> Result<Self, CompileError> {
         let allowed = policy.calls.values().filter(|call| call.can_be_allowed()).count();
-        Ok(Self { program: compile(policy, arch)?, allowed })
+        Ok(Self { program: compile(policy, arch)?, allowed, files: Vec::new() })
     }
 
     /// The shipped policy called `name`, compiled when the program was built.
@@ -46,6 +48,7 @@ fn decode(bytes: &[u8]) -> Option<Filter> {
     Some(Filter {
         program: Program::compiled_before(instructions.iter().map(instruction).collect()),
         allowed: usize::try_from(u32::from_le_bytes(*allowed)).ok()?,
+        files: Vec::new(),
     })
 }
 

@@ -4,10 +4,10 @@ use super::filter::Filter;
 use super::mounts::Layout;
 use super::refusal::{PlanError, Refusal};
 use super::request::{Input, Mode, Request};
-use super::tree::{HostTrees, Paths};
+use super::tree::{HostTree, HostTrees, Paths, below};
 use super::types::{CommandPlan, Identity, Plan, SeccompPlan, TerminalPlan, WallPlan, WallState};
 use super::{command, environ, identity, landlock, limits, mounts, terminal, walls, workspace};
-use crate::document::{Located, Problems};
+use crate::document::{Located, Place, Problem, Problems};
 use crate::host::{HostFacts, PathAnswer};
 use crate::profile::{Profile, Wall};
 use std::collections::BTreeSet;
@@ -110,6 +110,7 @@ pub fn draft(
     let identity = identity::resolve(profile, request, facts, &mut problems);
     let paths = Paths::new(profile, &facts.caller);
     let trees = mounts::host_trees(profile, &paths, workspace);
+    refuse_own_judge(profile, &filter, &trees, &mut problems);
     let layout = mounts::resolve(input, &identity, &trees, &mut problems);
     let mut hindrances = hindered(problems, refusals)?;
     let (command, missing) = command::resolve(profile, request, &trees, facts);
@@ -189,6 +190,27 @@ fn check_workspace(
     let Some(directory) = workspace else { return };
     if let Some(PathAnswer::Found(fact)) = facts.paths.get(&directory.value) {
         problems.0.extend(workspace::objection(directory, fact, &facts.caller));
+    }
+}
+
+/// An agent must not be able to write what decides over it: not in this run, nor for the next.
+fn refuse_own_judge(
+    profile: &Profile,
+    filter: &Filter,
+    trees: &HostTrees,
+    problems: &mut Problems,
+) {
+    for file in profile.files.iter().chain(&filter.files) {
+        let holds = |tree: &&HostTree| tree.access.write && below(file, &tree.host).is_some();
+        let Some(tree) = trees.0.iter().find(holds) else { continue };
+        problems.push(Problem::new(
+            &Place::outside(file, ""),
+            format!(
+                "is inside `{}`, which the agent can write: it could rewrite its own rules",
+                tree.host
+            ),
+            "keep profiles and policies elsewhere, as in ~/.config/cellblock or /etc/cellblock",
+        ));
     }
 }
 

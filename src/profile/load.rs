@@ -39,12 +39,16 @@ impl Search {
     /// Every problem of the file, of those it extends, and of their values.
     pub fn load(&self, wanted: &str) -> Result<Profile, Problems> {
         let asked = Located { value: wanted.to_owned(), place: Place::outside("profile", wanted) };
-        let mut gathering =
-            Gathering { search: self, chain: Vec::new(), problems: Problems::default() };
+        let mut gathering = Gathering {
+            search: self,
+            chain: Vec::new(),
+            files: Vec::new(),
+            problems: Problems::default(),
+        };
         let Some(raw) = gathering.gather(&asked) else { return Err(gathering.problems) };
-        let mut problems = gathering.problems;
+        let Gathering { mut problems, files, .. } = gathering;
         let profile = match validate::profile(&profile_name(wanted), raw) {
-            Ok(profile) if problems.0.is_empty() => return Ok(profile),
+            Ok(profile) if problems.0.is_empty() => return Ok(Profile { files, ..profile }),
             Ok(_) => None,
             Err(more) => Some(more),
         };
@@ -70,7 +74,7 @@ impl Search {
     }
 
     /// The name for messages and the text of `wanted`.
-    fn text(&self, wanted: &Located<String>) -> Result<(String, String), Problem> {
+    fn text(&self, wanted: &Located<String>) -> Result<(Found, String), Problem> {
         let name = &wanted.value;
         if name.contains('/') || Path::new(name).extension().is_some_and(|e| e == "toml") {
             return self.read(Path::new(name), wanted);
@@ -82,15 +86,17 @@ impl Search {
             }
         }
         match shipped::find(name) {
-            Some(text) => Ok((format!("{name} (shipped)"), text.to_owned())),
+            Some(text) => {
+                Ok((Found { name: format!("{name} (shipped)"), path: None }, text.to_owned()))
+            }
             None => Err(self.unknown(wanted)),
         }
     }
 
-    fn read(&self, path: &Path, wanted: &Located<String>) -> Result<(String, String), Problem> {
+    fn read(&self, path: &Path, wanted: &Located<String>) -> Result<(Found, String), Problem> {
         let text = trust::read(path, &self.trust)
             .map_err(|error| wanted.problem(error.to_string(), error.hint()))?;
-        Ok((path.display().to_string(), text))
+        Ok((Found { name: path.display().to_string(), path: Some(path.to_owned()) }, text))
     }
 
     fn unknown(&self, wanted: &Located<String>) -> Problem {
@@ -104,6 +110,14 @@ impl Search {
         );
         wanted.problem(cause, hint)
     }
+}
+
+/// Where a profile's text is from.
+struct Found {
+    /// For messages.
+    name: String,
+    /// The file, if it is not a shipped one.
+    path: Option<PathBuf>,
 }
 
 /// A profile that can be named.
@@ -122,6 +136,8 @@ struct Gathering<'s> {
     search: &'s Search,
     /// The profiles being read, outermost first.
     chain: Vec<String>,
+    /// Absolute paths of the files that were read.
+    files: Vec<String>,
     problems: Problems,
 }
 
@@ -135,7 +151,11 @@ impl Gathering<'_> {
             return None;
         }
         let (file, text) = match self.search.text(wanted) {
-            Ok(found) => found,
+            Ok((found, text)) => {
+                let absolute = found.path.as_ref().and_then(|path| std::path::absolute(path).ok());
+                self.files.extend(absolute.map(|path| path.display().to_string()));
+                (found.name, text)
+            }
             Err(problem) => {
                 self.problems.push(problem);
                 return None;

@@ -20,6 +20,8 @@ pub struct Profile {
     pub name: String,
     /// One sentence for `ls` and `explain`.
     pub description: String,
+    /// Absolute paths of the files it was read from; the shipped ones have none.
+    pub files: Vec<String>,
     /// Who the agent is and what it runs.
     pub agent: Agent,
     /// What its environment holds.

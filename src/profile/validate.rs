@@ -26,6 +26,7 @@ pub fn profile(name: &str, raw: RawProfile) -> Result<Profile, Problems> {
     let profile = Profile {
         name: name.to_owned(),
         description: raw.description.as_ref().map(|d| d.value.clone()).unwrap_or_default(),
+        files: Vec::new(),
         agent: check.agent(&raw),
         environment: check.environment(&raw),
         filesystem: check.filesystem(&raw.filesystem),
