@@ -99,7 +99,9 @@ impl HostTrees {
         let place = &pattern.place;
         if pattern.value.is_relative() {
             let glob = pattern.value.as_str();
-            let writable = self.0.iter().filter(|tree| tree.access.write);
+            // The agent's home is its own: nobody else runs what it keeps there.
+            let is_home = |tree: &HostTree| below(&tree.at, &paths.agent_home).is_some();
+            let writable = self.0.iter().filter(|tree| tree.access.write && !is_home(tree));
             return writable.map(|tree| Anchored { tree, glob: glob.to_owned(), place }).collect();
         }
         let whole = pattern.value.resolve(&paths.agent_home);
