@@ -37,7 +37,7 @@ impl Exec {
     pub fn perform(&self, out: &mut Output) -> Result<Exit, CliError> {
         let planned = planning::plan(&self.options, Mode::Exec)?;
         run::tell_relaxations(&planned.plan, out);
-        let mut timings = Vec::new();
+        let mut timings = planned.timings;
         let ended = shim::exec::exec(&planned.plan, &mut timings);
         self.timing.tell(&timings, out);
         Ok(run::tell_end(&ended?, out))

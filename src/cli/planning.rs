@@ -10,12 +10,14 @@ use super::policies::PolicySearch;
 use crate::document::{Located, Place, Problem, Problems};
 use crate::host::trust::Trust;
 use crate::host::{self, Caller, HostFacts, PathAnswer};
+use crate::launch::Timings;
 use crate::plan::{self, Draft, Mode, Plan, Request};
 use crate::profile::load::Search;
 use crate::profile::types::AgentName;
 use crate::profile::{Profile, Wall};
 use clap::Args;
 use std::path::{Component, Path, PathBuf};
+use std::time::Instant;
 
 /// What the values of the command line are said to be from.
 const COMMAND_LINE: &str = "the command line";
@@ -51,6 +53,8 @@ pub struct Planned {
     pub request: Request,
     /// The host.
     pub facts: HostFacts,
+    /// How long each part of the planning took.
+    pub timings: Timings,
 }
 
 /// The plan of what `options` name, run as `mode`, if this host can launch it.
@@ -58,9 +62,10 @@ pub struct Planned {
 /// # Errors
 /// Every problem of the profile, its policy and the command line, or every wall that cannot stand.
 pub fn plan(options: &Options, mode: Mode) -> Result<Planned, CliError> {
-    let (draft, inputs) = drafted(options, mode)?;
+    let mut timings = Timings::new();
+    let (draft, inputs) = drafted(options, mode, &mut timings)?;
     let Inputs { profile, request, facts } = inputs;
-    Ok(Planned { plan: draft.into_plan()?, profile, request, facts })
+    Ok(Planned { plan: draft.into_plan()?, profile, request, facts, timings })
 }
 
 /// The same for showing: with what keeps it from being launched here.
@@ -68,7 +73,7 @@ pub fn plan(options: &Options, mode: Mode) -> Result<Planned, CliError> {
 /// # Errors
 /// Every problem of the profile, its policy and the command line.
 pub fn draft(options: &Options, mode: Mode) -> Result<Draft, CliError> {
-    drafted(options, mode).map(|(draft, _)| draft)
+    drafted(options, mode, &mut Timings::new()).map(|(draft, _)| draft)
 }
 
 struct Inputs {
@@ -77,14 +82,28 @@ struct Inputs {
     facts: HostFacts,
 }
 
-fn drafted(options: &Options, mode: Mode) -> Result<(Draft, Inputs), CliError> {
+fn drafted(
+    options: &Options,
+    mode: Mode,
+    timings: &mut Timings,
+) -> Result<(Draft, Inputs), CliError> {
+    let mut since = Instant::now();
+    let mut lap = |what: &str| {
+        let now = Instant::now();
+        timings.push((what.to_owned(), now - since));
+        since = now;
+    };
     let caller = host::probe::caller();
     let profile = profiles(&caller).load(&options.profile)?;
     let request = request(options, mode, &profile)?;
+    lap("profile");
     let filter = policies(&caller).filter(&profile.seccomp.value)?;
+    lap("policy");
     let facts = host::probe(&plan::questions(&profile, &request, &caller));
+    lap("host");
     tracing::debug!(profile = profile.name, uid = caller.euid, "planning");
     let draft = plan::draft(&profile, &request, &facts, filter)?;
+    lap("plan");
     Ok((draft, Inputs { profile, request, facts }))
 }
 

@@ -73,7 +73,7 @@ impl Run {
     pub fn perform(&self, out: &mut Output) -> Result<Exit, CliError> {
         let planned = planning::plan(&self.options, Mode::Run)?;
         tell_relaxations(&planned.plan, out);
-        let mut timings = Vec::new();
+        let mut timings = planned.timings;
         let ended = shim::run::run(&planned.plan, &mut Notices(out), &mut timings);
         self.timing.tell(&timings, out);
         Ok(tell_end(&ended?, out))

@@ -78,7 +78,9 @@ pub fn tell<T: Serialize>(socket: impl AsFd, message: &T) -> Result<(), Errno> {
 /// # Errors
 /// The kernel's answer, or `EPROTO` for what is no message.
 pub fn hear<T: for<'de> Deserialize<'de>>(socket: impl AsFd) -> Result<Option<T>, Errno> {
-    let mut buffer = vec![0; MAX_MESSAGE];
+    // The length first: most messages are a few bytes long.
+    let (_, length) = recv(&socket, &mut [0; 1][..], RecvFlags::PEEK | RecvFlags::TRUNC)?;
+    let mut buffer = vec![0; length.min(MAX_MESSAGE)];
     let (count, _) = recv(socket, &mut buffer[..], RecvFlags::empty())?;
     if count == 0 {
         return Ok(None);
@@ -105,9 +107,12 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_message_is_refused() {
+    fn what_is_no_message_or_too_long_is_refused() {
         let (outside, inside) = pair().unwrap();
         send(&inside, b"{\"Ended\":7}", SendFlags::empty()).unwrap();
         assert_eq!(hear::<Report>(&outside), Err(Errno::PROTO));
+        let long = format!("\"{}\"", "x".repeat(MAX_MESSAGE));
+        send(&inside, long.as_bytes(), SendFlags::empty()).unwrap();
+        assert_eq!(hear::<String>(&outside), Err(Errno::PROTO));
     }
 }

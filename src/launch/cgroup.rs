@@ -8,9 +8,12 @@ use rustix::io::Errno;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// How long the end of the last process is waited for: 2 seconds.
-const WAITS: u32 = 400;
+/// How long the end of the last process is waited for: first in small steps, because a process that
+/// was just reaped leaves its cgroup a few microseconds later, then in larger ones, 2 seconds in all.
+const SHORT_PAUSE: Duration = Duration::from_micros(20);
+const SHORT_WAITS: u32 = 50;
 const PAUSE: Duration = Duration::from_millis(5);
+const WAITS: u32 = 450;
 
 /// Where the cgroup called `name` is.
 pub(super) fn path(plan: &CgroupPlan, name: &str) -> PathBuf {
@@ -74,20 +77,22 @@ pub(super) fn kill(path: &Path) -> Result<(), LaunchError> {
 
 /// Ends every process in the cgroup and removes it with all below it.
 pub(super) fn remove(path: &Path) -> Result<(), LaunchError> {
-    match rustix::fs::rmdir(path) {
-        Ok(()) | Err(Errno::NOENT) => return Ok(()),
-        Err(_) => kill(path)?,
-    }
     let shown = path.display().to_string();
-    for _ in 0..WAITS {
-        for child in children(path) {
-            remove(&child)?;
-        }
+    for wait in 0..WAITS {
         match rustix::fs::rmdir(path) {
             Ok(()) | Err(Errno::NOENT) => return Ok(()),
-            Err(Errno::BUSY) => std::thread::sleep(PAUSE),
+            Err(Errno::BUSY) => {}
             Err(errno) => return Err(cannot("remove", &shown)(errno)),
         }
+        if wait < SHORT_WAITS {
+            std::thread::sleep(SHORT_PAUSE);
+            continue;
+        }
+        if wait == SHORT_WAITS {
+            kill(path)?;
+        }
+        children(path).iter().try_for_each(|child| remove(child))?;
+        std::thread::sleep(PAUSE);
     }
     Err(cannot("remove, as processes do not end,", &shown)(Errno::BUSY))
 }

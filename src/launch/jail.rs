@@ -10,6 +10,7 @@ use rustix::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
 use rustix::process::{Signal, WaitOptions};
+use std::cell::Cell;
 use std::path::PathBuf;
 
 /// A jail whose command runs. Dropping it ends it.
@@ -23,6 +24,7 @@ pub struct Jail {
     pub(super) cgroup: Option<PathBuf>,
     pub(super) cgroup_path: Option<String>,
     pub(super) record: Option<Record>,
+    pub(super) silent: Cell<bool>,
 }
 
 impl Jail {
@@ -60,10 +62,19 @@ impl Jail {
     /// # Errors
     /// [`LaunchError::Call`] for what is no report.
     pub fn hear(&self) -> Result<Option<Report>, LaunchError> {
-        match protocol::hear(&self.control) {
-            Err(Errno::CONNRESET) => Ok(None),
-            other => other.map_err(cannot("understand", "what init of the jail says")),
-        }
+        let heard = match protocol::hear(&self.control) {
+            Err(Errno::CONNRESET) => None,
+            other => other.map_err(cannot("understand", "what init of the jail says"))?,
+        };
+        self.silent.set(heard.is_none());
+        Ok(heard)
+    }
+
+    /// Whether init has ended its side of the control socket: nothing more will come, and waiting for
+    /// it would return at once for ever.
+    #[must_use]
+    pub fn is_silent(&self) -> bool {
+        self.silent.get()
     }
 
     /// Bytes of memory that belong to the jail's processes alone, as far as the kernel tells without

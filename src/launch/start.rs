@@ -13,6 +13,7 @@ use crate::terminal::size::{self, Size};
 use rustix::fd::{AsFd as _, OwnedFd};
 use rustix::fs::Mode as FileMode;
 use rustix::process::{PidfdFlags, WaitOptions};
+use std::cell::Cell;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -299,6 +300,7 @@ impl<'p> Launcher<'p> {
             cgroup: self.cgroup.take().map(|(path, _)| path),
             cgroup_path: self.cgroup_path.take(),
             record: Some(record),
+            silent: Cell::new(false),
         })
     }
 

@@ -13,7 +13,7 @@ use nix::sys::signal::Signal;
 use rustix::event::PollFlags;
 use rustix::fd::BorrowedFd;
 use rustix::termios::isatty;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// A command that was asked to end this often is ended.
 const PATIENCE: u32 = 3;
@@ -45,8 +45,13 @@ pub fn exec(plan: &Plan, timings: &mut Vec<(String, Duration)>) -> Result<Ending
         Standard::Inherit => None,
     };
     let mut exec = Exec { jail, person, asked: 0, told: Vec::new(), failed: None };
+    let started = Instant::now();
     while !exec.turn(&waiter)? {}
-    exec.finish()
+    timings.push(("the command".to_owned(), started.elapsed()));
+    let ended = Instant::now();
+    let ending = exec.finish();
+    timings.push(("clean up".to_owned(), ended.elapsed()));
+    ending
 }
 
 struct Exec {

@@ -7,6 +7,8 @@ use nix::sys::signalfd::{SfdFlags, SignalFd};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsFd as _, BorrowedFd};
 use rustix::io::Errno;
+use std::cell::Cell;
+use std::time::{Duration, Instant};
 
 /// Signals that are passed on or obeyed.
 const SIGNALS: &[Signal] = &[
@@ -20,7 +22,7 @@ const SIGNALS: &[Signal] = &[
 ];
 
 /// How often the memory watch looks: five times a second.
-const WATCH_PERIOD: Timespec = Timespec { tv_sec: 0, tv_nsec: 200_000_000 };
+const WATCH_PERIOD: Duration = Duration::from_millis(200);
 
 /// Waits; made before the launch, so that no signal is lost.
 #[derive(Debug)]
@@ -28,6 +30,8 @@ pub(super) struct Waiter {
     signals: SignalFd,
     /// Bytes above which the memory watch ends the jail.
     memory: Option<u64>,
+    /// When the memory watch looked last.
+    looked: Cell<Instant>,
 }
 
 /// What came.
@@ -55,7 +59,7 @@ impl Waiter {
         mask.thread_block().map_err(errno)?;
         let flags = SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK;
         let signals = SignalFd::with_flags(&mask, flags).map_err(errno)?;
-        Ok(Self { signals, memory })
+        Ok(Self { signals, memory, looked: Cell::new(Instant::now()) })
     }
 
     /// Waits until something comes; `own` are descriptors of the caller.
@@ -64,15 +68,17 @@ impl Waiter {
         jail: &Jail,
         own: &[(BorrowedFd<'_>, PollFlags)],
     ) -> Result<Events, ShimError> {
+        // Where init is silent for ever, the end of the jail is all that is left to wait for.
+        let control = if jail.is_silent() { jail.pidfd() } else { jail.control() };
         let fixed = [
             (self.signals.as_fd(), PollFlags::IN),
             (jail.pidfd(), PollFlags::IN),
-            (jail.control(), PollFlags::IN),
+            (control, PollFlags::IN),
         ];
         let all: Vec<_> = fixed.into_iter().chain(own.iter().copied()).collect();
         let mut fds: Vec<_> =
             all.iter().map(|(fd, flags)| PollFd::from_borrowed_fd(*fd, *flags)).collect();
-        let timeout = self.memory.map(|_| WATCH_PERIOD);
+        let timeout = self.memory.and_then(|_| Timespec::try_from(WATCH_PERIOD).ok());
         match poll(&mut fds, timeout.as_ref()) {
             Ok(_) | Err(Errno::INTR) => {}
             Err(errno) => return Err(ShimError::Wait(errno)),
@@ -81,7 +87,7 @@ impl Waiter {
         let signal = if came[0].is_empty() { None } else { self.signal()? };
         Ok(Events {
             ended: !came[1].is_empty(),
-            control: came[2].contains(PollFlags::IN),
+            control: !jail.is_silent() && !came[2].is_empty(),
             signal,
             own: came[3..].to_vec(),
             over_memory: self.over_memory(jail),
@@ -96,6 +102,10 @@ impl Waiter {
 
     fn over_memory(&self, jail: &Jail) -> Option<u64> {
         let limit = self.memory?;
+        if self.looked.get().elapsed() < WATCH_PERIOD {
+            return None;
+        }
+        self.looked.set(Instant::now());
         let used = jail.memory();
         (used > limit).then_some(used)
     }
