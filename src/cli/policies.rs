@@ -8,6 +8,9 @@ use crate::policy::seccomp::{self, Arch, Policy};
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 
+/// The folder below the current directory.
+const HERE: &str = "policies/seccomp";
+
 /// Where policies are looked for.
 #[derive(Clone, Debug)]
 pub struct PolicySearch {
@@ -21,7 +24,7 @@ impl PolicySearch {
     /// `./policies/seccomp`, the person's and the system's configuration folders.
     #[must_use]
     pub fn new(home: Option<&str>, trust: Trust) -> Self {
-        let mut folders = vec![PathBuf::from("policies/seccomp")];
+        let mut folders = vec![PathBuf::from(HERE)];
         folders.extend(home.map(|home| Path::new(home).join(".config/cellblock/policies/seccomp")));
         folders.push(PathBuf::from("/etc/cellblock/policies/seccomp"));
         Self { folders, trust, read: RefCell::default() }
@@ -52,7 +55,11 @@ impl PolicySearch {
     /// # Errors
     /// Every problem of all the files, or [`CliError::Filter`] where the policy makes no filter.
     pub fn filter(&self, name: &str) -> Result<Filter, CliError> {
-        let replaced = |name: &&str| self.path(name).is_some();
+        let replaced = |name: &&str| match self.text(name) {
+            Ok(text) => text.as_deref() != seccomp::shipped(name) && text.is_some(),
+            // Reading it again tells the problem.
+            Err(_) => true,
+        };
         if let Some(filter) = Filter::shipped(name)
             && !seccomp::SHIPPED.iter().any(replaced)
         {
@@ -74,7 +81,10 @@ impl PolicySearch {
         let Some(path) = self.path(name) else { return Ok(None) };
         let absolute = std::path::absolute(&path).ok();
         self.read.borrow_mut().extend(absolute.map(|path| path.display().to_string()));
-        trust::read(&path, &self.trust).map(Some).map_err(|error| {
+        // As for profiles: what lies below the current directory may be an agent's work.
+        let here = path.starts_with(HERE);
+        let trust = if here { self.trust.without_person() } else { self.trust.clone() };
+        trust::read(&path, &trust).map(Some).map_err(|error| {
             Problem::new(&Place::outside("seccomp", name), error.to_string(), error.hint())
         })
     }

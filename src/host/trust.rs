@@ -35,6 +35,13 @@ impl Trust {
         Self { check: true, person: 0 }
     }
 
+    /// The same without the person: for what is found without having been named by its path. The
+    /// person's files may be an agent's work, as their workspace is.
+    #[must_use]
+    pub fn without_person(&self) -> Self {
+        Self { person: 0, ..self.clone() }
+    }
+
     fn allows(&self, stat: &Stat) -> bool {
         let sticky_directory = FileType::from_raw_mode(stat.st_mode) == FileType::Directory
             && stat.st_mode & 0o1000 != 0;

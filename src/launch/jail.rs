@@ -77,12 +77,13 @@ impl Jail {
         self.silent.get()
     }
 
-    /// Bytes of memory that belong to the jail's processes alone, as far as the kernel tells without
-    /// the memory controller: resident pages that are not shared with a file (proc_pid_statm(5)).
+    /// Bytes of memory that the jail's processes hold, as far as the kernel tells without the memory
+    /// controller: anonymous and shared memory (proc_pid_status(5), `RssAnon` and `RssShmem`). Memory
+    /// that several of them share is counted for each.
     #[must_use]
     pub fn memory(&self) -> u64 {
         let processes = self.cgroup.as_deref().map(cgroup::processes).unwrap_or_default();
-        processes.into_iter().filter_map(private_memory).sum()
+        processes.into_iter().filter_map(held_memory).sum()
     }
 
     /// The processes of the jail.
@@ -186,11 +187,13 @@ impl Drop for Jail {
     }
 }
 
-fn private_memory(pid: i32) -> Option<u64> {
-    let text = std::fs::read_to_string(format!("/proc/{pid}/statm")).ok()?;
-    let mut pages = text.split(' ').skip(1).map(str::parse::<u64>);
-    let (resident, shared) = (pages.next()?.ok()?, pages.next()?.ok()?);
-    Some(resident.saturating_sub(shared) * rustix::param::page_size() as u64)
+fn held_memory(pid: i32) -> Option<u64> {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let kibibytes = |name: &str| -> Option<u64> {
+        let line = text.lines().find_map(|line| line.strip_prefix(name))?;
+        line.trim().strip_suffix(" kB")?.parse().ok()
+    };
+    Some((kibibytes("RssAnon:")? + kibibytes("RssShmem:")?) << 10)
 }
 
 /// Reads the counters of the cgroup's events (cgroup-v2, `memory.events`, `pids.events`).

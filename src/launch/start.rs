@@ -86,9 +86,11 @@ fn announce(plan: &Plan, name: &str) -> Result<Record, LaunchError> {
     let cgroup =
         plan.stands(crate::profile::Wall::Cgroup).then(|| cgroup::path(&plan.cgroup, name));
     let stubs = plan.masks.iter().filter_map(|mask| match &mask.kind {
-        MaskKind::Stub { host, directory } => {
-            Some(stubs::Stub { path: PathBuf::from(host), directory: *directory })
-        }
+        MaskKind::Stub { host, directory, text } => Some(stubs::Stub {
+            path: PathBuf::from(host),
+            directory: *directory,
+            text: (*text).to_owned(),
+        }),
         MaskKind::Hide { .. } | MaskKind::Protect | MaskKind::Pin => None,
     });
     let stubs = stubs.collect();

@@ -1,7 +1,7 @@
 //! Stubs for protected paths that do not exist: the kernel mounts only on what exists.
 //!
-//! A stub is an empty file or directory in the person's tree, there as long as a jail covers it. It
-//! is removed only if it is still the one that was made, and still empty.
+//! A stub is a file or an empty directory in the person's tree, there as long as a jail covers it. It
+//! is removed only if it still holds what it was made with.
 
 use super::error::{LaunchError, cannot};
 use crate::host::paths;
@@ -18,6 +18,8 @@ pub struct Stub {
     pub path: PathBuf,
     /// Whether it is a directory.
     pub directory: bool,
+    /// What the file holds.
+    pub text: String,
 }
 
 fn parent(path: &Path) -> Result<(OwnedFd, &std::ffi::OsStr), LaunchError> {
@@ -37,7 +39,9 @@ pub(super) fn make(stub: &Stub) -> Result<(), LaunchError> {
         mkdirat(&above, name, Mode::from_raw_mode(0o755))
     } else {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
-        openat(&above, name, flags, Mode::from_raw_mode(0o644)).map(drop)
+        openat(&above, name, flags, Mode::from_raw_mode(0o644))
+            .and_then(|file| rustix::io::write(&file, stub.text.as_bytes()))
+            .map(drop)
     };
     match made {
         Ok(()) => {}
@@ -62,7 +66,8 @@ pub(super) fn remove(stub: &Stub) -> Result<(), LaunchError> {
     let flags = if stub.directory { AtFlags::REMOVEDIR } else { AtFlags::empty() };
     if !stub.directory {
         match statat(&above, name, AtFlags::SYMLINK_NOFOLLOW) {
-            Ok(stat) if stat.st_size == 0 && stat.st_mode & 0o170_000 == 0o100_000 => {}
+            Ok(stat) if stat.st_mode & 0o170_000 == 0o100_000 && is_as_made(&above, name, stub) => {
+            }
             Ok(_) | Err(Errno::NOENT) => return Ok(()),
             Err(errno) => return Err(cannot("look at the stub", &shown)(errno)),
         }
@@ -71,4 +76,13 @@ pub(super) fn remove(stub: &Stub) -> Result<(), LaunchError> {
         Ok(()) | Err(Errno::NOENT | Errno::NOTEMPTY | Errno::NOTDIR | Errno::EXIST) => Ok(()),
         Err(errno) => Err(cannot("remove the stub", &shown)(errno)),
     }
+}
+
+/// Whether the file holds what it was made with.
+fn is_as_made(above: &OwnedFd, name: &std::ffi::OsStr, stub: &Stub) -> bool {
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let mut buffer = [0; 16];
+    let read = openat(above, name, flags, Mode::empty())
+        .and_then(|file| rustix::io::read(&file, &mut buffer));
+    read.is_ok_and(|count| buffer[..count] == *stub.text.as_bytes())
 }

@@ -187,7 +187,7 @@ impl Builder<'_> {
                     "`{}` belongs to root, and what the agent makes there would too",
                     tree.host
                 ),
-                format!("give it to a person (chown -R USER:GROUP {}), and try again", tree.host),
+                "use a directory that belongs to a person: a project is not root's",
             );
         }
         Some(Idmap { uid: fact.uid, gid: fact.gid })

@@ -155,7 +155,7 @@ impl Decided {
             network: profile.network.value,
             cgroup: limits::cgroup(profile, facts, &mounts, &standing),
             rlimits: limits::rlimits(profile, &standing),
-            memory_watch: memory_watch(profile, &standing),
+            memory_watch: memory_watch(input, &standing),
             proc_masks: PROC_MASKS.to_vec(),
             identity,
             command,
@@ -233,8 +233,11 @@ fn seccomp(profile: &Profile, filter: Filter) -> SeccompPlan {
     }
 }
 
-/// The watch stands in where a memory limit is set and its controller does not enforce it.
-fn memory_watch(profile: &Profile, standing: &BTreeSet<Wall>) -> Option<u64> {
-    let limit = profile.limits.memory.as_ref()?;
-    (!standing.contains(&Wall::Memory)).then_some(limit.value.0)
+/// The watch stands in where the profile allows the controller to be missing. It looks at the processes
+/// of the cgroup, so there must be one; a wall that the command line took away has no stand-in.
+fn memory_watch(input: Input<'_>, standing: &BTreeSet<Wall>) -> Option<u64> {
+    let limit = input.profile.limits.memory.as_ref()?;
+    let taken = input.request.without.iter().any(|named| named.value == Wall::Memory);
+    let needed = !standing.contains(&Wall::Memory) && standing.contains(&Wall::Cgroup) && !taken;
+    needed.then_some(limit.value.0)
 }

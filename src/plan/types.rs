@@ -250,6 +250,8 @@ pub enum MaskKind {
         host: String,
         /// Whether it is a directory.
         directory: bool,
+        /// What the file holds.
+        text: &'static str,
     },
 }
 

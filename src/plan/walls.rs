@@ -94,7 +94,7 @@ fn state(
         Ability::Lacks { reason, cure } => match named(wall, &profile.without) {
             Some(named) => {
                 let place = &named.place;
-                let stand_in = stand_in(wall);
+                let stand_in = stand_in(wall, request);
                 Ok(WallState::Without(format!("{reason}; allowed by {place}; {stand_in}")))
             }
             None => Err(Refusal { wall, reason, cure }),
@@ -107,10 +107,10 @@ fn named(wall: Wall, names: &[Located<Wall>]) -> Option<&Located<Wall>> {
 }
 
 /// What stands in for a wall that a profile does without.
-fn stand_in(wall: Wall) -> &'static str {
+fn stand_in(wall: Wall, request: &Request) -> &'static str {
     if wall == Wall::Tasks {
         "RLIMIT_NPROC of its own uid stands in"
-    } else if wall == Wall::Memory {
+    } else if wall == Wall::Memory && named(Wall::Cgroup, &request.without).is_none() {
         "a watch of its memory stands in"
     } else {
         "nothing stands in"

@@ -8,11 +8,16 @@ use super::inherit::lay;
 use super::raw::RawProfile;
 use super::{Profile, shipped, validate};
 use crate::document::{Located, Place, Problem, Problems};
-use crate::host::trust::{self, Trust};
+use crate::host::trust::{self, Trust, TrustError};
 use std::path::{Path, PathBuf};
 
 /// Profiles may build on each other this deep.
 const MAX_DEPTH: usize = 16;
+
+/// The folder below the current directory. For root only what root wrote is taken from it by name:
+/// somebody's project may be the current directory, and an agent that works in it could leave a
+/// profile there for the next start.
+const HERE: &str = "profiles";
 
 /// Where profiles are looked for.
 #[derive(Clone, Debug)]
@@ -27,7 +32,7 @@ impl Search {
     /// `./profiles`, the user's and the system's configuration folders.
     #[must_use]
     pub fn new(home: Option<&str>, trust: Trust) -> Self {
-        let mut folders = vec![PathBuf::from("profiles")];
+        let mut folders = vec![PathBuf::from(HERE)];
         folders.extend(home.map(|home| Path::new(home).join(".config/cellblock/profiles")));
         folders.push(PathBuf::from("/etc/cellblock/profiles"));
         Self { folders, trust }
@@ -77,12 +82,14 @@ impl Search {
     fn text(&self, wanted: &Located<String>) -> Result<(Found, String), Problem> {
         let name = &wanted.value;
         if name.contains('/') || Path::new(name).extension().is_some_and(|e| e == "toml") {
-            return self.read(Path::new(name), wanted);
+            return self.read(Path::new(name), wanted, &self.trust);
         }
         for folder in &self.folders {
             let path = folder.join(format!("{name}.toml"));
             if path.symlink_metadata().is_ok() {
-                return self.read(&path, wanted);
+                let here = folder == Path::new(HERE);
+                let trust = if here { self.trust.without_person() } else { self.trust.clone() };
+                return self.read(&path, wanted, &trust);
             }
         }
         match shipped::find(name) {
@@ -93,10 +100,31 @@ impl Search {
         }
     }
 
-    fn read(&self, path: &Path, wanted: &Located<String>) -> Result<(Found, String), Problem> {
-        let text = trust::read(path, &self.trust)
-            .map_err(|error| wanted.problem(error.to_string(), error.hint()))?;
+    fn read(
+        &self,
+        path: &Path,
+        wanted: &Located<String>,
+        trust: &Trust,
+    ) -> Result<(Found, String), Problem> {
+        let by_name = !wanted.value.contains('/');
+        let text = trust::read(path, trust).map_err(|error| {
+            // What was found by name may still be meant: its path says so.
+            let writable = matches!(error, TrustError::Writable { .. });
+            let hint = if by_name && writable && self.trust_allows(path) {
+                format!(
+                    "an agent that works here could have written it; if it is yours, name its path: ./{}",
+                    path.display()
+                )
+            } else {
+                error.hint()
+            };
+            wanted.problem(error.to_string(), hint)
+        })?;
         Ok((Found { name: path.display().to_string(), path: Some(path.to_owned()) }, text))
+    }
+
+    fn trust_allows(&self, path: &Path) -> bool {
+        trust::read(path, &self.trust).is_ok()
     }
 
     fn unknown(&self, wanted: &Located<String>) -> Problem {

@@ -266,6 +266,6 @@ fn ended(agent: &str, status: Option<i32>, signal: Option<i32>) -> String {
     match (status, signal) {
         (_, Some(signal)) => format!("{agent} ended by signal {signal}"),
         (Some(status), None) => format!("{agent} ended with exit status {status}"),
-        (None, None) => format!("{agent} ended"),
+        (None, None) => format!("{agent} ended, and its tmux server did not tell how"),
     }
 }

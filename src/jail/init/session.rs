@@ -7,13 +7,15 @@ use super::super::protocol::{MAX_SCREEN, Order, Report, hear, tell};
 use super::children::{Children, reap};
 use super::{FAILED, Task, fail};
 use rustix::fd::{AsFd as _, OwnedFd};
-use rustix::process::{Pid, PidfdFlags};
+use rustix::process::{Pid, PidfdFlags, Signal};
 use std::ffi::{OsStr, OsString};
 use std::process::{Child, Command, Stdio};
 
 /// How often and how long tmux is asked whether it has seen the end of its pane: a second in all.
 const ASKS: u32 = 100;
 const PAUSE: std::time::Duration = std::time::Duration::from_millis(10);
+/// After so many unanswered questions the server is told to look for ended children.
+const NUDGE: u32 = 3;
 
 /// Leads a session of its own, with standard input as its terminal if that is one.
 pub(super) fn lead(control: &OwnedFd) {
@@ -246,13 +248,27 @@ impl Session<'_> {
         }
         screen.truncate(end);
         self.tell(&Report::Ended { status, signal, screen })?;
-        let code = status.or_else(|| signal.map(|signal| 128 + signal)).unwrap_or(0);
-        Ok(u8::try_from(code & 0xff).unwrap_or(FAILED))
+        let code = status.or_else(|| signal.map(|signal| 128 + signal));
+        Ok(code.and_then(|code| u8::try_from(code & 0xff).ok()).unwrap_or(FAILED))
+    }
+
+    /// Tells the server that a child has ended. It may have missed it: while libutempter enters a new
+    /// window into utmp, it lets SIGCHLD be lost, and a command that ends in that moment stays unseen.
+    fn nudge(&self) {
+        let pid = self.ask("#{pid}").and_then(|pid| pid.parse().ok()).and_then(Pid::from_raw);
+        if let Some(pid) = pid
+            && let Err(errno) = rustix::process::kill_process(pid, Signal::CHILD)
+        {
+            tracing::debug!(%errno, "the tmux server was not told");
+        }
     }
 
     /// The status and the signal with which the command ended, once tmux has seen it.
     fn how(&self) -> (Option<i32>, Option<i32>) {
-        for _ in 0..ASKS {
+        for asked in 0..ASKS {
+            if asked == NUDGE {
+                self.nudge();
+            }
             let answer = self.ask("#{pane_dead},#{pane_dead_status},#{pane_dead_signal}");
             let answer = answer.unwrap_or_default();
             let mut parts = answer.split(',');

@@ -44,6 +44,12 @@ fn expand(anchored: &Anchored<'_>, builder: &Builder<'_>) -> Vec<String> {
     matches.into_iter().flatten().map(|(path, _)| path.clone()).collect()
 }
 
+/// What a stub must hold so that those who find it there are not misled: git takes the repository's
+/// own directory for the common one where `commondir` says so, as it does where there is none.
+fn stub_text(path: &str) -> &'static str {
+    if path == ".git/commondir" { ".\n" } else { "" }
+}
+
 #[derive(Default)]
 struct Masks {
     list: Vec<Mask>,
@@ -72,8 +78,8 @@ impl Masks {
             // Found by the walk, a path exists; a literal one was asked for.
             match builder.facts.paths.get(&host) {
                 Some(PathAnswer::Missing) if tree.access.write => {
-                    let directory = !last;
-                    return self.add(at, MaskKind::Stub { host, directory }, &origin);
+                    let (directory, text) = (!last, stub_text(part));
+                    return self.add(at, MaskKind::Stub { host, directory, text }, &origin);
                 }
                 Some(PathAnswer::Missing) => return,
                 Some(PathAnswer::Link { .. } | PathAnswer::LinkInside { .. }) => {
@@ -82,6 +88,10 @@ impl Masks {
                         format!("`{host}` is a symbolic link and cannot be protected"),
                         "replace the link by what it leads to, or take it out of `protect`",
                     );
+                }
+                // Nothing can be below a file, as where `.git` is the file of a worktree.
+                Some(PathAnswer::Found(fact)) if !last && fact.kind == Kind::File => {
+                    return self.add(at, MaskKind::Protect, &origin);
                 }
                 Some(PathAnswer::Found(_) | PathAnswer::Denied(_)) | None => {
                     let kind = if last { MaskKind::Protect } else { MaskKind::Pin };
