@@ -6,6 +6,7 @@ use std::io::{Read, Write as _};
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -153,17 +154,33 @@ impl Ended {
 pub(crate) struct Running {
     pub(crate) child: Child,
     words: String,
-    out: Option<JoinHandle<Vec<u8>>>,
-    err: Option<JoinHandle<Vec<u8>>>,
+    out: Option<Gathered>,
+    err: Option<Gathered>,
 }
 
-fn gather(stream: Option<impl Read + Send + 'static>) -> Option<JoinHandle<Vec<u8>>> {
+/// What came from a stream up to now.
+struct Gathered {
+    bytes: Arc<Mutex<Vec<u8>>>,
+    thread: JoinHandle<()>,
+}
+
+impl Gathered {
+    fn text(&self) -> String {
+        String::from_utf8_lossy(&self.bytes.lock().unwrap()).into_owned()
+    }
+}
+
+fn gather(stream: Option<impl Read + Send + 'static>) -> Option<Gathered> {
     let mut stream = stream?;
-    Some(std::thread::spawn(move || {
-        let mut bytes = Vec::new();
-        stream.read_to_end(&mut bytes).unwrap();
-        bytes
-    }))
+    let bytes = Arc::new(Mutex::new(Vec::new()));
+    let all = Arc::clone(&bytes);
+    let thread = std::thread::spawn(move || {
+        let mut block = vec![0; 1 << 16];
+        while let Ok(length @ 1..) = stream.read(&mut block) {
+            all.lock().unwrap().extend_from_slice(&block[..length]);
+        }
+    });
+    Some(Gathered { bytes, thread })
 }
 
 /// Starts `command`; what it prints is read all the time.
@@ -198,6 +215,13 @@ impl Running {
         rustix::process::kill_process(self.pid(), signal).unwrap();
     }
 
+    /// Waits until standard output holds `text`.
+    #[track_caller]
+    pub(crate) fn says(&self, text: &str) {
+        let said = || self.out.as_ref().unwrap().text();
+        eventually(text, || said().contains(text).then_some(()));
+    }
+
     /// Waits for the end; who does not end in time is killed and fails the test.
     #[track_caller]
     pub(crate) fn wait(mut self, deadline: Duration) -> Ended {
@@ -206,9 +230,10 @@ impl Running {
             self.child.kill().unwrap();
         }
         let status = self.child.wait().unwrap();
-        let text = |stream: Option<JoinHandle<Vec<u8>>>| {
-            let bytes = stream.map(|thread| thread.join().unwrap()).unwrap_or_default();
-            String::from_utf8_lossy(&bytes).into_owned()
+        let text = |stream: Option<Gathered>| {
+            let Some(Gathered { bytes, thread }) = stream else { return String::new() };
+            thread.join().unwrap();
+            String::from_utf8_lossy(&bytes.lock().unwrap()).into_owned()
         };
         let (out, err) = (text(self.out.take()), text(self.err.take()));
         let ended = Ended { status: status.code(), signal: status.signal(), out, err };

@@ -16,12 +16,14 @@ pub(crate) fn uid_of(agent: &str) -> Option<u32> {
     book.lines().find_map(|line| line.strip_prefix(agent)?.strip_prefix(' ')?.parse().ok())
 }
 
-/// The processes of `uid`, with their names, also those that have ended and were not reaped.
+/// The processes of `uid`, with their names. One without memory has ended: the kernel or the host's
+/// init is about to forget it, and it is no process of its cgroup any more.
 pub(crate) fn processes(uid: u32) -> Vec<(i32, String)> {
     let entries = std::fs::read_dir("/proc").unwrap().flatten();
     let of = |entry: std::fs::DirEntry| {
         let pid: i32 = entry.file_name().to_str()?.parse().ok()?;
         let owner = status(pid, "Uid")?.split_whitespace().next()?.parse::<u32>().ok()?;
+        status(pid, "VmSize")?;
         let name = std::fs::read_to_string(entry.path().join("comm")).ok()?;
         (owner == uid).then(|| (pid, name.trim().to_owned()))
     };

@@ -10,5 +10,7 @@
 mod harness;
 
 mod host;
+mod killed;
+mod lifetime;
 mod refusals;
 mod walls;
