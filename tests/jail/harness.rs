@@ -1,7 +1,7 @@
 //! Needs, and cellblock as a process with a deadline.
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open};
 use std::io::{Read, Write as _};
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
@@ -225,7 +225,8 @@ impl Running {
     /// Waits for the end; who does not end in time is killed and fails the test.
     #[track_caller]
     pub(crate) fn wait(mut self, deadline: Duration) -> Ended {
-        let in_time = ends_within(self.pid(), deadline);
+        let ended = self.child.try_wait().unwrap().is_some();
+        let in_time = ended || ends_within(self.pid(), deadline);
         if !in_time {
             self.child.kill().unwrap();
         }
@@ -248,13 +249,6 @@ fn ends_within(pid: Pid, deadline: Duration) -> bool {
     let mut watched = [PollFd::new(&pidfd, PollFlags::IN)];
     let timeout = Timespec { tv_sec: deadline.as_secs().try_into().unwrap(), tv_nsec: 0 };
     poll(&mut watched, Some(&timeout)).unwrap() > 0
-}
-
-/// Ends the process that `pidfd` refers to, if it still runs.
-pub(crate) fn kill(pid: Pid) {
-    if let Ok(pidfd) = pidfd_open(pid, PidfdFlags::empty()) {
-        pidfd_send_signal(&pidfd, Signal::KILL).ok();
-    }
 }
 
 /// Waits until `done` gives something.

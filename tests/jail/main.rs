@@ -12,5 +12,7 @@ mod harness;
 mod host;
 mod killed;
 mod lifetime;
+mod pty;
 mod refusals;
+mod session;
 mod walls;
