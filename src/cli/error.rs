@@ -45,6 +45,7 @@ impl CliError {
     pub fn exit(&self) -> Exit {
         match self {
             Self::Plan(PlanError::NoCommand { .. }) => Exit::NotFound,
+            Self::Plan(PlanError::CannotRun { .. }) => Exit::CannotRun,
             Self::Shim(error) => match error.status() {
                 126 => Exit::CannotRun,
                 127 => Exit::NotFound,

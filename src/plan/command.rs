@@ -4,7 +4,7 @@ use super::refusal::PlanError;
 use super::request::{Mode, Request};
 use super::tree::{HostTrees, join};
 use super::types::CommandPlan;
-use crate::host::HostFacts;
+use crate::host::{HostFacts, PathAnswer};
 use crate::profile::Profile;
 use crate::profile::types::Workspace;
 use std::collections::BTreeSet;
@@ -47,6 +47,13 @@ pub(super) fn candidates(
     places.filter_map(|place| host_of(trees, &place)).collect()
 }
 
+/// Host path of a command that was given with its place: what is there and cannot be run is told
+/// apart from what is not there.
+pub(super) fn named(profile: &Profile, request: &Request, trees: &HostTrees) -> Option<String> {
+    let program = words(profile, request).into_iter().next()?;
+    if program.contains('/') { host_of(trees, &program) } else { None }
+}
+
 fn host_of(trees: &HostTrees, place: &str) -> Option<String> {
     trees.showing(place).map(|(tree, rest)| join(&tree.host, rest))
 }
@@ -64,6 +71,13 @@ fn find(
     // A place that no tree of the host shows is in memory or a link: only the jail can tell.
     let unknown = |place: &&String| program.contains('/') && host_of(trees, place).is_none();
     let found = places.iter().find(exists).or_else(|| places.iter().find(unknown));
+    let there = |place: &String| {
+        let answer = host_of(trees, place).and_then(|host| facts.paths.get(&host));
+        matches!(answer, Some(PathAnswer::Found(_)))
+    };
+    if found.is_none() && program.contains('/') && places.iter().any(there) {
+        return Err(PlanError::CannotRun { command: program.escape_debug().to_string() });
+    }
     found.cloned().ok_or_else(|| PlanError::NoCommand {
         command: program.escape_debug().to_string(),
         cause: if program.contains('/') {

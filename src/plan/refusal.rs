@@ -21,6 +21,14 @@ pub enum PlanError {
         /// Where it was looked for.
         cause: String,
     },
+    /// The command is there and is no program.
+    #[error(
+        "cannot run `{command}`: it is not a file with the permission to execute it\n  hint: chmod +x, or run it by the program it is for, as in sh {command}"
+    )]
+    CannotRun {
+        /// The command.
+        command: String,
+    },
 }
 
 /// One wall that cannot stand.

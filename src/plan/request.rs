@@ -55,7 +55,7 @@ pub fn questions(profile: &Profile, request: &Request, caller: &Caller) -> Quest
         agent: request.agent.as_str().to_owned(),
         user,
         groups: profile.agent.groups.iter().map(|group| group.value.clone()).collect(),
-        paths: wanted_paths(profile, &trees, &paths),
+        paths: wanted_paths(profile, request, &trees, &paths),
         programs: command::candidates(profile, request, &trees),
         variables: profile.environment.pass.iter().map(|v| v.value.as_str().to_owned()).collect(),
         trees: trees.scanned(),
@@ -65,9 +65,11 @@ pub fn questions(profile: &Profile, request: &Request, caller: &Caller) -> Quest
 
 fn wanted_paths(
     profile: &Profile,
+    request: &Request,
     trees: &HostTrees,
     paths: &Paths,
 ) -> std::collections::BTreeSet<String> {
     let own = trees.0.iter().map(|tree| tree.host.clone());
-    own.chain(trees.places(profile, paths)).collect()
+    let command = command::named(profile, request, trees);
+    own.chain(trees.places(profile, paths)).chain(command).collect()
 }

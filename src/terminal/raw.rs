@@ -10,6 +10,7 @@
 
 use super::TerminalError;
 use rustix::fd::AsFd;
+use rustix::io::Errno;
 use rustix::termios::{
     InputModes, LocalModes, OptionalActions, OutputModes, QueueSelector, Termios, tcflush,
     tcgetattr, tcsetattr,
@@ -46,9 +47,12 @@ impl<F: AsFd> RawMode<F> {
     /// [`TerminalError::Restore`]; the guard then tries once more when it is dropped.
     pub fn restore(&mut self) -> Result<(), TerminalError> {
         let Some(saved) = &self.saved else { return Ok(()) };
-        tcflush(&self.terminal, QueueSelector::IFlush).map_err(TerminalError::Restore)?;
-        tcsetattr(&self.terminal, OptionalActions::Now, saved).map_err(TerminalError::Restore)?;
-        self.saved = None;
+        let flushed = tcflush(&self.terminal, QueueSelector::IFlush);
+        match flushed.and_then(|()| tcsetattr(&self.terminal, OptionalActions::Now, saved)) {
+            // EIO: the terminal hung up, and has no settings any more (termios(3)).
+            Ok(()) | Err(Errno::IO) => self.saved = None,
+            Err(errno) => return Err(TerminalError::Restore(errno)),
+        }
         Ok(())
     }
 }
@@ -74,7 +78,6 @@ fn is_raw(settings: &Termios) -> bool {
 mod tests {
     use super::*;
     use crate::terminal::testing::Pty;
-    use rustix::io::Errno;
 
     fn shape(pty: &Pty) -> (LocalModes, InputModes, OutputModes) {
         let settings = tcgetattr(&pty.slave).unwrap();

@@ -28,6 +28,9 @@ pub(super) fn lead(control: &OwnedFd) {
     }
 }
 
+/// The status of a command whose terminal hung up, as a shell gives it: 128 and SIGHUP.
+const HUNG_UP: u8 = 129;
+
 /// A session being kept.
 struct Session<'t> {
     control: &'t OwnedFd,
@@ -167,14 +170,19 @@ impl Session<'_> {
         self.client = None;
         self.client_status = status;
         if !self.server_answers() {
-            self.tell(&Report::ServerGone { client: status })?;
-            return Ok(Some(u8::try_from(status).unwrap_or(FAILED)));
+            return self.server_gone().map(Some);
         }
         if self.pane_ended() {
             return self.finish().map(Some);
         }
         self.tell(&Report::Detached)?;
         Ok(None)
+    }
+
+    /// The server ended, and with it the word of how the command did: its terminal hung up.
+    fn server_gone(&self) -> Result<u8, String> {
+        self.tell(&Report::ServerGone { client: self.client_status })?;
+        Ok(HUNG_UP)
     }
 
     fn pane_ended(&self) -> bool {
@@ -239,6 +247,9 @@ impl Session<'_> {
     /// The command has ended: tells how, with the last screen, and ends the server.
     fn finish(&mut self) -> Result<u8, String> {
         let (status, signal) = self.how();
+        if status.is_none() && signal.is_none() && !self.server_answers() {
+            return self.server_gone();
+        }
         let target = self.pane_target();
         let capture = [OsStr::new("capture-pane"), OsStr::new("-p"), OsStr::new("-t"), &target];
         let mut screen = self.output(&capture, None).unwrap_or_default();
@@ -270,6 +281,9 @@ impl Session<'_> {
                 self.nudge();
             }
             let answer = self.ask("#{pane_dead},#{pane_dead_status},#{pane_dead_signal}");
+            if answer.is_none() && !self.server_answers() {
+                break;
+            }
             let answer = answer.unwrap_or_default();
             let mut parts = answer.split(',');
             let dead = parts.next() == Some("1");

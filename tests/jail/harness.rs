@@ -1,0 +1,314 @@
+//! Needs, and cellblock as a process with a deadline.
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open};
+use std::io::{Read, Write as _};
+use std::os::unix::process::ExitStatusExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+/// Names what the test needs and returns from it where the host lacks that.
+macro_rules! needs {
+    ($($need:expr),+ $(,)?) => {
+        if !crate::harness::host_has(crate::harness::test_name!(), &[$($need),+]) {
+            return;
+        }
+    };
+}
+
+/// The name of the function it stands in.
+macro_rules! test_name {
+    () => {{
+        fn here() {}
+        let whole = std::any::type_name_of_val(&here);
+        whole.trim_end_matches("::here").rsplit("::").next().unwrap_or(whole)
+    }};
+}
+pub(crate) use test_name;
+
+/// How long a jail may take that has little to do.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
+
+/// Whether this host has everything in `needs`; if not, says so.
+pub(crate) fn host_has(test: &str, needs: &[&str]) -> bool {
+    let lacking = needs.iter().find_map(|need| Some((need, lack(need)?)));
+    let Some((need, reason)) = lacking else { return true };
+    let required = std::env::var("CELLBLOCK_REQUIRE").unwrap_or_default();
+    let mut names = required.split(',').map(str::trim);
+    assert!(!names.any(|name| name == *need || name == "all"), "{test} needs {need}: {reason}");
+    println!("SKIP {test}: needs {need}: {reason}");
+    false
+}
+
+/// Why the host does not have `need`, if so.
+fn lack(need: &str) -> Option<String> {
+    if let Some((name, least)) = need.split_once(">=") {
+        assert_eq!(name, "landlock", "unknown need {need}");
+        let abi = cellblock::sys::landlock_abi().unwrap_or(0);
+        let least: u32 = least.parse().unwrap();
+        return (abi < least).then(|| format!("the kernel has version {abi}"));
+    }
+    if let Some(controller) = need.strip_prefix("cgroup2:") {
+        return match crate::host::cgroup_mount() {
+            None => Some("cgroup v2 is not mounted".to_owned()),
+            Some(mount) => {
+                let has = std::fs::read_to_string(mount.join("cgroup.controllers")).unwrap();
+                let lacks = !has.split_whitespace().any(|name| name == controller);
+                lacks.then(|| "cgroup v2 lacks the controller".to_owned())
+            }
+        };
+    }
+    let missing = |there: bool, why: &str| (!there).then(|| why.to_owned());
+    match need {
+        "root" => missing(rustix::process::geteuid().is_root(), "this is not root"),
+        "cgroup2" => missing(crate::host::cgroup_mount().is_some(), "it is not mounted"),
+        "x86_64" => missing(cfg!(target_arch = "x86_64"), "another processor"),
+        "memfd_noexec" => {
+            let setting = Path::new("/proc/sys/vm/memfd_noexec");
+            missing(setting.exists(), "the kernel does not have the setting")
+        }
+        "ia32" => {
+            let arch = std::fs::read_to_string("/proc/sys/abi/vsyscall32");
+            missing(arch.is_ok(), "the kernel runs no 32-bit programs")
+        }
+        "tiocsti" => {
+            let setting = std::fs::read_to_string("/proc/sys/dev/tty/legacy_tiocsti");
+            missing(setting.map_or(true, |it| it.trim() == "1"), "this kernel refuses it to all")
+        }
+        "perl" | "tmux" | "git" | "ps" => {
+            let folders = ["/usr/bin", "/usr/local/bin", "/bin"];
+            let found = folders.iter().any(|folder| Path::new(folder).join(need).exists());
+            missing(found, "it is not installed")
+        }
+        other => panic!("unknown need {other}"),
+    }
+}
+
+/// A process, with nothing of the caller's environment.
+#[allow(clippy::disallowed_methods, reason = "the tests start cellblock and its helpers")]
+pub(crate) fn command(program: impl AsRef<std::ffi::OsStr>) -> Command {
+    let mut command = Command::new(program);
+    command.env_clear().env("PATH", "/usr/local/bin:/usr/bin:/bin").env("LANG", "C.UTF-8");
+    command.env("TERM", "xterm-256color").env("HOME", "/root").current_dir("/");
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+/// The program under test.
+pub(crate) const CELLBLOCK: &str = env!("CARGO_BIN_EXE_cellblock");
+
+/// `cellblock VERB --name AGENT OPTIONS… PROFILE -- WORDS…`.
+pub(crate) fn cellblock(
+    verb: &str,
+    agent: &str,
+    options: &[&str],
+    profile: &str,
+    words: &[&str],
+) -> Command {
+    let mut cellblock = command(CELLBLOCK);
+    cellblock.args([verb, "--name", agent]).args(options).arg(profile);
+    if !words.is_empty() {
+        cellblock.arg("--").args(words);
+    }
+    cellblock
+}
+
+/// `cellblock exec` to its end.
+pub(crate) fn exec(agent: &str, options: &[&str], profile: &str, words: &[&str]) -> Ended {
+    finish(&mut cellblock("exec", agent, options, profile, words))
+}
+
+/// How a process ended and what it said.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    pub(crate) status: Option<i32>,
+    pub(crate) signal: Option<i32>,
+    pub(crate) out: String,
+    pub(crate) err: String,
+}
+
+impl Ended {
+    /// Fails unless the status is `status`.
+    #[track_caller]
+    pub(crate) fn expect(&self, status: i32) -> &Self {
+        assert_eq!(self.status, Some(status), "{self:#?}");
+        self
+    }
+
+    /// Fails unless cellblock refused with `status`, a sentence that holds each of `words`, and a hint.
+    #[track_caller]
+    pub(crate) fn expect_refusal(&self, status: i32, words: &[&str]) -> &Self {
+        self.expect(status);
+        for word in words {
+            assert!(self.err.contains(word), "no `{word}` in {self:#?}");
+        }
+        assert!(self.err.contains("hint:"), "no hint in {self:#?}");
+        self
+    }
+}
+
+/// A process that is on its way.
+pub(crate) struct Running {
+    pub(crate) child: Child,
+    words: String,
+    out: Option<Gathered>,
+    err: Option<Gathered>,
+}
+
+/// What came from a stream up to now.
+struct Gathered {
+    bytes: Arc<Mutex<Vec<u8>>>,
+    thread: JoinHandle<()>,
+}
+
+impl Gathered {
+    fn text(&self) -> String {
+        String::from_utf8_lossy(&self.bytes.lock().unwrap()).into_owned()
+    }
+}
+
+fn gather(stream: Option<impl Read + Send + 'static>) -> Option<Gathered> {
+    let mut stream = stream?;
+    let bytes = Arc::new(Mutex::new(Vec::new()));
+    let all = Arc::clone(&bytes);
+    let thread = std::thread::spawn(move || {
+        let mut block = vec![0; 1 << 16];
+        while let Ok(length @ 1..) = stream.read(&mut block) {
+            all.lock().unwrap().extend_from_slice(&block[..length]);
+        }
+    });
+    Some(Gathered { bytes, thread })
+}
+
+/// Starts `command`; what it prints is read all the time.
+pub(crate) fn start(command: &mut Command) -> Running {
+    let mut child = command.spawn().unwrap();
+    let (out, err) = (gather(child.stdout.take()), gather(child.stderr.take()));
+    Running { child, words: format!("{command:?}"), out, err }
+}
+
+/// Runs `command` to its end.
+pub(crate) fn finish(command: &mut Command) -> Ended {
+    start(command).wait(DEADLINE)
+}
+
+/// As [`finish`], with `input` on standard input.
+pub(crate) fn finish_with(command: &mut Command, input: Vec<u8>) -> Ended {
+    let mut running = start(command.stdin(Stdio::piped()));
+    let mut stdin = running.child.stdin.take().unwrap();
+    // Who reads no more gets no more.
+    let writer = std::thread::spawn(move || stdin.write_all(&input).is_ok());
+    let ended = running.wait(DEADLINE);
+    writer.join().unwrap();
+    ended
+}
+
+impl Running {
+    pub(crate) fn pid(&self) -> Pid {
+        Pid::from_raw(self.child.id().try_into().unwrap()).unwrap()
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        rustix::process::kill_process(self.pid(), signal).unwrap();
+    }
+
+    /// Waits until standard output holds `text`.
+    #[track_caller]
+    pub(crate) fn says(&self, text: &str) {
+        let said = || self.out.as_ref().unwrap().text();
+        eventually(text, || said().contains(text).then_some(()));
+    }
+
+    /// Waits for the end; who does not end in time is killed and fails the test.
+    #[track_caller]
+    pub(crate) fn wait(mut self, deadline: Duration) -> Ended {
+        let ended = self.child.try_wait().unwrap().is_some();
+        let in_time = ended || ends_within(self.pid(), deadline);
+        if !in_time {
+            self.child.kill().unwrap();
+        }
+        let status = self.child.wait().unwrap();
+        let text = |stream: Option<Gathered>| {
+            let Some(Gathered { bytes, thread }) = stream else { return String::new() };
+            thread.join().unwrap();
+            String::from_utf8_lossy(&bytes.lock().unwrap()).into_owned()
+        };
+        let (out, err) = (text(self.out.take()), text(self.err.take()));
+        let ended = Ended { status: status.code(), signal: status.signal(), out, err };
+        assert!(in_time, "{} did not end within {deadline:?}: {ended:#?}", self.words);
+        ended
+    }
+}
+
+/// Whether the child `pid` ends within `deadline`; it is not reaped.
+fn ends_within(pid: Pid, deadline: Duration) -> bool {
+    let pidfd = pidfd_open(pid, PidfdFlags::empty()).unwrap();
+    let mut watched = [PollFd::new(&pidfd, PollFlags::IN)];
+    let timeout = Timespec { tv_sec: deadline.as_secs().try_into().unwrap(), tv_nsec: 0 };
+    poll(&mut watched, Some(&timeout)).unwrap() > 0
+}
+
+/// Waits until `done` gives something.
+#[track_caller]
+pub(crate) fn eventually<T>(what: &str, mut done: impl FnMut() -> Option<T>) -> T {
+    let start = Instant::now();
+    loop {
+        if let Some(result) = done() {
+            return result;
+        }
+        assert!(start.elapsed() < DEADLINE, "this did not come: {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// A directory that everybody may look into, with profiles in it.
+pub(crate) struct Folder(tempfile::TempDir);
+
+impl Folder {
+    pub(crate) fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        open_to_all(folder.path(), 0o755);
+        Self(folder)
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    pub(crate) fn text(&self, name: &str) -> String {
+        self.path(name).display().to_string()
+    }
+
+    /// A directory in it with `mode`.
+    pub(crate) fn directory(&self, name: &str, mode: u32) -> String {
+        std::fs::create_dir_all(self.path(name)).unwrap();
+        open_to_all(&self.path(name), mode);
+        self.text(name)
+    }
+
+    pub(crate) fn file(&self, name: &str, text: &str, mode: u32) -> String {
+        std::fs::write(self.path(name), text).unwrap();
+        open_to_all(&self.path(name), mode);
+        self.text(name)
+    }
+
+    /// A profile in it; `schema` is added.
+    pub(crate) fn profile(&self, name: &str, text: &str) -> String {
+        self.file(&format!("{name}.toml"), &format!("schema = 1\n{text}"), 0o644)
+    }
+}
+
+fn open_to_all(path: &Path, mode: u32) {
+    use std::os::unix::fs::PermissionsExt as _;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+}
+
+/// A text that nobody can guess.
+pub(crate) fn canary() -> String {
+    let mut bytes = [0; 12];
+    std::fs::File::open("/dev/urandom").unwrap().read_exact(&mut bytes).unwrap();
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,18 @@
+//! Real jails: what is refused in them, how they live and end, and what is left of them.
+//!
+//! Each test names what it needs of the host. Where that is missing it prints a line `SKIP` with the
+//! reason and proves nothing; where `CELLBLOCK_REQUIRE` lists the need (or is `all`), that is a failure.
+//! What an attempt achieved is judged from outside, by a text that cannot be guessed.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
+
+#[macro_use]
+mod harness;
+
+mod host;
+mod killed;
+mod lifetime;
+mod pty;
+mod refusals;
+mod session;
+mod walls;

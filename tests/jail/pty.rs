@@ -1,0 +1,118 @@
+//! A person's terminal: what they type, and what reaches it.
+
+use crate::harness::{self, Ended, Running, command, start};
+use rustix::fd::OwnedFd;
+use rustix::io::Errno;
+use rustix::pty::{OpenptFlags, grantpt, ioctl_tiocgptpeer, openpt, unlockpt};
+use rustix::termios::{Termios, Winsize, tcgetattr, tcsetwinsize};
+use std::process::{Command, Stdio};
+
+/// A terminal with a program on it.
+pub(crate) struct Person {
+    master: OwnedFd,
+    slave: OwnedFd,
+    before: String,
+    pub(crate) running: Option<Running>,
+    /// All that came, and how much of it was looked at already.
+    seen: Vec<u8>,
+    read: usize,
+}
+
+/// What a program could leave changed.
+fn settings(terminal: &OwnedFd) -> String {
+    let Termios { input_modes, output_modes, control_modes, local_modes, .. } =
+        tcgetattr(terminal).unwrap();
+    format!("{input_modes:?} {output_modes:?} {control_modes:?} {local_modes:?}")
+}
+
+impl Person {
+    /// Starts `cellblock` as the first program of a terminal of 80 columns and 24 rows.
+    pub(crate) fn start(cellblock: &Command) -> Self {
+        let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+        grantpt(&master).unwrap();
+        unlockpt(&master).unwrap();
+        let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
+        let slave = ioctl_tiocgptpeer(&master, flags).unwrap();
+        rustix::io::fcntl_setfd(&master, rustix::io::FdFlags::CLOEXEC).unwrap();
+        rustix::io::ioctl_fionbio(&master, true).unwrap();
+        let before = settings(&slave);
+        let end = || Stdio::from(slave.try_clone().unwrap());
+        let mut leader = command("/usr/bin/setsid");
+        leader.arg("-c").arg(cellblock.get_program()).args(cellblock.get_args());
+        leader.stdin(end()).stdout(end()).stderr(end());
+        for (name, value) in cellblock.get_envs() {
+            leader.env(name, value.unwrap());
+        }
+        let person = Self { master, slave, before, running: None, seen: Vec::new(), read: 0 };
+        person.resize(80, 24);
+        Self { running: Some(start(&mut leader)), ..person }
+    }
+
+    pub(crate) fn resize(&self, columns: u16, rows: u16) {
+        let size = Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+        tcsetwinsize(&self.master, size).unwrap();
+    }
+
+    pub(crate) fn types(&self, keys: &str) {
+        rustix::io::write(&self.master, keys.as_bytes()).unwrap();
+    }
+
+    fn look(&mut self) {
+        let mut block = [0; 1 << 16];
+        loop {
+            match rustix::io::read(&self.master, &mut block) {
+                Ok(0) | Err(Errno::AGAIN | Errno::IO) => return,
+                Ok(length) => self.seen.extend_from_slice(&block[..length]),
+                Err(errno) => panic!("{errno}"),
+            }
+        }
+    }
+
+    /// Waits until `text` comes, after what was waited for before.
+    #[track_caller]
+    pub(crate) fn sees(&mut self, text: &str) {
+        let begun = std::time::Instant::now();
+        loop {
+            self.look();
+            let new = String::from_utf8_lossy(&self.seen[self.read..]).into_owned();
+            if new.contains(text) {
+                self.read = self.seen.len();
+                return;
+            }
+            assert!(begun.elapsed() < harness::DEADLINE, "no `{text}` in {new:?}");
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+    }
+
+    /// Waits until the terminal is as it was before.
+    #[track_caller]
+    pub(crate) fn is_as_before(&self) {
+        let same = || (settings(&self.slave) == self.before).then_some(());
+        harness::eventually("the terminal's settings", same);
+    }
+
+    pub(crate) fn is_raw(&self) -> bool {
+        settings(&self.slave) != self.before
+    }
+
+    /// Waits for the program's end, and fails where the terminal is not as it was; all that was seen.
+    #[track_caller]
+    pub(crate) fn ends(&mut self) -> (Ended, Vec<u8>) {
+        let mut running = self.running.take().unwrap();
+        // What it shows must be read, or it would wait for ever.
+        harness::eventually("the end", || {
+            self.look();
+            running.child.try_wait().unwrap()
+        });
+        let ended = running.wait(harness::DEADLINE);
+        self.look();
+        let shown = String::from_utf8_lossy(&self.seen).into_owned();
+        assert_eq!(settings(&self.slave), self.before, "{shown:?}");
+        (ended, std::mem::take(&mut self.seen))
+    }
+
+    /// The terminal goes away, as when its window is closed.
+    pub(crate) fn closes(mut self) -> Running {
+        self.running.take().unwrap()
+    }
+}
