@@ -73,7 +73,8 @@ impl Doctor {
     /// Prints the table.
     pub fn perform(&self, out: &mut Output) -> Exit {
         let questions = Questions { agent: "doctor".to_owned(), ..Questions::default() };
-        let rows = rows(&host::probe(&questions), &host::essentials::probe());
+        let rows =
+            rows(&host::probe(&questions, &host::probe::caller()), &host::essentials::probe());
         if self.json {
             out.json(&rows);
         } else {

@@ -99,7 +99,7 @@ fn drafted(
     lap("profile");
     let filter = policies(&caller).filter(&profile.seccomp.value)?;
     lap("policy");
-    let facts = host::probe(&plan::questions(&profile, &request, &caller));
+    let facts = host::probe(&plan::questions(&profile, &request, &caller), &caller);
     lap("host");
     tracing::debug!(profile = profile.name, uid = caller.euid, "planning");
     let draft = plan::draft(&profile, &request, &facts, filter)?;

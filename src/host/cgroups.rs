@@ -1,20 +1,21 @@
 //! Where the cgroup v2 hierarchy is and what it offers (cgroups(7), proc_pid_mountinfo(5)).
 
 use super::facts::Cgroups;
+use super::text;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// Reads the facts of this host.
 #[must_use]
 pub fn probe() -> Cgroups {
-    let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    let mounts = text::read("/proc/self/mountinfo").unwrap_or_default();
     let mount = find_mount(&mounts);
     let controllers = mount.as_deref().map(controllers).unwrap_or_default();
     Cgroups { mount, controllers, held_by_v1: held_by_v1(&mounts) }
 }
 
 fn controllers(mount: &Path) -> BTreeSet<String> {
-    let text = std::fs::read_to_string(mount.join("cgroup.controllers")).unwrap_or_default();
+    let text = text::read(mount.join("cgroup.controllers")).unwrap_or_default();
     text.split_whitespace().map(str::to_owned).collect()
 }
 

@@ -9,6 +9,7 @@ pub mod essentials;
 pub mod facts;
 pub mod paths;
 pub mod probe;
+pub mod text;
 pub mod tmux;
 pub mod trust;
 pub mod uids;

@@ -7,13 +7,13 @@ use std::collections::BTreeSet;
 use std::io::IsTerminal as _;
 use std::path::Path;
 
-/// Answers `questions` about this host. Needs no privilege; where one is lacking, an answer says so.
+/// Answers `questions` of `caller` about this host. Needs no privilege; where one is lacking, an answer says so.
 #[must_use]
-pub fn probe(questions: &Questions) -> HostFacts {
+pub fn probe(questions: &Questions, caller: &Caller) -> HostFacts {
     HostFacts {
         kernel: kernel(),
         cgroups: cgroups::probe(),
-        caller: caller(),
+        caller: caller.clone(),
         account: questions.user.as_deref().and_then(account),
         groups: groups(&questions.groups),
         auto_uid: uids::of(&questions.agent),
@@ -59,7 +59,8 @@ pub fn kernel() -> Kernel {
 
 fn namespaces() -> BTreeSet<String> {
     let names = ["user", "mnt", "pid", "net", "ipc", "uts", "cgroup"];
-    let has = |name: &&str| Path::new("/proc/self/ns").join(name).exists();
+    // The link itself: following it would make the kernel set up a handle on the namespace.
+    let has = |name: &&str| Path::new("/proc/self/ns").join(name).symlink_metadata().is_ok();
     names.into_iter().filter(has).map(str::to_owned).collect()
 }
 

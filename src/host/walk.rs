@@ -92,7 +92,7 @@ fn entries(tree: &str, directory: &str) -> Result<Vec<(String, FileType)>, Strin
 /// Paths of the unix sockets that are bound in this network namespace (proc_pid_net(5)).
 #[must_use]
 pub fn live_sockets() -> Vec<String> {
-    parse_sockets(&std::fs::read_to_string("/proc/net/unix").unwrap_or_default())
+    parse_sockets(&super::text::read("/proc/net/unix").unwrap_or_default())
 }
 
 /// The pathnames in the text of `/proc/net/unix`; abstract names begin with `@`.

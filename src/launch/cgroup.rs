@@ -1,6 +1,7 @@
 //! The agent's cgroup (Documentation/admin-guide/cgroup-v2.rst).
 
 use super::error::{LaunchError, cannot, cannot_io};
+use crate::host::text;
 use crate::plan::CgroupPlan;
 use rustix::fd::OwnedFd;
 use rustix::fs::{Mode, OFlags};
@@ -104,6 +105,6 @@ fn children(path: &Path) -> Vec<PathBuf> {
 
 /// The processes in the cgroup.
 pub(super) fn processes(path: &Path) -> Vec<i32> {
-    let text = std::fs::read_to_string(path.join("cgroup.procs")).unwrap_or_default();
+    let text = text::read(path.join("cgroup.procs")).unwrap_or_default();
     text.lines().filter_map(|line| line.parse().ok()).collect()
 }

@@ -3,7 +3,8 @@
 //! What the kernel tells about the jail's first process is what the jail is. [`expected`] is pure;
 //! [`confirm`] reads. A difference ends the jail before anything of the agent has run.
 
-use super::error::{LaunchError, cannot_io};
+use super::error::{LaunchError, cannot, cannot_io};
+use crate::host::text;
 use crate::plan::Plan;
 use crate::profile::Wall;
 use rustix::io::Errno;
@@ -135,7 +136,7 @@ pub(super) fn confirm(pid: i32, plan: &Plan, cgroup: Option<&str>) -> Result<(),
 
 fn read(pid: i32, file: &str) -> Result<String, LaunchError> {
     let path = format!("/proc/{pid}/{file}");
-    std::fs::read_to_string(&path).map_err(cannot_io("read", &path))
+    text::read(&path).map_err(cannot("read", &path))
 }
 
 fn words(text: &str) -> String {

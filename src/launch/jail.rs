@@ -3,7 +3,7 @@
 use super::error::{LaunchError, cannot, cannot_io};
 use super::record::Record;
 use super::{cgroup, confirm};
-use crate::host::paths;
+use crate::host::{paths, text};
 use crate::jail::protocol::{self, Order, Report};
 use crate::sys::Cloned;
 use rustix::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
@@ -188,7 +188,7 @@ impl Drop for Jail {
 }
 
 fn held_memory(pid: i32) -> Option<u64> {
-    let text = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let text = text::read(format!("/proc/{pid}/status")).ok()?;
     let kibibytes = |name: &str| -> Option<u64> {
         let line = text.lines().find_map(|line| line.strip_prefix(name))?;
         line.trim().strip_suffix(" kB")?.parse().ok()
