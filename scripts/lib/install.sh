@@ -76,7 +76,7 @@ need_cargo_deny() {
 # (and the tests then skip, aloud) where npm cannot bring it.
 offer_claude() {
     local folder="$CACHE/claude-code" log
-    if [ ! -x "$folder/node_modules/.bin/claude" ]; then
+    if [ ! -e "$folder/node_modules/.bin/claude" ]; then
         have npm || need_program npm npm "to fetch Claude Code, which the tests jail"
         say "fetching the npm package @anthropic-ai/claude-code into $folder: the tests start it in a jail (large, once)"
         mkdir -p "$folder"
@@ -86,5 +86,13 @@ offer_claude() {
             return 0
         fi
     fi
-    export CELLBLOCK_CLAUDE="$folder/node_modules/.bin/claude"
+    # The package's own program is a stand-in until its install script has run, which npm may not let it.
+    local program
+    for program in "$folder"/node_modules/@anthropic-ai/claude-code-linux-*/claude; do
+        case "$program" in
+            *-musl/claude) ;;
+            *) [ ! -x "$program" ] || export CELLBLOCK_CLAUDE="$program" ;;
+        esac
+    done
+    [ -n "${CELLBLOCK_CLAUDE:-}" ] || say "the package has no program for this machine: the tests that need it are skipped"
 }

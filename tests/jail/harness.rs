@@ -83,6 +83,10 @@ fn lack(need: &str) -> Option<String> {
             let found = folders.iter().any(|folder| Path::new(folder).join(need).exists());
             missing(found, "it is not installed")
         }
+        "claude" => missing(
+            std::env::var_os("CELLBLOCK_CLAUDE").is_some(),
+            "CELLBLOCK_CLAUDE does not name the program (scripts/test fetches it)",
+        ),
         other => panic!("unknown need {other}"),
     }
 }

@@ -9,6 +9,7 @@
 #[macro_use]
 mod harness;
 
+mod claude;
 mod host;
 mod killed;
 mod lifetime;
