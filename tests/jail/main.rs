@@ -16,3 +16,4 @@ mod pty;
 mod refusals;
 mod session;
 mod walls;
+mod workspace;
