@@ -9,6 +9,7 @@
 #[macro_use]
 mod harness;
 
+mod bad_input;
 mod host;
 mod killed;
 mod lifetime;
