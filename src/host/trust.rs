@@ -102,6 +102,9 @@ impl TrustError {
             Self::Call { errno: Errno::LOOP, .. } => {
                 "a symbolic link is not followed here: give the path it leads to".to_owned()
             }
+            Self::Call { errno: Errno::NOENT, .. } => {
+                "make the file, or correct its path".to_owned()
+            }
             Self::Writable { path, .. } => {
                 format!("chown root {0} && chmod go-w {0}", path.display())
             }

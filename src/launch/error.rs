@@ -56,6 +56,14 @@ pub enum LaunchError {
         /// Why not.
         error: crate::host::trust::TrustError,
     },
+    /// A secret that is none.
+    #[error("cannot use the secret {name}: {file} can be read by others")]
+    OpenSecret {
+        /// The variable.
+        name: String,
+        /// Its file.
+        file: String,
+    },
     /// Something the kernel or a file says makes no sense.
     #[error("{0}")]
     Unusable(String),
@@ -78,6 +86,7 @@ impl LaunchError {
             }
             Self::Step { error, .. } => step_hint(error),
             Self::File { error, .. } => error.hint(),
+            Self::OpenSecret { file, .. } => format!("chmod 600 {file}"),
             Self::Call { .. } | Self::Died { .. } | Self::NotAsPlanned { .. } | Self::Unusable(_) => {
                 String::new()
             }

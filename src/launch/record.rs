@@ -122,6 +122,11 @@ impl AllRecords {
         others.filter_map(read).flat_map(|made| made.stubs).collect()
     }
 
+    /// Stubs that other launches have announced.
+    pub(super) fn stubs_of_others(&self, mine: &Record) -> Vec<stubs::Stub> {
+        self.others(&mine.path)
+    }
+
     /// Opens the record `name`; fails where a living launcher has it.
     pub(super) fn open(&self, name: &str, agent: &str) -> Result<Record, LaunchError> {
         let path = folder().join(name);

@@ -29,8 +29,7 @@ fn secret(name: &str, file: &str) -> Result<String, LaunchError> {
     let path = Path::new(file);
     let readable = std::fs::symlink_metadata(path).is_ok_and(|meta| meta.mode() & 0o077 != 0);
     if readable {
-        let cause = format!("{}: {file} can be read by others (chmod 600 {file})", what());
-        return Err(LaunchError::Unusable(cause));
+        return Err(LaunchError::OpenSecret { name: name.to_owned(), file: file.to_owned() });
     }
     let text = trust::read(path, &Trust::root_only())
         .map_err(|error| LaunchError::File { what: what(), error })?;

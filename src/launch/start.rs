@@ -3,15 +3,17 @@
 use super::error::{LaunchError, cannot};
 use super::jail::Jail;
 use super::record::{self, Record};
+use super::stubs::Stub;
 use super::user_namespace::OneId;
 use super::{book, cgroup, confirm, program, pts, secrets, stubs, tree, user_namespace};
 use crate::jail::protocol::{self, Order};
 use crate::jail::{Inside, StepError, Terminal, perform};
-use crate::plan::{MaskKind, Mode, Phase, Plan, Source, Step, TMUX_DIRECTORY, steps};
+use crate::plan::{Mask, MaskKind, Mode, Mount, Phase, Plan, Source, Step, TMUX_DIRECTORY, steps};
 use crate::sys::{self, CloneFlags, Cloned};
 use crate::terminal::size::{self, Size};
 use rustix::fd::{AsFd as _, OwnedFd};
 use rustix::fs::Mode as FileMode;
+use rustix::io::Errno;
 use rustix::process::{PidfdFlags, WaitOptions};
 use std::cell::Cell;
 use std::path::{Path, PathBuf};
@@ -85,15 +87,7 @@ fn announce(plan: &Plan, name: &str) -> Result<Record, LaunchError> {
     let mut record = all.open(name, &plan.agent)?;
     let cgroup =
         plan.stands(crate::profile::Wall::Cgroup).then(|| cgroup::path(&plan.cgroup, name));
-    let stubs = plan.masks.iter().filter_map(|mask| match &mask.kind {
-        MaskKind::Stub { host, directory, text } => Some(stubs::Stub {
-            path: PathBuf::from(host),
-            directory: *directory,
-            text: (*text).to_owned(),
-        }),
-        MaskKind::Hide { .. } | MaskKind::Protect | MaskKind::Pin => None,
-    });
-    let stubs = stubs.collect();
+    let stubs = stubs_of(plan, &all.stubs_of_others(&record));
     let announced = record.announce(|made| {
         made.cgroup = cgroup;
         made.stubs = stubs;
@@ -106,6 +100,34 @@ fn announce(plan: &Plan, name: &str) -> Result<Record, LaunchError> {
             Err(error)
         }
     }
+}
+
+/// The stubs that the jail stands on: those that it makes, and those of other jails that it found in
+/// their place. What is removed on the host loses its protection in every jail, so a stub stays as
+/// long as any jail covers it. The caller holds the lock over all records.
+fn stubs_of(plan: &Plan, others: &[Stub]) -> Vec<Stub> {
+    let stub = |mask: &Mask| match &mask.kind {
+        MaskKind::Stub { host, directory } => {
+            Some(Stub { path: PathBuf::from(host), directory: *directory })
+        }
+        MaskKind::Protect | MaskKind::Pin => {
+            let stub =
+                Stub { path: on_host(plan, &mask.at)?, directory: mask.kind == MaskKind::Pin };
+            // One that is gone by now was the stub of a jail that ended in between.
+            let gone = || matches!(rustix::fs::lstat(&stub.path), Err(Errno::NOENT));
+            (others.contains(&stub) || gone()).then_some(stub)
+        }
+        MaskKind::Hide { .. } => None,
+    };
+    plan.masks.iter().filter_map(stub).collect()
+}
+
+/// Where the jail's path `at` is on the host, if a tree of the host shows it.
+fn on_host(plan: &Plan, at: &str) -> Option<PathBuf> {
+    let shows = |mount: &&Mount| Path::new(at).starts_with(&mount.at);
+    let mount = plan.mounts.iter().filter(shows).max_by_key(|mount| mount.at.len())?;
+    let Source::Host { path, .. } = &mount.source else { return None };
+    Some(Path::new(path).join(Path::new(at).strip_prefix(&mount.at).ok()?))
 }
 
 fn close_or_warn(record: Record) {

@@ -18,8 +18,12 @@ pub struct Stub {
     pub path: PathBuf,
     /// Whether it is a directory.
     pub directory: bool,
-    /// What the file holds.
-    pub text: String,
+}
+
+/// What a stub at `path` holds. git takes the repository's own directory for the common one where
+/// `commondir` says so, as it does where there is no such file; an empty one it refuses.
+fn text(path: &Path) -> &'static [u8] {
+    if path.ends_with(".git/commondir") { b".\n" } else { b"" }
 }
 
 fn parent(path: &Path) -> Result<(OwnedFd, &std::ffi::OsStr), LaunchError> {
@@ -40,7 +44,7 @@ pub(super) fn make(stub: &Stub) -> Result<(), LaunchError> {
     } else {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
         openat(&above, name, flags, Mode::from_raw_mode(0o644))
-            .and_then(|file| rustix::io::write(&file, stub.text.as_bytes()))
+            .and_then(|file| rustix::io::write(&file, text(&stub.path)))
             .map(drop)
     };
     match made {
@@ -84,5 +88,5 @@ fn is_as_made(above: &OwnedFd, name: &std::ffi::OsStr, stub: &Stub) -> bool {
     let mut buffer = [0; 16];
     let read = openat(above, name, flags, Mode::empty())
         .and_then(|file| rustix::io::read(&file, &mut buffer));
-    read.is_ok_and(|count| buffer[..count] == *stub.text.as_bytes())
+    read.is_ok_and(|count| buffer[..count] == *text(&stub.path))
 }

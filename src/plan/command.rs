@@ -81,9 +81,11 @@ fn find(
     found.cloned().ok_or_else(|| PlanError::NoCommand {
         command: program.escape_debug().to_string(),
         cause: if program.contains('/') {
-            "nothing that can be run is there; see the profile's `execute`".to_owned()
+            "nothing is there\n  hint: the profile's `execute` names what there is to run"
+                .to_owned()
         } else {
-            format!("looked in {}; see the profile's `execute` and PATH", places_told(profile))
+            let places = places_told(profile);
+            format!("looked in {places}\n  hint: see the profile's `execute` and PATH")
         },
     })
 }
@@ -104,7 +106,7 @@ pub(super) fn resolve(
         Some(program) => find(profile, program, trees, facts).err(),
         None => Some(PlanError::NoCommand {
             command: String::new(),
-            cause: format!("the profile `{}` has none; give one after `--`", profile.name),
+            cause: format!("the profile `{}` has none\n  hint: give one after `--`", profile.name),
         }),
     };
     let origin = match &profile.agent.command {

@@ -250,8 +250,6 @@ pub enum MaskKind {
         host: String,
         /// Whether it is a directory.
         directory: bool,
-        /// What the file holds.
-        text: &'static str,
     },
 }
 

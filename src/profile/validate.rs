@@ -314,10 +314,14 @@ fn user(text: &str) -> Result<User, String> {
         return Ok(User::Auto);
     }
     match text.parse::<u32>() {
-        Ok(0) => Err("is 0: an agent is never root".to_owned()),
+        Ok(0) => {
+            Err("is 0, and an agent is never root: use \"auto\" for a uid of its own".to_owned())
+        }
         Ok(u32::MAX) => Err("is not a uid: the kernel means \"no change\" by it".to_owned()),
         Ok(uid) => Ok(User::Uid(uid)),
-        Err(_) if text == "root" => Err("is root: an agent is never root".to_owned()),
+        Err(_) if text == "root" => {
+            Err("is root, and an agent is never root: use \"auto\" for a uid of its own".to_owned())
+        }
         Err(_) if text.is_empty() || text.contains([':', '/', '\0', ' ']) => {
             Err(format!("`{}` is not a user's name", text.escape_debug()))
         }

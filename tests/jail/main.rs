@@ -9,6 +9,7 @@
 #[macro_use]
 mod harness;
 
+mod bad_input;
 mod claude;
 mod host;
 mod killed;
@@ -17,3 +18,4 @@ mod pty;
 mod refusals;
 mod session;
 mod walls;
+mod workspace;

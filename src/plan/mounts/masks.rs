@@ -44,12 +44,6 @@ fn expand(anchored: &Anchored<'_>, builder: &Builder<'_>) -> Vec<String> {
     matches.into_iter().flatten().map(|(path, _)| path.clone()).collect()
 }
 
-/// What a stub must hold so that those who find it there are not misled: git takes the repository's
-/// own directory for the common one where `commondir` says so, as it does where there is none.
-fn stub_text(path: &str) -> &'static str {
-    if path == ".git/commondir" { ".\n" } else { "" }
-}
-
 #[derive(Default)]
 struct Masks {
     list: Vec<Mask>,
@@ -78,8 +72,8 @@ impl Masks {
             // Found by the walk, a path exists; a literal one was asked for.
             match builder.facts.paths.get(&host) {
                 Some(PathAnswer::Missing) if tree.access.write => {
-                    let (directory, text) = (!last, stub_text(part));
-                    return self.add(at, MaskKind::Stub { host, directory, text }, &origin);
+                    let directory = !last;
+                    return self.add(at, MaskKind::Stub { host, directory }, &origin);
                 }
                 Some(PathAnswer::Missing) => return,
                 Some(PathAnswer::Link { .. } | PathAnswer::LinkInside { .. }) => {
