@@ -24,7 +24,14 @@ fn cellblock(directory: &Path) -> Command {
 }
 
 fn finish(command: &mut Command) -> Run {
-    let output = command.output().unwrap();
+    // A copy of the program cannot be run while a process that another test forks at this moment
+    // holds the descriptor it was written with.
+    let output = loop {
+        match command.output() {
+            Err(error) if error.kind() == std::io::ErrorKind::ExecutableFileBusy => {}
+            output => break output.unwrap(),
+        }
+    };
     let text = |bytes| String::from_utf8(bytes).unwrap();
     Run { status: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
 }

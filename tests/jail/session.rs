@@ -21,13 +21,13 @@ const SHELL: &[&str] = &["bash", "--noprofile", "--norc"];
 fn without_a_terminal_the_last_screen_and_the_status_are_told() {
     needs!("root", "cgroup2", "tmux");
     let agent = "jt-screen";
-    let script = "printf 'first\\n\\033[31mred\\033[0m \\033]0;title\\007last\\n'; exit 4";
+    let script = "printf 'first\\n\\033[31mred\\033[0m \\033]0;title\\007last\\n'; sleep 0.3; exit 4";
     let ended = finish(&mut run(agent, &[], "demo", script));
     ended.expect(4);
     assert!(ended.out.contains("first\nred last\n"), "{ended:#?}");
     assert!(!ended.out.contains(['\x1b', '\x07']), "{ended:#?}");
     assert!(ended.err.contains("ended with exit status 4"), "{ended:#?}");
-    let ended = finish(&mut run(agent, &[], "demo", "echo here; kill -9 $$"));
+    let ended = finish(&mut run(agent, &[], "demo", "echo here; sleep 0.3; kill -9 $$"));
     assert!(ended.expect(137).err.contains("ended by signal 9"), "{ended:#?}");
     // One word is a program and not a line for a shell.
     let ended = finish(&mut cellblock("run", agent, &[], "demo", &["/usr/bin/id;"]));

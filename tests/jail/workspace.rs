@@ -129,7 +129,7 @@ fn what_is_no_project_is_refused() {
         ("/", &["far more than a project"]),
         ("/root", &["far more than a project"]),
         ("/home", &["far more than a project"]),
-        (&roots, &["belongs to root", "chown"]),
+        (&roots, &["belongs to root", "belongs to a person"]),
         (&link, &["symbolic link", "without the link"]),
         (&file, &["not a directory"]),
         (&none, &["does not exist"]),
