@@ -21,7 +21,8 @@ const SHELL: &[&str] = &["bash", "--noprofile", "--norc"];
 fn without_a_terminal_the_last_screen_and_the_status_are_told() {
     needs!("root", "cgroup2", "tmux");
     let agent = "jt-screen";
-    let script = "printf 'first\\n\\033[31mred\\033[0m \\033]0;title\\007last\\n'; sleep 0.3; exit 4";
+    let script =
+        "printf 'first\\n\\033[31mred\\033[0m \\033]0;title\\007last\\n'; sleep 0.3; exit 4";
     let ended = finish(&mut run(agent, &[], "demo", script));
     ended.expect(4);
     assert!(ended.out.contains("first\nred last\n"), "{ended:#?}");

@@ -2,13 +2,55 @@
 
 use std::fmt;
 
-/// A path of the host: absolute, or below the home of the person who starts the agent (`~/…`).
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct HostPath(String);
+/// Declares a path that is absolute or below a home.
+macro_rules! anchored_path {
+    ($(#[$about:meta])* $name:ident, $(#[$resolve:meta])* resolve) => {
+        $(#[$about])*
+        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+        pub struct $name(String);
 
-/// A path inside the jail: absolute, or below the agent's home (`~` or `~/…`).
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct JailPath(String);
+        impl $name {
+            /// Checks `text`.
+            ///
+            /// # Errors
+            /// A clause that says what is wrong.
+            pub fn parse(text: &str) -> Result<Self, String> {
+                anchored(text).map(Self)
+            }
+
+            $(#[$resolve])*
+            #[must_use]
+            pub fn resolve(&self, home: &str) -> String {
+                expand(&self.0, home)
+            }
+
+            /// As written.
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    };
+}
+
+anchored_path!(
+    /// A path of the host: absolute, or below the home of the person who starts the agent (`~/…`).
+    HostPath,
+    /// The absolute path for a person whose home is `home`.
+    resolve
+);
+anchored_path!(
+    /// A path inside the jail: absolute, or below the agent's home (`~` or `~/…`).
+    JailPath,
+    /// The absolute path for an agent whose home is `home`.
+    resolve
+);
 
 /// What `hide` and `protect` name: relative to each writable tree and the workspace, or absolute, or
 /// below the agent's home; `*` and `?` within a component, `**` for any depth.
@@ -46,50 +88,6 @@ fn expand(text: &str, home: &str) -> String {
     match text.strip_prefix('~') {
         Some(rest) => format!("{}{rest}", home.strip_suffix('/').unwrap_or(home)),
         None => text.to_owned(),
-    }
-}
-
-impl HostPath {
-    /// Checks `text`.
-    ///
-    /// # Errors
-    /// A clause that says what is wrong.
-    pub fn parse(text: &str) -> Result<Self, String> {
-        anchored(text).map(Self)
-    }
-
-    /// The absolute path for a person whose home is `home`.
-    #[must_use]
-    pub fn resolve(&self, home: &str) -> String {
-        expand(&self.0, home)
-    }
-
-    /// As written.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl JailPath {
-    /// Checks `text`.
-    ///
-    /// # Errors
-    /// A clause that says what is wrong.
-    pub fn parse(text: &str) -> Result<Self, String> {
-        anchored(text).map(Self)
-    }
-
-    /// The absolute path for an agent whose home is `home`.
-    #[must_use]
-    pub fn resolve(&self, home: &str) -> String {
-        expand(&self.0, home)
-    }
-
-    /// As written.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
     }
 }
 
@@ -132,18 +130,6 @@ impl Pattern {
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
-    }
-}
-
-impl fmt::Display for HostPath {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl fmt::Display for JailPath {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
     }
 }
 
