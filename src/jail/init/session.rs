@@ -7,7 +7,7 @@ use super::super::protocol::{MAX_SCREEN, Order, Report, hear, tell};
 use super::children::{Children, reap};
 use super::{FAILED, Task, fail};
 use rustix::fd::{AsFd as _, OwnedFd};
-use rustix::process::{Pid, PidfdFlags};
+use rustix::process::{Pid, PidfdFlags, Signal};
 use std::ffi::{OsStr, OsString};
 use std::process::{Child, Command, Stdio};
 
@@ -261,10 +261,23 @@ impl Session<'_> {
         Ok(u8::try_from(code & 0xff).unwrap_or(FAILED))
     }
 
+    /// Has the server, `pid` by its own word, look for children that ended: tmux 3.3a now and then
+    /// misses the signal of one, and then never tells its status.
+    fn remind(&self, pid: Option<&str>) {
+        let server = pid.and_then(|pid| pid.parse().ok()).and_then(Pid::from_raw);
+        let server = server.filter(|server| !server.is_init());
+        // One that is gone needs no reminder, and the signal does nothing to any other process.
+        if let Some(Err(errno)) =
+            server.map(|server| rustix::process::kill_process(server, Signal::CHILD))
+        {
+            tracing::debug!(%errno, "the tmux server was not reminded");
+        }
+    }
+
     /// The status and the signal with which the command ended, once tmux has seen it.
     fn how(&self) -> (Option<i32>, Option<i32>) {
         for _ in 0..ASKS {
-            let answer = self.ask("#{pane_dead},#{pane_dead_status},#{pane_dead_signal}");
+            let answer = self.ask("#{pane_dead},#{pane_dead_status},#{pane_dead_signal},#{pid}");
             if answer.is_none() && !self.server_answers() {
                 break;
             }
@@ -278,6 +291,7 @@ impl Session<'_> {
             {
                 return (status, signal);
             }
+            self.remind(parts.next());
             std::thread::sleep(PAUSE);
         }
         (None, None)
