@@ -312,7 +312,7 @@ fn a_jail_without_tmux_keeps_no_session() {
 fn a_session_needs_no_locale_of_the_caller() {
     needs!("root", "cgroup2", "tmux");
     let agent = "jt-bad-locale";
-    let words = ["sh", "-c", "printf 'gr\\303\\274n\\n'; echo $LANG"];
+    let words = ["sh", "-c", "printf 'gr\\303\\274n\\n'; echo $LANG; sleep 0.3"];
     let mut run = cellblock("run", agent, &[], "demo", &words);
     let ended = finish(run.env_remove("LANG").env_remove("TERM"));
     assert!(ended.expect(0).out.contains("grün\nC.UTF-8"), "{ended:#?}");
