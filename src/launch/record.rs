@@ -7,15 +7,17 @@
 
 use super::error::{LaunchError, cannot, cannot_io};
 use super::{RUN, cgroup, stubs};
+use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{FlockOperation, Mode, OFlags, flock};
-use rustix::io::Errno;
+use rustix::io::{DupFlags, Errno};
 use serde::{Deserialize, Serialize};
 use std::fs::File;
-use std::io::{Read as _, Seek as _, Write as _};
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 /// What one launch made on the host.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Made {
     /// The agent's cgroup.
     pub cgroup: Option<PathBuf>,
@@ -27,7 +29,7 @@ pub struct Made {
 #[derive(Debug)]
 pub struct Record {
     path: PathBuf,
-    file: File,
+    file: OwnedFd,
     made: Made,
 }
 
@@ -105,8 +107,12 @@ impl AllRecords {
         }
         let mut text = String::new();
         file.read_to_string(&mut text).map_err(cannot_io("read", &shown))?;
-        // A record is written before anything is made: one cut short stands for nothing.
-        if let Ok(made) = serde_json::from_str::<Made>(&text) {
+        // A record is written before anything is made: an empty one stands for nothing.
+        if !text.is_empty() {
+            let made: Made = serde_json::from_str(&text).map_err(|error| {
+                let cause = "is no record of this version, and what it tells of may be left";
+                LaunchError::Unusable(format!("{shown} {cause}: {error}"))
+            })?;
             tracing::info!(record = %shown, "removing what a launcher left behind");
             undo(&made, &self.others(path))?;
         }
@@ -137,7 +143,7 @@ impl AllRecords {
             Err(errno) => return Err(cannot("make", &shown)(errno)),
         };
         flock(&file, FlockOperation::NonBlockingLockExclusive).map_err(cannot("lock", &shown))?;
-        Ok(Record { path, file, made: Made::default() })
+        Ok(Record { path, file: file.into(), made: Made::default() })
     }
 }
 
@@ -153,8 +159,19 @@ impl Record {
             .map_err(|error| LaunchError::Unusable(format!("cannot write {shown}: {error}")))?;
         // The longer text is written over the shorter one: at every moment a reader finds the old
         // text, the new one, or something that is none.
-        self.file.rewind().map_err(cannot_io("write", &shown))?;
-        self.file.write_all(text.as_bytes()).map_err(cannot_io("write", &shown))
+        let mut written = 0;
+        while written < text.len() {
+            let rest = &text.as_bytes()[written..];
+            let count = rustix::io::pwrite(&self.file, rest, written as u64);
+            written += count.map_err(cannot("write", &shown))?;
+        }
+        Ok(())
+    }
+
+    /// Lets go of the record in the child, which has a copy of each descriptor: the lock says that the
+    /// launcher lives, and must not outlast it in a child that is about to die. `other` takes its place.
+    pub(super) fn leave_to_parent(&mut self, other: impl AsFd) -> Result<(), Errno> {
+        rustix::io::dup3(other, &mut self.file, DupFlags::CLOEXEC)
     }
 
     /// What was announced.

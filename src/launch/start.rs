@@ -271,7 +271,14 @@ impl<'p> Launcher<'p> {
         clock: &mut Clock<'_>,
     ) -> Result<(), LaunchError> {
         let mut outcome = Outcome { laps: Vec::with_capacity(steps.len()), ..Outcome::default() };
+        let (record, program) = (&mut self.record, inside.program);
         let mut child = || {
+            if let Some(Err(errno)) = record.as_mut().map(|record| record.leave_to_parent(program))
+            {
+                outcome.error =
+                    Some(StepError { verb: "leave", object: "the record".into(), errno });
+                return 1;
+            }
             for (index, step) in steps.iter().enumerate() {
                 outcome.at = index;
                 if let Err(error) = perform(step, inside) {

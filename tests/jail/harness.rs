@@ -2,11 +2,12 @@
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open};
+use std::fs::File;
 use std::io::{Read, Write as _};
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -35,12 +36,28 @@ pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
 /// Whether this host has everything in `needs`; if not, says so.
 pub(crate) fn host_has(test: &str, needs: &[&str]) -> bool {
     let lacking = needs.iter().find_map(|need| Some((need, lack(need)?)));
-    let Some((need, reason)) = lacking else { return true };
+    let Some((need, reason)) = lacking else {
+        alone();
+        return true;
+    };
     let required = std::env::var("CELLBLOCK_REQUIRE").unwrap_or_default();
     let mut names = required.split(',').map(str::trim);
     assert!(!names.any(|name| name == *need || name == "all"), "{test} needs {need}: {reason}");
     println!("SKIP {test}: needs {need}: {reason}");
     false
+}
+
+/// Waits until no other run of these tests is on this host: both would use the same agents' names. A
+/// runner that gives each test a process of its own must see to it itself.
+fn alone() {
+    static LOCK: OnceLock<File> = OnceLock::new();
+    if rustix::process::geteuid().is_root() && std::env::var_os("NEXTEST").is_none() {
+        LOCK.get_or_init(|| {
+            let lock = File::create("/run/cellblock-tests.lock").unwrap();
+            lock.lock().unwrap();
+            lock
+        });
+    }
 }
 
 /// Why the host does not have `need`, if so.
@@ -316,6 +333,6 @@ fn open_to_all(path: &Path, mode: u32) {
 /// A text that nobody can guess.
 pub(crate) fn canary() -> String {
     let mut bytes = [0; 12];
-    std::fs::File::open("/dev/urandom").unwrap().read_exact(&mut bytes).unwrap();
+    File::open("/dev/urandom").unwrap().read_exact(&mut bytes).unwrap();
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -124,8 +124,13 @@ fn agents_beside_each_other() {
     needs!("root", "cgroup2", "tmux");
     let first = &mut cellblock("run", "jt-first", &[], "demo", &["sleep", "60"]);
     let first = start(first);
-    let mut second =
-        cellblock("run", "jt-second", &[], "demo", &["sh", "-c", "id -u; ps ax | wc -l"]);
+    let mut second = cellblock(
+        "run",
+        "jt-second",
+        &[],
+        "demo",
+        &["sh", "-c", "id -u; ps ax | wc -l; sleep 0.3"],
+    );
     harness::eventually("its record", || (!host::records("jt-first").is_empty()).then_some(()));
     let again = finish(&mut cellblock("run", "jt-first", &[], "demo", &["true"]));
     again.expect_refusal(125, &["jt-first", "running already", "--name"]);

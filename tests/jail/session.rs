@@ -7,6 +7,8 @@ use crate::refusals::PROBE;
 use cellblock::terminal::filter::fuzz;
 use rustix::process::Signal;
 
+/// tmux 3.3a drops what a program writes in the very moment of its end: a script that is to be seen
+/// rests before it ends.
 fn run(agent: &str, options: &[&str], profile: &str, script: &str) -> std::process::Command {
     cellblock("run", agent, options, profile, &["bash", "--norc", "-c", script])
 }
@@ -108,7 +110,7 @@ fn no_configuration_and_no_server_of_outside_is_used() {
     let config = folder.file(".tmux.conf", "set -g status-left canary\n", 0o644);
     std::fs::create_dir_all(folder.path("tmux")).unwrap();
     folder.file("tmux/tmux.conf", "set -g status-left canary\n", 0o644);
-    let asks = "tmux show -gv status-left; echo \"server ${TMUX%%,*}\"; tmux ls | wc -l";
+    let asks = "tmux show -gv status-left; echo \"server ${TMUX%%,*}\"; tmux ls | wc -l; sleep 0.3";
     let mut plain = run(agent, &[], "demo", asks);
     plain.env("HOME", folder.text("")).env("XDG_CONFIG_HOME", folder.text(""));
     let ended = finish(plain.env("TMUX", "/tmp/tmux-0/default,1,0"));
@@ -138,6 +140,27 @@ fn an_agent_that_ends_its_server_ends_its_jail() {
     host::expect_nothing_left(agent);
     let mut person = Person::start(&run(agent, &[], "demo", script));
     person.ends();
+    host::expect_nothing_left(agent);
+}
+
+#[test]
+fn the_status_is_told_also_of_what_ends_at_once() {
+    needs!("root", "cgroup2", "tmux");
+    let agent = "jt-at-once";
+    for round in 0..30 {
+        let running: Vec<_> = (0..3)
+            .map(|index| {
+                let status = (round + index) % 200;
+                let words = ["sh", "-c", &format!("exit {status}")].map(str::to_owned);
+                let words: Vec<_> = words.iter().map(String::as_str).collect();
+                let name = format!("{agent}-{index}");
+                (status, start(&mut cellblock("run", &name, &[], "demo", &words)))
+            })
+            .collect();
+        for (status, running) in running {
+            running.wait(harness::DEADLINE).expect(status);
+        }
+    }
     host::expect_nothing_left(agent);
 }
 

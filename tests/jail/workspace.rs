@@ -43,8 +43,7 @@ fn what_the_agent_makes_belongs_to_the_person() {
     let agent = "jt-project";
     for verb in ["run", "exec"] {
         let (folder, project) = project();
-        let script =
-            "echo x > new; mkdir -p a/b; echo more >> file; id -u; stat -c 'owner %u' new file a";
+        let script = "echo x > new; mkdir -p a/b; echo more >> file; id -u; stat -c 'owner %u' new file a; sleep 0.3";
         let words = ["sh", "-c", script];
         let ended = finish(&mut cellblock(verb, agent, &["--workspace", &project], "demo", &words));
         let uid = host::uid_of(agent).unwrap();

@@ -14,8 +14,6 @@ use std::process::{Child, Command, Stdio};
 /// How often and how long tmux is asked whether it has seen the end of its pane: a second in all.
 const ASKS: u32 = 100;
 const PAUSE: std::time::Duration = std::time::Duration::from_millis(10);
-/// After so many unanswered questions the server is told to look for ended children.
-const NUDGE: u32 = 3;
 
 /// Leads a session of its own, with standard input as its terminal if that is one.
 pub(super) fn lead(control: &OwnedFd) {
@@ -263,24 +261,24 @@ impl Session<'_> {
         Ok(code.and_then(|code| u8::try_from(code & 0xff).ok()).unwrap_or(FAILED))
     }
 
-    /// Tells the server that a child has ended. It may have missed it: while libutempter enters a new
-    /// window into utmp, it lets SIGCHLD be lost, and a command that ends in that moment stays unseen.
-    fn nudge(&self) {
-        let pid = self.ask("#{pid}").and_then(|pid| pid.parse().ok()).and_then(Pid::from_raw);
-        if let Some(pid) = pid
-            && let Err(errno) = rustix::process::kill_process(pid, Signal::CHILD)
+    /// Has the server, `pid` by its own word, look for children that ended. It may have missed one: while
+    /// libutempter enters a new window into utmp, it lets SIGCHLD be lost, and the status of a command
+    /// that ends in that moment is never told.
+    fn remind(&self, pid: Option<&str>) {
+        let server = pid.and_then(|pid| pid.parse().ok()).and_then(Pid::from_raw);
+        let server = server.filter(|server| !server.is_init());
+        // One that is gone needs no reminder, and the signal does nothing to any other process.
+        if let Some(Err(errno)) =
+            server.map(|server| rustix::process::kill_process(server, Signal::CHILD))
         {
-            tracing::debug!(%errno, "the tmux server was not told");
+            tracing::debug!(%errno, "the tmux server was not reminded");
         }
     }
 
     /// The status and the signal with which the command ended, once tmux has seen it.
     fn how(&self) -> (Option<i32>, Option<i32>) {
-        for asked in 0..ASKS {
-            if asked == NUDGE {
-                self.nudge();
-            }
-            let answer = self.ask("#{pane_dead},#{pane_dead_status},#{pane_dead_signal}");
+        for _ in 0..ASKS {
+            let answer = self.ask("#{pane_dead},#{pane_dead_status},#{pane_dead_signal},#{pid}");
             if answer.is_none() && !self.server_answers() {
                 break;
             }
@@ -294,6 +292,7 @@ impl Session<'_> {
             {
                 return (status, signal);
             }
+            self.remind(parts.next());
             std::thread::sleep(PAUSE);
         }
         (None, None)
