@@ -127,9 +127,7 @@ fn files(folder: &Folder, canary: &str) {
     }
 }
 
-/// An address of this host other than 127.0.0.1, if it has one. Nothing is sent to find it.
+/// Another address of this machine than the usual one. Nothing of a test leaves the machine.
 fn own_address() -> String {
-    let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).unwrap();
-    let address = socket.connect(("192.0.2.1", 9)).and_then(|()| socket.local_addr());
-    address.map_or("127.0.0.2".to_owned(), |address| address.ip().to_string())
+    "127.0.0.2".to_owned()
 }
