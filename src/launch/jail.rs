@@ -123,13 +123,15 @@ impl Jail {
         Ok(())
     }
 
-    /// Who listens on the server's socket (unix(7), `SO_PEERCRED`). Nothing is sent or received.
+    /// Who listens on the server's socket (unix(7), `SO_PEERCRED`). Nothing is sent or received, and
+    /// nobody is waited for: whoever listens in there may leave its queue full for ever, and connect(2)
+    /// would wait with it.
     fn server(&self) -> Result<rustix::net::UCred, Errno> {
         let directory = self.tmux.as_ref().ok_or(Errno::NOENT)?;
         let place = paths::open_below(directory.as_fd(), "server")?;
         let address = SocketAddrUnix::new(format!("/proc/self/fd/{}", place.as_raw_fd()))?;
-        let socket =
-            socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
+        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+        let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
         connect(&socket, &address)?;
         rustix::net::sockopt::socket_peercred(&socket)
     }

@@ -135,6 +135,20 @@ my %attempt = (
         listen($s, 5) or refused();
         chmod(0777, 'server');
         print "listening\n"; sleep 20 },
+    # A listener that takes nobody in, and whose queue is full: connect(2) waits for ever.
+    listen_full => sub { my ($directory, $uid) = @_;
+        chdir($directory) or refused();
+        POSIX::setuid($uid) or refused();
+        socket(my $s, PF_UNIX, SOCK_STREAM, 0) or refused();
+        bind($s, pack_sockaddr_un('full')) && listen($s, 0) or refused();
+        my @clients;
+        while (1) {
+            socket(my $c, PF_UNIX, SOCK_STREAM | 04000, 0) or refused();
+            connect($c, pack_sockaddr_un('full')) or last;
+            push @clients, $c;
+        }
+        rename('full', 'server') or refused();
+        print "listening\n"; sleep 20 },
 );
 
 my $name = shift @ARGV;
