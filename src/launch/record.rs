@@ -122,6 +122,14 @@ impl AllRecords {
         others.filter_map(read).flat_map(|made| made.stubs).collect()
     }
 
+    /// Stubs below `trees` that living launchers have made. To who plans beside them they are files
+    /// like any other; a launch that shows them must keep them, or they would go with their maker and
+    /// take its own covers away.
+    pub(super) fn stubs_below(&self, trees: &[&Path], mine: &Record) -> Vec<stubs::Stub> {
+        let others = self.others(&mine.path).into_iter();
+        others.filter(|stub| trees.iter().any(|tree| stub.path.starts_with(tree))).collect()
+    }
+
     /// Opens the record `name`; fails where a living launcher has it.
     pub(super) fn open(&self, name: &str, agent: &str) -> Result<Record, LaunchError> {
         let path = folder().join(name);
@@ -180,7 +188,8 @@ fn undo(made: &Made, others: &[stubs::Stub]) -> Result<(), LaunchError> {
         cgroup::remove(path)?;
     }
     for stub in made.stubs.iter().rev() {
-        if !others.contains(stub) {
+        // By path: what another launch took for a file may be a directory here.
+        if !others.iter().any(|other| other.path == stub.path) {
             stubs::remove(stub)?;
         }
     }

@@ -93,10 +93,16 @@ fn announce(plan: &Plan, name: &str) -> Result<Record, LaunchError> {
         }),
         MaskKind::Hide { .. } | MaskKind::Protect | MaskKind::Pin => None,
     });
-    let stubs = stubs.collect();
+    let trees = plan.mounts.iter().filter_map(|mount| match &mount.source {
+        Source::Host { path, .. } => Some(Path::new(path)),
+        Source::Memory { .. } | Source::Pts { .. } | Source::Proc => None,
+    });
+    let trees: Vec<&Path> = trees.collect();
+    let mut all_stubs = all.stubs_below(&trees, &record);
+    all_stubs.extend(stubs);
     let announced = record.announce(|made| {
         made.cgroup = cgroup;
-        made.stubs = stubs;
+        made.stubs = all_stubs;
     });
     match announced {
         Ok(()) => Ok(record),

@@ -174,3 +174,34 @@ fn memory_and_tasks_are_bounded() {
     assert!(count.parse::<u32>().unwrap() < 16 && errno == "EAGAIN", "{forked:#?}");
     host::expect_nothing_left("jt-limits");
 }
+
+/// A project of somebody's, without any of the files that the profile protects.
+fn project(folder: &Folder) -> String {
+    let project = folder.directory("project", 0o755);
+    std::os::unix::fs::lchown(&project, Some(4242), Some(4242)).unwrap();
+    project
+}
+
+#[test]
+fn the_end_of_one_jail_takes_nothing_from_another_on_the_same_project() {
+    needs!("root", "cgroup2");
+    let folder = Folder::new();
+    let project = project(&folder);
+    let on = |agent: &str, words: &[&str]| {
+        let mut words = cellblock("exec", agent, &["--workspace", &project], "demo", words);
+        start(words.stdin(std::process::Stdio::piped()))
+    };
+    let mut first = on("jt-maker", &["sh", "-c", "echo inside; read line"]);
+    first.says("inside");
+    let script = "echo inside; read line; for f in .envrc .mcp.json .claude/settings.json .git/config; do \
+        echo planted > $f; done; mkdir .git/hooks; ls -A";
+    let mut second = on("jt-beside", &["sh", "-c", script]);
+    second.says("inside");
+    drop(first.child.stdin.take());
+    first.wait(harness::DEADLINE);
+    drop(second.child.stdin.take());
+    let ended = second.wait(harness::DEADLINE);
+    assert_eq!(ended.err.matches("Read-only file system").count(), 4, "{ended:#?}");
+    let left: Vec<_> = std::fs::read_dir(&project).unwrap().flatten().collect();
+    assert!(left.is_empty(), "{left:?}");
+}
