@@ -77,6 +77,15 @@ pub(super) fn lock() -> Result<AllRecords, LaunchError> {
     Ok(all)
 }
 
+/// Removes what launchers that are gone have left: to be called before the host is looked at, for
+/// what is found then must still be there at the launch.
+///
+/// # Errors
+/// As for a launch.
+pub fn sweep() -> Result<(), LaunchError> {
+    lock().map(drop)
+}
+
 impl AllRecords {
     /// Removes what is left of launchers that are gone.
     fn sweep(&self) -> Result<(), LaunchError> {

@@ -205,3 +205,19 @@ fn the_end_of_one_jail_takes_nothing_from_another_on_the_same_project() {
     let left: Vec<_> = std::fs::read_dir(&project).unwrap().flatten().collect();
     assert!(left.is_empty(), "{left:?}");
 }
+
+#[test]
+fn a_start_after_a_killed_launcher_works_on_the_same_project() {
+    needs!("root", "cgroup2");
+    let (agent, folder) = ("jt-again", Folder::new());
+    let project = project(&folder);
+    let options = ["--workspace", &project];
+    let words = ["sh", "-c", "echo inside; exec sleep 30"];
+    let mut running = start(&mut cellblock("exec", agent, &options, "demo", &words));
+    running.says("inside");
+    running.child.kill().unwrap();
+    running.wait(harness::DEADLINE);
+    exec(agent, &options, "demo", &["true"]).expect(0);
+    assert_eq!(std::fs::read_dir(&project).unwrap().count(), 0);
+    host::expect_nothing_left(agent);
+}
