@@ -221,3 +221,17 @@ fn a_start_after_a_killed_launcher_works_on_the_same_project() {
     assert_eq!(std::fs::read_dir(&project).unwrap().count(), 0);
     host::expect_nothing_left(agent);
 }
+
+#[test]
+fn a_protected_file_with_a_second_name_is_refused() {
+    needs!("root", "cgroup2");
+    let (agent, folder) = ("jt-link", Folder::new());
+    let project = project(&folder);
+    folder.file("project/.envrc", "", 0o644);
+    std::fs::hard_link(folder.path("project/.envrc"), folder.path("project/other")).unwrap();
+    let ended = exec(agent, &["--workspace", &project], "demo", &["sh", "-c", "echo x > other"]);
+    ended.expect(125);
+    assert!(ended.err.contains("cannot protect") && ended.err.contains("hard link"), "{ended:#?}");
+    assert_eq!(std::fs::read_to_string(folder.path("project/.envrc")).unwrap(), "");
+    host::expect_nothing_left(agent);
+}
