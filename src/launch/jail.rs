@@ -189,8 +189,19 @@ impl Drop for Jail {
     }
 }
 
+/// The memory of the process `pid`. Where its first thread has ended, the kernel tells nothing of it
+/// there, though the others live on in the same memory: then one of them is asked.
 fn held_memory(pid: i32) -> Option<u64> {
-    let text = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let of = |folder: &std::path::Path| held_by(&folder.join("status"));
+    let process = std::path::PathBuf::from(format!("/proc/{pid}"));
+    of(&process).or_else(|| {
+        let threads = std::fs::read_dir(process.join("task")).ok()?.flatten();
+        threads.map(|thread| thread.path()).find_map(|thread| of(&thread))
+    })
+}
+
+fn held_by(status: &std::path::Path) -> Option<u64> {
+    let text = std::fs::read_to_string(status).ok()?;
     let kibibytes = |name: &str| -> Option<u64> {
         let line = text.lines().find_map(|line| line.strip_prefix(name))?;
         line.trim().strip_suffix(" kB")?.parse().ok()

@@ -235,3 +235,19 @@ fn a_protected_file_with_a_second_name_is_refused() {
     assert_eq!(std::fs::read_to_string(folder.path("project/.envrc")).unwrap(), "");
     host::expect_nothing_left(agent);
 }
+
+/// A second thread that takes 480 MiB in a second and a half, while the first has ended.
+const LEADERLESS: &str = "use threads; $| = 1; threads->create(sub { my @kept; for (1 .. 30) { \
+    push @kept, 'x' x (16 << 20); select undef, undef, undef, 0.05 } print qq(kept\\n); syscall(231, 5) }); \
+    syscall(60, 0);";
+
+#[test]
+fn the_memory_of_a_process_whose_first_thread_has_ended_counts() {
+    needs!("root", "cgroup2", "perl", "x86_64");
+    let (agent, folder) = ("jt-leaderless", Folder::new());
+    let text = "extends = ['demo']\n[limits]\nmemory = '100M'\nmemory_high = '90M'\n";
+    let profile = folder.profile("small", text);
+    let ended = exec(agent, &[], &profile, &["/usr/bin/perl", "-e", LEADERLESS]);
+    assert!(ended.expect(137).out.is_empty(), "{ended:#?}");
+    host::expect_nothing_left(agent);
+}
