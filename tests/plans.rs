@@ -292,3 +292,24 @@ fn a_secret_or_a_value_of_the_callers_is_in_no_text() {
         assert!(json.contains("(passed from the caller)"), "{}", case.name);
     }
 }
+
+#[test]
+fn what_does_not_stand_in_is_not_said_to() {
+    let hybrid_demo = CASES.iter().find(|case| case.name == "demo-on-hybrid").unwrap();
+    let told = |without: &'static [Wall], host: Host| {
+        let case = Case { without, host, ..*hybrid_demo };
+        plan::explain_draft(&draft(&case).unwrap())
+    };
+    let (watch, limit) =
+        ("a watch of its memory stands in", "RLIMIT_NPROC of its own uid stands in");
+    let full = told(&[], hybrid);
+    assert!(full.contains(watch) && full.contains(limit), "{full}");
+    assert!(!told(&[Wall::Rlimits], hybrid).contains(limit));
+    assert!(!told(&[Wall::Cgroup], hybrid).contains(watch));
+    let no_cgroups = |questions: &Questions| {
+        let mut facts = hybrid(questions);
+        facts.cgroups.mount = None;
+        facts
+    };
+    assert!(!told(&[], no_cgroups).contains(watch));
+}

@@ -63,6 +63,12 @@ pub struct Planned {
 /// Every problem of the profile, its policy and the command line, or every wall that cannot stand.
 pub fn plan(options: &Options, mode: Mode) -> Result<Planned, CliError> {
     let mut timings = Timings::new();
+    if host::probe::caller().euid == 0
+        && let Err(error) = crate::launch::record::sweep()
+    {
+        // The launch will say the same, after all that is wrong with the plan.
+        tracing::debug!(%error, "what others left behind stays for now");
+    }
     let (draft, inputs) = drafted(options, mode, &mut timings)?;
     let Inputs { profile, request, facts } = inputs;
     Ok(Planned { plan: draft.into_plan()?, profile, request, facts, timings })

@@ -9,28 +9,37 @@ use rustix::fd::{AsFd as _, BorrowedFd};
 use rustix::fs::FileType;
 use rustix::io::Errno;
 
+/// What cannot be done to a file with two names.
+const HIDE_LINKED: &str = "hide, as it has a second name (a hard link),";
+const PROTECT_LINKED: &str = "protect, as it has a second name (a hard link),";
+
 /// Performs one mask.
 pub(super) fn cover(inside: &Inside<'_>, index: usize) -> Result<(), StepError> {
     let mask = &inside.plan.masks[index];
     let target = place(inside, &mask.at)?;
     match mask.kind {
         MaskKind::Hide { directory } => {
-            refuse_second_name(target.as_fd(), &mask.at)?;
+            refuse_second_name(target.as_fd(), HIDE_LINKED, &mask.at)?;
             cover_blank(inside, target.as_fd(), directory).map_err(cannot("hide", &mask.at))
         }
         MaskKind::Protect | MaskKind::Stub { .. } => {
+            refuse_second_name(target.as_fd(), PROTECT_LINKED, &mask.at)?;
             cover_by_itself(target.as_fd(), true).map_err(cannot("protect", &mask.at))
         }
         MaskKind::Pin => cover_by_itself(target.as_fd(), false).map_err(cannot("pin", &mask.at)),
     }
 }
 
-/// A mount hides one name of a file. Through another name the file would still be read.
-fn refuse_second_name(target: BorrowedFd<'_>, at: &str) -> Result<(), StepError> {
+/// A mount covers one name of a file. Through another name the file would still be read or written.
+fn refuse_second_name(
+    target: BorrowedFd<'_>,
+    verb: &'static str,
+    at: &str,
+) -> Result<(), StepError> {
     let stat = rustix::fs::fstat(target).map_err(cannot("look at", at))?;
     let file = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
     if file && stat.st_nlink > 1 {
-        return Err(cannot("hide, as it has a second name (a hard link),", at)(Errno::MLINK));
+        return Err(cannot(verb, at)(Errno::MLINK));
     }
     Ok(())
 }

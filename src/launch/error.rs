@@ -104,8 +104,8 @@ fn step_hint(error: &StepError) -> String {
             "this build of cellblock needs its libraries in the jail: use the static build, or allow /usr"
                 .to_owned()
         }
-        ("hide, as it has a second name (a hard link),", _) => {
-            "copy the file in place of the link, or take it out of `hide`".to_owned()
+        (_, Errno::MLINK) => {
+            "copy the file in place of the link, or take it out of `hide` or `protect`".to_owned()
         }
         _ => String::new(),
     }

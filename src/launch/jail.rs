@@ -123,13 +123,15 @@ impl Jail {
         Ok(())
     }
 
-    /// Who listens on the server's socket (unix(7), `SO_PEERCRED`). Nothing is sent or received.
+    /// Who listens on the server's socket (unix(7), `SO_PEERCRED`). Nothing is sent or received, and
+    /// nobody is waited for: whoever listens in there may leave its queue full for ever, and connect(2)
+    /// would wait with it.
     fn server(&self) -> Result<rustix::net::UCred, Errno> {
         let directory = self.tmux.as_ref().ok_or(Errno::NOENT)?;
         let place = paths::open_below(directory.as_fd(), "server")?;
         let address = SocketAddrUnix::new(format!("/proc/self/fd/{}", place.as_raw_fd()))?;
-        let socket =
-            socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
+        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+        let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
         connect(&socket, &address)?;
         rustix::net::sockopt::socket_peercred(&socket)
     }
@@ -187,8 +189,19 @@ impl Drop for Jail {
     }
 }
 
+/// The memory of the process `pid`. Where its first thread has ended, the kernel tells nothing of it
+/// there, though the others live on in the same memory: then one of them is asked.
 fn held_memory(pid: i32) -> Option<u64> {
-    let text = text::read(format!("/proc/{pid}/status")).ok()?;
+    let of = |folder: &std::path::Path| held_by(&folder.join("status"));
+    let process = std::path::PathBuf::from(format!("/proc/{pid}"));
+    of(&process).or_else(|| {
+        let threads = std::fs::read_dir(process.join("task")).ok()?.flatten();
+        threads.map(|thread| thread.path()).find_map(|thread| of(&thread))
+    })
+}
+
+fn held_by(status: &std::path::Path) -> Option<u64> {
+    let text = text::read(status).ok()?;
     let kibibytes = |name: &str| -> Option<u64> {
         let line = text.lines().find_map(|line| line.strip_prefix(name))?;
         line.trim().strip_suffix(" kB")?.parse().ok()

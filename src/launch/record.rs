@@ -79,6 +79,15 @@ pub(super) fn lock() -> Result<AllRecords, LaunchError> {
     Ok(all)
 }
 
+/// Removes what launchers that are gone have left: to be called before the host is looked at, for
+/// what is found then must still be there at the launch.
+///
+/// # Errors
+/// As for a launch.
+pub fn sweep() -> Result<(), LaunchError> {
+    lock().map(drop)
+}
+
 impl AllRecords {
     /// Removes what is left of launchers that are gone.
     fn sweep(&self) -> Result<(), LaunchError> {
@@ -202,7 +211,8 @@ fn undo(made: &Made, others: &[stubs::Stub]) -> Result<(), LaunchError> {
         cgroup::remove(path)?;
     }
     for stub in made.stubs.iter().rev() {
-        if !others.contains(stub) {
+        // By path: what another launch took for a file may be a directory here.
+        if !others.iter().any(|other| other.path == stub.path) {
             stubs::remove(stub)?;
         }
     }

@@ -40,22 +40,37 @@ pub(super) fn make(stub: &Stub) -> Result<(), LaunchError> {
     let shown = stub.path.display().to_string();
     let (above, name) = parent(&stub.path)?;
     let made = if stub.directory {
-        mkdirat(&above, name, Mode::from_raw_mode(0o755))
+        mkdirat(&above, name, Mode::from_raw_mode(0o755)).and_then(|()| own_and_empty(&above, name))
     } else {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
-        openat(&above, name, flags, Mode::from_raw_mode(0o644))
-            .and_then(|file| rustix::io::write(&file, text(&stub.path)))
-            .map(drop)
+        openat(&above, name, flags, Mode::from_raw_mode(0o644)).and_then(|file| {
+            rustix::io::write(&file, text(&stub.path))?;
+            Ok(file)
+        })
     };
-    match made {
-        Ok(()) => {}
+    let made = match made {
+        Ok(made) => made,
         Err(Errno::EXIST) => return Ok(()),
         Err(errno) => return Err(cannot("make the stub", &shown)(errno)),
-    }
+    };
     let owner = fstat(above.as_fd()).map_err(cannot("look at the directory of", &shown))?;
     let (uid, gid) = (Uid::from_raw(owner.st_uid), Gid::from_raw(owner.st_gid));
-    rustix::fs::chownat(&above, name, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW)
-        .map_err(cannot("give away the stub", &shown))
+    // By descriptor: under that name another jail may have put something else of root's by now.
+    rustix::fs::fchown(&made, Some(uid), Some(gid)).map_err(cannot("give away the stub", &shown))
+}
+
+/// The directory just made under `name`, or another that could as well be it: ours, and empty.
+fn own_and_empty(above: &OwnedFd, name: &std::ffi::OsStr) -> Result<OwnedFd, Errno> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let made = openat(above, name, flags, Mode::empty())?;
+    let ours = fstat(&made)?.st_uid == rustix::process::geteuid().as_raw();
+    for entry in rustix::fs::Dir::read_from(&made)? {
+        let is_dot = matches!(entry?.file_name().to_bytes(), b"." | b"..");
+        if !is_dot {
+            return Err(Errno::STALE);
+        }
+    }
+    if ours { Ok(made) } else { Err(Errno::STALE) }
 }
 
 /// Removes the stub, unless it is gone or somebody has filled it since.

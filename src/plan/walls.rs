@@ -94,7 +94,7 @@ fn state(
         Ability::Lacks { reason, cure } => match named(wall, &profile.without) {
             Some(named) => {
                 let place = &named.place;
-                let stand_in = stand_in(wall, request);
+                let stand_in = stand_in(wall, request, facts);
                 Ok(WallState::Without(format!("{reason}; allowed by {place}; {stand_in}")))
             }
             None => Err(Refusal { wall, reason, cure }),
@@ -107,10 +107,12 @@ fn named(wall: Wall, names: &[Located<Wall>]) -> Option<&Located<Wall>> {
 }
 
 /// What stands in for a wall that a profile does without.
-fn stand_in(wall: Wall, request: &Request) -> &'static str {
-    if wall == Wall::Tasks {
+fn stand_in(wall: Wall, request: &Request, facts: &HostFacts) -> &'static str {
+    let taken = |wall| named(wall, &request.without).is_some();
+    let has_cgroup = !taken(Wall::Cgroup) && matches!(cgroup(facts), Ability::Stands(_));
+    if wall == Wall::Tasks && !taken(Wall::Rlimits) {
         "RLIMIT_NPROC of its own uid stands in"
-    } else if wall == Wall::Memory && named(Wall::Cgroup, &request.without).is_none() {
+    } else if wall == Wall::Memory && has_cgroup {
         "a watch of its memory stands in"
     } else {
         "nothing stands in"

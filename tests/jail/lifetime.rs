@@ -179,3 +179,80 @@ fn memory_and_tasks_are_bounded() {
     assert!(count.parse::<u32>().unwrap() < 16 && errno == "EAGAIN", "{forked:#?}");
     host::expect_nothing_left("jt-limits");
 }
+
+/// A project of somebody's, without any of the files that the profile protects.
+fn project(folder: &Folder) -> String {
+    let project = folder.directory("project", 0o755);
+    std::os::unix::fs::lchown(&project, Some(4242), Some(4242)).unwrap();
+    project
+}
+
+#[test]
+fn the_end_of_one_jail_takes_nothing_from_another_on_the_same_project() {
+    needs!("root", "cgroup2");
+    let folder = Folder::new();
+    let project = project(&folder);
+    let on = |agent: &str, words: &[&str]| {
+        let mut words = cellblock("exec", agent, &["--workspace", &project], "demo", words);
+        start(words.stdin(std::process::Stdio::piped()))
+    };
+    let mut first = on("jt-maker", &["sh", "-c", "echo inside; read line"]);
+    first.says("inside");
+    let script = "echo inside; read line; for f in .envrc .mcp.json .claude/settings.json .git/config; do \
+        echo planted > $f; done; mkdir .git/hooks; ls -A";
+    let mut second = on("jt-beside", &["sh", "-c", script]);
+    second.says("inside");
+    drop(first.child.stdin.take());
+    first.wait(harness::DEADLINE);
+    drop(second.child.stdin.take());
+    let ended = second.wait(harness::DEADLINE);
+    assert_eq!(ended.err.matches("Read-only file system").count(), 4, "{ended:#?}");
+    let left: Vec<_> = std::fs::read_dir(&project).unwrap().flatten().collect();
+    assert!(left.is_empty(), "{left:?}");
+}
+
+#[test]
+fn a_start_after_a_killed_launcher_works_on_the_same_project() {
+    needs!("root", "cgroup2");
+    let (agent, folder) = ("jt-again", Folder::new());
+    let project = project(&folder);
+    let options = ["--workspace", &project];
+    let words = ["sh", "-c", "echo inside; exec sleep 30"];
+    let mut running = start(&mut cellblock("exec", agent, &options, "demo", &words));
+    running.says("inside");
+    running.child.kill().unwrap();
+    running.wait(harness::DEADLINE);
+    exec(agent, &options, "demo", &["true"]).expect(0);
+    assert_eq!(std::fs::read_dir(&project).unwrap().count(), 0);
+    host::expect_nothing_left(agent);
+}
+
+#[test]
+fn a_protected_file_with_a_second_name_is_refused() {
+    needs!("root", "cgroup2");
+    let (agent, folder) = ("jt-link", Folder::new());
+    let project = project(&folder);
+    folder.file("project/.envrc", "", 0o644);
+    std::fs::hard_link(folder.path("project/.envrc"), folder.path("project/other")).unwrap();
+    let ended = exec(agent, &["--workspace", &project], "demo", &["sh", "-c", "echo x > other"]);
+    ended.expect(125);
+    assert!(ended.err.contains("cannot protect") && ended.err.contains("hard link"), "{ended:#?}");
+    assert_eq!(std::fs::read_to_string(folder.path("project/.envrc")).unwrap(), "");
+    host::expect_nothing_left(agent);
+}
+
+/// A second thread that takes 480 MiB in a second and a half, while the first has ended.
+const LEADERLESS: &str = "use threads; $| = 1; threads->create(sub { my @kept; for (1 .. 30) { \
+    push @kept, 'x' x (16 << 20); select undef, undef, undef, 0.05 } print qq(kept\\n); syscall(231, 5) }); \
+    syscall(60, 0);";
+
+#[test]
+fn the_memory_of_a_process_whose_first_thread_has_ended_counts() {
+    needs!("root", "cgroup2", "perl", "x86_64");
+    let (agent, folder) = ("jt-leaderless", Folder::new());
+    let text = "extends = ['demo']\n[limits]\nmemory = '100M'\nmemory_high = '90M'\n";
+    let profile = folder.profile("small", text);
+    let ended = exec(agent, &[], &profile, &["/usr/bin/perl", "-e", LEADERLESS]);
+    assert!(ended.expect(137).out.is_empty(), "{ended:#?}");
+    host::expect_nothing_left(agent);
+}

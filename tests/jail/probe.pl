@@ -12,10 +12,10 @@ STDOUT->autoflush(1);
 
 my $machine = (POSIX::uname())[4];
 my %nr = $machine eq 'aarch64'
-    ? (ioctl => 29, mount => 40, ptrace => 117, unshare => 97, keyctl => 219, add_key => 217, memfd_create => 279,
+    ? (ioctl => 29, pidfd_open => 434, mount => 40, ptrace => 117, unshare => 97, keyctl => 219, add_key => 217, memfd_create => 279,
        userfaultfd => 282, io_uring_setup => 425, clone3 => 435, fchmodat => 53, mkdirat => 34, chroot => 51,
        sethostname => 161, execveat => 281, exit => 93)
-    : (ioctl => 16, mount => 165, ptrace => 101, unshare => 272, keyctl => 250, add_key => 248, memfd_create => 319,
+    : (ioctl => 16, pidfd_open => 434, mount => 165, ptrace => 101, unshare => 272, keyctl => 250, add_key => 248, memfd_create => 319,
        userfaultfd => 323, io_uring_setup => 425, clone3 => 435, fchmodat => 268, mkdirat => 258, chroot => 161,
        sethostname => 170, execveat => 322, exit => 60);
 my ($NEWUSER, $NEWNS, $NEWNET) = (0x10000000, 0x20000, 0x40000000);
@@ -135,6 +135,22 @@ my %attempt = (
         listen($s, 5) or refused();
         chmod(0777, 'server');
         print "listening\n"; sleep 20 },
+    # A listener that takes nobody in, and whose queue is full: connect(2) waits for ever.
+    listen_full => sub { my ($directory, $uid) = @_;
+        chdir($directory) or refused();
+        POSIX::setuid($uid) or refused();
+        socket(my $s, PF_UNIX, SOCK_STREAM, 0) or refused();
+        bind($s, pack_sockaddr_un('full')) && listen($s, 0) or refused();
+        my @clients;
+        while (1) {
+            socket(my $c, PF_UNIX, SOCK_STREAM | 04000, 0) or refused();
+            connect($c, pack_sockaddr_un('full')) or last;
+            push @clients, $c;
+        }
+        rename('full', 'server') or refused();
+        print "listening\n"; sleep 20 },
+    lease => sub { open(my $file, '+>', $_[0]) or refused(); fcntl($file, 1024, 1) or refused(); done() },
+    pidfd_namespace => sub { my $fd = call('pidfd_open', $$ + 0, 0); call('ioctl', $fd, 0xff04, 0); done() },
 );
 
 my $name = shift @ARGV;

@@ -203,6 +203,40 @@ fn a_session_of_somebody_else_is_not_shown() {
 }
 
 #[test]
+fn a_server_that_takes_nobody_in_holds_nobody_up() {
+    needs!("root", "cgroup2", "perl");
+    let (agent, folder) = ("jt-full", Folder::new());
+    folder.file("tmux", FALSE_TMUX, 0o755);
+    let text = format!(
+        "extends = ['demo']\n[environment.set]\nPATH = '/opt/tmux:/usr/bin:/bin'\n\
+         [filesystem]\nexecute = [{{ path = '{}', at = '/opt/tmux' }}]\n",
+        folder.text("").trim_end_matches('/')
+    );
+    let profile = folder.profile("full", &text);
+    finish(&mut cellblock("exec", agent, &[], "demo", &["true"])).expect(0);
+    let uid = host::uid_of(agent).unwrap();
+    let running = start(&mut run(agent, &[], &profile, "true"));
+    let waits = || {
+        let processes = host::processes(uid);
+        processes.iter().find(|(_, name)| name == "tmux").map(|(pid, _)| *pid)
+    };
+    let pid = harness::eventually("the false tmux", waits);
+    let directory = format!("/proc/{pid}/root/run/cellblock/tmux");
+    let mut perl = command("/usr/bin/perl");
+    let words = ["-e", PROBE, "listen_full", &directory, &uid.to_string()];
+    let mut false_server = start(perl.args(words));
+    false_server.says("listening");
+    // Long enough for the first bytes to be looked at.
+    std::thread::sleep(std::time::Duration::from_millis(500));
+    running.signal(Signal::TERM);
+    let ended = running.wait(std::time::Duration::from_secs(5));
+    false_server.child.kill().unwrap();
+    false_server.wait(harness::DEADLINE);
+    assert!(ended.expect(137).err.contains("stopped by SIGTERM"), "{ended:#?}");
+    host::expect_nothing_left(agent);
+}
+
+#[test]
 fn the_terminal_is_as_before_however_it_ends() {
     needs!("root", "cgroup2", "tmux");
     let agent = "jt-restore";

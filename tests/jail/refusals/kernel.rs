@@ -16,6 +16,21 @@ const ATTEMPTS: &[Attempt] = &[
         ],
     },
     Attempt {
+        name: "namespace_of_pidfd",
+        needs: &[],
+        words: &["pidfd_namespace"],
+        evidence: Evidence::Word,
+        // Before Linux 6.11 no kernel has the request: it answers as the filter does.
+        tries: &[(Full, Refused("ENOTTY"))],
+    },
+    Attempt {
+        name: "lease",
+        needs: &[],
+        words: &["lease", "/tmp/file"],
+        evidence: Evidence::Word,
+        tries: &[(Full, Refused("EACCES")), (Without(&["seccomp"]), Done)],
+    },
+    Attempt {
         name: "clone3_user",
         needs: &[],
         words: &["clone3"],
