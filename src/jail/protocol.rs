@@ -69,8 +69,20 @@ pub fn pair() -> Result<(OwnedFd, OwnedFd), Errno> {
 /// # Errors
 /// The kernel's answer; `EPIPE` where the other side is gone.
 pub fn tell<T: Serialize>(socket: impl AsFd, message: &T) -> Result<(), Errno> {
+    tell_with(socket, message, SendFlags::NOSIGNAL)
+}
+
+/// Sends one message to who may not be reading.
+///
+/// # Errors
+/// As [`tell`]; `EAGAIN` where the other side has too much unread.
+pub fn tell_now<T: Serialize>(socket: impl AsFd, message: &T) -> Result<(), Errno> {
+    tell_with(socket, message, SendFlags::NOSIGNAL | SendFlags::DONTWAIT)
+}
+
+fn tell_with<T: Serialize>(socket: impl AsFd, message: &T, flags: SendFlags) -> Result<(), Errno> {
     let bytes = serde_json::to_vec(message).map_err(|_| Errno::INVAL)?;
-    send(socket, &bytes, SendFlags::NOSIGNAL).map(|_| ())
+    send(socket, &bytes, flags).map(|_| ())
 }
 
 /// Receives one message; `None` where the other side is gone.

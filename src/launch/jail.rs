@@ -51,7 +51,7 @@ impl Jail {
     /// # Errors
     /// [`LaunchError::Call`].
     pub fn tell(&self, order: &Order) -> Result<(), LaunchError> {
-        match protocol::tell(&self.control, order) {
+        match protocol::tell_now(&self.control, order) {
             Ok(()) | Err(Errno::PIPE | Errno::CONNRESET) => Ok(()),
             Err(errno) => Err(cannot("tell init of", "the jail")(errno)),
         }

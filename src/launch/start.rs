@@ -87,7 +87,9 @@ fn announce(plan: &Plan, name: &str) -> Result<Record, LaunchError> {
     let mut record = all.open(name, &plan.agent)?;
     let cgroup =
         plan.stands(crate::profile::Wall::Cgroup).then(|| cgroup::path(&plan.cgroup, name));
-    let stubs = stubs_of(plan, &all.stubs_of_others(&record));
+    // Without a root of its own the jail covers nothing, and a stub would protect nothing.
+    let covers = plan.stands(crate::profile::Wall::Mount);
+    let stubs = if covers { stubs_of(plan, &all.stubs_of_others(&record)) } else { Vec::new() };
     let announced = record.announce(|made| {
         made.cgroup = cgroup;
         made.stubs = stubs;

@@ -69,6 +69,7 @@ pub(super) fn resolve(
         walls.push(WallPlan { wall, state });
     }
     check_needs(&mut walls, request, problems);
+    check_end(request, problems);
     (walls, refusals)
 }
 
@@ -200,6 +201,17 @@ fn limit(wall: Wall, facts: &HostFacts) -> Ability {
         };
     }
     Ability::Lacks { reason: format!("cgroup v2 has no `{controller}` controller here"), cure }
+}
+
+/// The pid namespace and the cgroup each see to it that nothing outlives the jail: one must stand.
+fn check_end(request: &Request, problems: &mut Problems) {
+    let both = [Wall::Pid, Wall::Cgroup].map(|wall| named(wall, &request.without));
+    if let [Some(pid), Some(_)] = both {
+        problems.push(pid.problem(
+            "takes away `pid` and `cgroup`, without which nothing ends what the agent leaves behind",
+            "leave one of the two",
+        ));
+    }
 }
 
 /// A wall whose footing was taken away does not stand; what the kernel would refuse is a problem.

@@ -132,8 +132,13 @@ pub(crate) fn cellblock(
     profile: &str,
     words: &[&str],
 ) -> Command {
-    let mut cellblock = command(CELLBLOCK);
-    cellblock.args([verb, "--name", agent]).args(options).arg(profile);
+    // Who runs the tests in the background has signals ignored, and cellblock would ignore them too.
+    let mut cellblock = command("/usr/bin/env");
+    cellblock
+        .args(["--default-signal", CELLBLOCK])
+        .args([verb, "--name", agent])
+        .args(options)
+        .arg(profile);
     if !words.is_empty() {
         cellblock.arg("--").args(words);
     }

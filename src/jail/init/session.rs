@@ -6,14 +6,21 @@
 use super::super::protocol::{MAX_SCREEN, Order, Report, hear, tell};
 use super::children::{Children, reap};
 use super::{FAILED, Task, fail};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsFd as _, OwnedFd};
 use rustix::process::{Pid, PidfdFlags, Signal};
 use std::ffi::{OsStr, OsString};
 use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 /// How often and how long tmux is asked whether it has seen the end of its pane: a second in all.
 const ASKS: u32 = 100;
-const PAUSE: std::time::Duration = std::time::Duration::from_millis(10);
+const PAUSE: Duration = Duration::from_millis(10);
+/// How many answers the server may owe.
+const PATIENCE: u32 = 3;
+/// How long an answer of the server may take, and how much it may say.
+const ANSWER: Duration = Duration::from_secs(2);
+const MAX_ANSWER: usize = 1 << 20;
 
 /// Leads a session of its own, with standard input as its terminal if that is one.
 pub(super) fn lead(control: &OwnedFd) {
@@ -233,13 +240,18 @@ impl Session<'_> {
         Some(answer.trim_end().to_owned())
     }
 
-    /// The output of a tmux command, bounded in time by the launcher's patience alone: it is the
-    /// agent's own server that would be slow.
+    /// The output of a tmux command. The server is the agent's: what it does not answer in time is
+    /// not waited for.
     fn output(&self, arguments: &[&OsStr], last: Option<&str>) -> Option<String> {
         let mut command = self.tmux();
         command.args(arguments).args(last).stdin(Stdio::null()).stderr(Stdio::null());
-        let output = command.output().ok()?;
-        output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
+        let mut child = command.stdout(Stdio::piped()).spawn().ok()?;
+        let output = child.stdout.take().and_then(|output| read_in_time(&output));
+        if output.is_none() && child.kill().is_err() {
+            tracing::debug!("a tmux client had ended already");
+        }
+        let status = child.wait().ok()?;
+        output.filter(|_| status.success())
     }
 
     /// The command has ended: tells how, with the last screen, and ends the server.
@@ -277,12 +289,20 @@ impl Session<'_> {
 
     /// The status and the signal with which the command ended, once tmux has seen it.
     fn how(&self) -> (Option<i32>, Option<i32>) {
+        let mut silent = 0;
         for _ in 0..ASKS {
             let answer = self.ask("#{pane_dead},#{pane_dead_status},#{pane_dead_signal},#{pid}");
             if answer.is_none() && !self.server_answers() {
                 break;
             }
-            let answer = answer.unwrap_or_default();
+            let Some(answer) = answer else {
+                silent += 1;
+                // A server that is there and does not answer will not tell the status either.
+                if silent == PATIENCE {
+                    break;
+                }
+                continue;
+            };
             let mut parts = answer.split(',');
             let dead = parts.next() == Some("1");
             let mut number = || parts.next().and_then(|part| part.parse().ok());
@@ -296,6 +316,25 @@ impl Session<'_> {
             std::thread::sleep(PAUSE);
         }
         (None, None)
+    }
+}
+
+/// All that comes from `output` until it is closed, if that is soon.
+fn read_in_time(output: &std::process::ChildStdout) -> Option<String> {
+    let begun = Instant::now();
+    let mut bytes = Vec::new();
+    loop {
+        let left = ANSWER.checked_sub(begun.elapsed())?;
+        let mut waited = [PollFd::new(output, PollFlags::IN)];
+        let timeout = Timespec::try_from(left).ok()?;
+        if poll(&mut waited, Some(&timeout)).ok()? == 0 || bytes.len() > MAX_ANSWER {
+            return None;
+        }
+        let mut block = [0; 4096];
+        match rustix::io::read(output, &mut block).ok()? {
+            0 => return Some(String::from_utf8_lossy(&bytes).into_owned()),
+            count => bytes.extend_from_slice(&block[..count]),
+        }
     }
 }
 
