@@ -289,3 +289,17 @@ fn a_command_gets_a_terminal_of_the_jails_own() {
     ended.expect(130);
     host::expect_nothing_left(agent);
 }
+
+#[test]
+fn a_server_that_does_not_answer_does_not_hold_up_the_end() {
+    needs!("root", "cgroup2", "tmux");
+    let agent = "jt-mute";
+    let script = "tmux set -s command-alias[99] 'display-message=run-shell \"sleep 100\"'; \
+                  sleep 0.5; exit 5";
+    let begun = std::time::Instant::now();
+    let ended = finish(&mut run(agent, &[], "demo", script));
+    // How it ended is not known, and unknown is not well.
+    ended.expect(125);
+    assert!(begun.elapsed() < harness::DEADLINE, "{:?}", begun.elapsed());
+    host::expect_nothing_left(agent);
+}

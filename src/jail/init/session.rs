@@ -17,9 +17,9 @@ use std::time::{Duration, Instant};
 const ASKS: u32 = 100;
 const PAUSE: Duration = Duration::from_millis(10);
 /// How many answers the server may owe.
-const PATIENCE: u32 = 3;
+const PATIENCE: u32 = 2;
 /// How long an answer of the server may take, and how much it may say.
-const ANSWER: Duration = Duration::from_secs(2);
+const ANSWER: Duration = Duration::from_secs(3);
 const MAX_ANSWER: usize = 1 << 20;
 
 /// Leads a session of its own, with standard input as its terminal if that is one.
@@ -208,7 +208,9 @@ impl Session<'_> {
         match hear(self.control) {
             Ok(Some(Order::Watch)) => {
                 self.pane = self.pane_process();
-                if self.pane.is_none() && self.pane_ended() {
+                // It has ended already, or the server does not tell: either way nothing is left to
+                // wait for.
+                if self.pane.is_none() {
                     return self.finish().map(Some);
                 }
                 Ok(None)
@@ -225,9 +227,10 @@ impl Session<'_> {
         }
     }
 
-    /// The first process of the agent's pane, if it still runs.
+    /// The first process of the agent's pane, if it still runs. A machine under load may be slow to
+    /// answer once.
     fn pane_process(&self) -> Option<OwnedFd> {
-        let pid: i32 = self.ask("#{pane_pid}")?.parse().ok()?;
+        let pid = (0..PATIENCE).find_map(|_| self.ask("#{pane_pid}"))?.parse().ok()?;
         rustix::process::pidfd_open(Pid::from_raw(pid)?, PidfdFlags::empty()).ok()
     }
 
