@@ -313,3 +313,20 @@ fn what_does_not_stand_in_is_not_said_to() {
     };
     assert!(!told(&[], no_cgroups).contains(watch));
 }
+
+#[test]
+fn a_limit_on_disks_that_names_none_is_refused() {
+    let limited = |name: &str| {
+        let case = CASES.iter().find(|case| case.name == name).unwrap();
+        let mut profile = profile(case.profile);
+        profile.limits.io = Some(given("io", cellblock::profile::types::Bytes(1 << 20)));
+        let request = request(case);
+        let facts = unified(&plan::questions(&profile, &request, &caller()));
+        plan::draft(&profile, &request, &facts, filter(&profile.seccomp.value))
+    };
+    // The person's project is on a disk; the demo's workspace is in memory.
+    let text = plan::explain_draft(&limited("claude").unwrap());
+    assert!(text.contains("io.max"), "{text}");
+    let refused = limited("demo").unwrap_err().to_string();
+    assert!(refused.contains("limits nothing"), "{refused}");
+}

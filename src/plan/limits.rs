@@ -97,7 +97,7 @@ impl Settings {
 }
 
 /// Block devices under the writable trees of the host.
-fn disks(facts: &HostFacts, mounts: &[Mount]) -> BTreeSet<(u32, u32)> {
+pub(super) fn disks(facts: &HostFacts, mounts: &[Mount]) -> BTreeSet<(u32, u32)> {
     let device = |mount: &Mount| match &mount.source {
         Source::Host { path, .. } if mount.write => match facts.paths.get(path) {
             Some(PathAnswer::Found(fact)) => Some(fact.device),

@@ -112,6 +112,7 @@ pub fn draft(
     let trees = mounts::host_trees(profile, &paths, workspace);
     refuse_own_judge(profile, &filter, &trees, &mut problems);
     let layout = mounts::resolve(input, &identity, &trees, &mut problems);
+    refuse_empty_io(profile, facts, &walls, &layout, &mut problems);
     let mut hindrances = hindered(problems, refusals)?;
     let (command, missing) = command::resolve(profile, request, &trees, facts);
     hindrances.extend(missing);
@@ -210,6 +211,23 @@ fn refuse_own_judge(
                 tree.host
             ),
             "keep profiles and policies elsewhere, as in ~/.config/cellblock or /etc/cellblock",
+        ));
+    }
+}
+
+/// A limit on disk traffic that names no disk would limit nothing.
+fn refuse_empty_io(
+    profile: &Profile,
+    facts: &HostFacts,
+    walls: &[WallPlan],
+    layout: &Layout,
+    problems: &mut Problems,
+) {
+    let Some(io) = &profile.limits.io else { return };
+    if standing(walls).contains(&Wall::Io) && limits::disks(facts, &layout.mounts).is_empty() {
+        problems.push(io.problem(
+            "limits nothing: no writable tree of this jail is on a disk that the kernel can limit",
+            "leave `io` out, or write to a directory on a file system with a disk of its own",
         ));
     }
 }
