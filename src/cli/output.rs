@@ -175,10 +175,10 @@ fn ascii(json: &str) -> String {
     out
 }
 
-/// Shows what cellblock does, on standard error, where `verbose` asks for it.
+/// Shows warnings on standard error, and what cellblock does where `verbose` asks for it.
 pub fn trace(verbose: u8) {
     let level = match verbose {
-        0 => return,
+        0 => tracing::Level::WARN,
         1 => tracing::Level::DEBUG,
         _ => tracing::Level::TRACE,
     };
