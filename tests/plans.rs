@@ -116,7 +116,7 @@ fn unified(questions: &Questions) -> HostFacts {
             .collect(),
         variables: BTreeMap::from([("TZ".to_owned(), "Europe/Vienna".to_owned())]),
         resolver: "nameserver 192.0.2.53\n".to_owned(),
-        live_sockets: strings(&["/run/dbus/system_bus_socket"]),
+        live_sockets: Some(strings(&["/run/dbus/system_bus_socket"])),
         walks: questions.trees.iter().map(|t| (t.clone(), Ok(walk(t, questions)))).collect(),
     }
 }
@@ -329,4 +329,20 @@ fn a_limit_on_disks_that_names_none_is_refused() {
     assert!(text.contains("io.max"), "{text}");
     let refused = limited("demo").unwrap_err().to_string();
     assert!(refused.contains("limits nothing"), "{refused}");
+}
+
+#[test]
+fn what_is_not_known_to_be_free_of_sockets_is_not_shown() {
+    let case = CASES.iter().find(|case| case.name == "demo").unwrap();
+    let with = |live: Option<Vec<String>>| {
+        let (profile, request) = (profile(case.profile), request(case));
+        let mut facts = unified(&plan::questions(&profile, &request, &caller()));
+        facts.live_sockets = live;
+        plan::draft(&profile, &request, &facts, filter(&profile.seccomp.value))
+    };
+    assert!(with(Some(Vec::new())).is_ok());
+    let unknown = with(None).unwrap_err().to_string();
+    assert!(unknown.contains("cannot tell whether sockets"), "{unknown}");
+    let found = with(Some(vec!["/usr/lib/service.sock".to_owned()])).unwrap_err().to_string();
+    assert!(found.contains("`/usr/lib/service.sock`"), "{found}");
 }

@@ -49,8 +49,8 @@ pub struct HostFacts {
     pub variables: BTreeMap<String, String>,
     /// The text of the host's `/etc/resolv.conf`, for a jail on the host's network.
     pub resolver: String,
-    /// Unix sockets that somebody listens on now, by path, as far as the kernel tells.
-    pub live_sockets: Vec<String>,
+    /// Unix sockets that somebody listens on now, by path; `None` where the kernel does not tell.
+    pub live_sockets: Option<Vec<String>>,
     /// What was found in each directory walked through; an error says why it was not.
     pub walks: BTreeMap<String, Result<Walk, String>>,
 }

@@ -157,14 +157,20 @@ impl Builder<'_> {
     /// A socket reached through a mount is a way to whoever listens on it.
     fn refuse_sockets(&mut self, tree: &HostTree) {
         let inside = |path: &&String| below(path, &tree.host).is_some();
-        let live = self.facts.live_sockets.iter().filter(inside).cloned();
         let found: Vec<String> = match self.facts.walks.get(&tree.host) {
             Some(Ok(walk)) => walk.sockets.iter().map(|path| join(&tree.host, path)).collect(),
             Some(Err(cause)) => {
                 let cause = format!("`{}` {cause}", tree.host);
                 return self.report(tree, cause, "a tree that is not looked through is not shown");
             }
-            None => live.collect(),
+            None => match &self.facts.live_sockets {
+                Some(live) => live.iter().filter(inside).cloned().collect(),
+                None => {
+                    let cause =
+                        format!("cannot tell whether sockets of the host are in `{}`", tree.host);
+                    return self.report(tree, cause, "/proc/net/unix must be readable");
+                }
+            },
         };
         let shown: Vec<_> = found.iter().take(3).map(|path| format!("`{path}`")).collect();
         if !shown.is_empty() {
