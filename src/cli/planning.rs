@@ -63,7 +63,7 @@ pub struct Planned {
 /// Every problem of the profile, its policy and the command line, or every wall that cannot stand.
 pub fn plan(options: &Options, mode: Mode) -> Result<Planned, CliError> {
     let mut timings = Timings::new();
-    if host::probe::caller().euid == 0
+    if rustix::process::geteuid().is_root()
         && let Err(error) = crate::launch::record::sweep()
     {
         // The launch will say the same, after all that is wrong with the plan.

@@ -17,7 +17,9 @@ pub(super) fn run(control: &OwnedFd, words: &[OsString]) -> u8 {
             return fail(control, format!("init cannot wait for children: {errno}"), FAILED);
         }
     };
-    super::session::lead(control);
+    if let Err(cause) = super::session::lead() {
+        return fail(control, cause, FAILED);
+    }
     match children.start(|| start(words)) {
         Ok(Ok(child)) => follow(control, &children, child),
         Ok(Err((cause, status))) => fail(control, cause, status),

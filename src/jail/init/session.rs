@@ -23,14 +23,18 @@ const ANSWER: Duration = Duration::from_secs(3);
 const MAX_ANSWER: usize = 1 << 20;
 
 /// Leads a session of its own, with standard input as its terminal if that is one.
-pub(super) fn lead(control: &OwnedFd) {
-    // As PID 1 of a new process it leads nothing yet; a terminal is taken only if it has none. Without
-    // one (a pipe, a file) there is nothing to take, and nothing is lost.
-    let led = rustix::process::setsid().is_ok();
+///
+/// # Errors
+/// A clause that says what failed.
+pub(super) fn lead() -> Result<(), String> {
+    rustix::process::setsid().map_err(|errno| format!("init cannot lead a session: {errno}"))?;
     let stdin = rustix::stdio::stdin();
-    if led && rustix::termios::isatty(stdin) && rustix::process::ioctl_tiocsctty(stdin).is_err() {
-        fail(control, "init cannot take the jail's terminal".to_owned(), FAILED);
+    // Without a terminal (a pipe, a file) there is nothing to take.
+    if rustix::termios::isatty(stdin) {
+        rustix::process::ioctl_tiocsctty(stdin)
+            .map_err(|errno| format!("init cannot take the jail's terminal: {errno}"))?;
     }
+    Ok(())
 }
 
 /// The status of a command whose terminal hung up, as a shell gives it: 128 and SIGHUP.
@@ -61,7 +65,9 @@ pub(super) fn run(control: &OwnedFd, task: &Task) -> u8 {
             return fail(control, format!("init cannot wait for children: {errno}"), FAILED);
         }
     };
-    lead(control);
+    if let Err(cause) = lead() {
+        return fail(control, cause, FAILED);
+    }
     let mut session = Session {
         control,
         children,
