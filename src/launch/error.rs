@@ -64,6 +64,9 @@ pub enum LaunchError {
         /// Its file.
         file: String,
     },
+    /// A tree cannot be bounded.
+    #[error(transparent)]
+    Disk(#[from] super::disk::DiskError),
     /// Something the kernel or a file says makes no sense.
     #[error("{0}")]
     Unusable(String),
@@ -84,6 +87,16 @@ impl LaunchError {
                  agent the owner's uid with `user`"
                     .to_owned()
             }
+            Self::Call { verb: "give to a project", errno: Errno::PERM, object } => {
+                format!("a file that cannot be changed cannot be bounded: chattr -i -a {object}")
+            }
+            // Only now is there a cgroup to look into.
+            Self::Call { verb: "open", errno: Errno::NOENT, object } if object.ends_with("/io.weight") => {
+                "this kernel gives cgroups no share of the disks (CONFIG_BLK_CGROUP_IOCOST): leave \
+                 `io_weight` out, or --without io"
+                    .to_owned()
+            }
+            Self::Disk(error) => error.hint(),
             Self::Step { error, .. } => step_hint(error),
             Self::File { error, .. } => error.hint(),
             Self::OpenSecret { file, .. } => format!("chmod 600 {file}"),

@@ -2,7 +2,7 @@
 
 use super::error::{LaunchError, cannot, cannot_io};
 use super::record::Record;
-use super::{cgroup, confirm};
+use super::{cgroup, confirm, disk};
 use crate::host::{paths, text};
 use crate::jail::protocol::{self, Order, Report};
 use crate::sys::Cloned;
@@ -90,6 +90,15 @@ impl Jail {
     #[must_use]
     pub fn tasks(&self) -> usize {
         self.cgroup.as_deref().map(cgroup::processes).unwrap_or_default().len()
+    }
+
+    /// What the jail's trees hold on disk, of each file system where that is bounded, and the limits.
+    ///
+    /// # Errors
+    /// [`LaunchError::Call`].
+    pub fn disk_used(&self) -> Result<Vec<disk::DiskUse>, LaunchError> {
+        let bounds = self.record.iter().flat_map(|record| &record.made().disk);
+        bounds.map(disk::used).collect()
     }
 
     /// Limits that were hit, with figures, one sentence each. To be asked before [`Jail::end`].

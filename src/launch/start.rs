@@ -5,7 +5,7 @@ use super::jail::Jail;
 use super::record::{self, Record};
 use super::stubs::Stub;
 use super::user_namespace::OneId;
-use super::{book, cgroup, confirm, program, pts, secrets, stubs, tree, user_namespace};
+use super::{book, cgroup, confirm, disk, program, pts, secrets, stubs, tree, user_namespace};
 use crate::jail::protocol::{self, Order};
 use crate::jail::{Inside, StepError, Terminal, perform};
 use crate::plan::{Mask, MaskKind, Mode, Mount, Phase, Plan, Source, Step, TMUX_DIRECTORY, steps};
@@ -90,9 +90,13 @@ fn announce(plan: &Plan, name: &str) -> Result<Record, LaunchError> {
     // Without a root of its own the jail covers nothing, and a stub would protect nothing.
     let covers = plan.stands(crate::profile::Wall::Mount);
     let stubs = if covers { stubs_of(plan, &all.stubs_of_others(&record)) } else { Vec::new() };
-    let announced = record.announce(|made| {
-        made.cgroup = cgroup;
-        made.stubs = stubs;
+    let disk = disk::bounds(plan);
+    let announced = disk::refuse_shared(&disk, &all.others(&record)).and_then(|()| {
+        record.announce(|made| {
+            made.cgroup = cgroup;
+            made.stubs = stubs;
+            made.disk = disk;
+        })
     });
     match announced {
         Ok(()) => Ok(record),
@@ -226,6 +230,10 @@ impl<'p> Launcher<'p> {
                 let same = |id| OneId { inside: id, outside: id };
                 let made = user_namespace::make(same(identity.uid), same(identity.gid))?;
                 inside.user_namespace = Some(made);
+            }
+            Step::BoundDisk(index) => {
+                let announced = self.record.as_ref().and_then(|r| r.made().disk.get(*index));
+                disk::make(announced.ok_or_else(no_child)?)?;
             }
             Step::MakeTree(index) => {
                 let made = tree::make(&self.plan.mounts[*index], identity)?;
