@@ -45,6 +45,21 @@ pub struct DiskUse {
     pub used: ProjectUse,
 }
 
+impl DiskUse {
+    /// A sentence with figures where there is no room left. The kernel counts no refusals; what is so near
+    /// to its limit has met it, or is about to.
+    #[must_use]
+    pub fn hit(&self) -> Option<String> {
+        let ProjectUse { bytes, inodes, byte_limit, inode_limit } = self.used;
+        let near = |used: u64, limit: u64| limit != 0 && used >= limit - limit / 64;
+        let trees: Vec<_> = self.trees.iter().map(|tree| tree.display().to_string()).collect();
+        let (most, trees) = (Bytes(byte_limit), trees.join(", "));
+        (near(bytes, byte_limit) || near(inodes, inode_limit)).then(|| {
+            format!("disk: no room left in {trees}: {bytes} bytes of {most}, {inodes} of {inode_limit} files")
+        })
+    }
+}
+
 /// Why a tree cannot be bounded, or let go.
 #[derive(Debug, thiserror::Error)]
 pub enum DiskError {
@@ -380,6 +395,17 @@ mod tests {
         assert_eq!(change(project(7, false), wanted), Err(7));
         // Somebody wants what is made there to belong to nobody.
         assert_eq!(change(project(0, true), wanted), Err(0));
+    }
+
+    #[test]
+    fn a_tree_without_room_is_told_of() {
+        let told = |bytes, inodes| {
+            let used = ProjectUse { bytes, inodes, byte_limit: 8 << 20, inode_limit: 2048 };
+            DiskUse { trees: vec![PathBuf::from("/srv/a")], used }.hit()
+        };
+        assert_eq!(told(4 << 20, 1000), None);
+        assert!(told((8 << 20) - 4096, 1000).unwrap().contains("bytes of 8M"));
+        assert!(told(0, 2048).unwrap().contains("2048 of 2048 files"));
     }
 
     #[test]

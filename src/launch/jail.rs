@@ -104,7 +104,10 @@ impl Jail {
     /// Limits that were hit, with figures, one sentence each. To be asked before [`Jail::end`].
     #[must_use]
     pub fn limits_hit(&self) -> Vec<String> {
-        self.cgroup.as_deref().map(limits_hit).unwrap_or_default()
+        let mut hit = self.cgroup.as_deref().map(limits_hit).unwrap_or_default();
+        let disks = self.disk_used().unwrap_or_default();
+        hit.extend(disks.iter().filter_map(disk::DiskUse::hit));
+        hit
     }
 
     /// Proves that the tmux session is the agent's: the process that listens on the server's socket
