@@ -76,6 +76,7 @@ need_builders() {
         need_program cpio cpio "to make the guest's first file system"
         need_program depmod kmod "to find what the guest's modules need"
         need_program xz xz-utils "to unpack the guest's modules"
+        need_program flock util-linux "to have one build at a time"
         [ -e "$KEYRING" ] || need_program "$KEYRING" debian-archive-keyring "to check the packages"
     } >&2
     find_mirror
@@ -100,15 +101,7 @@ build_all() {
     local kernel
     all_there "$@" && return 0
     need_builders
-    have flock || die "cannot lock the cache: there is no flock" "install util-linux"
-    mkdir -p "$VM_CACHE"
-    exec {LOCK}>"$VM_CACHE/lock"
-    flock --nonblock "$LOCK" || {
-        progress "another build is on its way: waiting for it"
-        flock "$LOCK"
-    }
-    # What an interrupted build left: nobody else builds now.
-    rm -rf "$VM_CACHE"/new.*
+    lock_cache
     made "$(tools_image)" "QEMU and busybox" build_tools
     for kernel in "$@"; do
         made "$(kernel_image "$kernel")" "Linux $kernel" build_kernel "$kernel"
@@ -116,6 +109,22 @@ build_all() {
         made "$(root_image "$kernel")" "the root file system for Linux $kernel" build_root "$kernel"
     done
     remove_old
+    unlock_cache
+}
+
+# What a build starts holds the lock, too: a killed script's last program ends before the next one builds.
+lock_cache() {
+    mkdir -p "$VM_CACHE" || die "cannot make the cache $VM_CACHE" "CELLBLOCK_VM_CACHE names another folder"
+    exec {LOCK}>"$VM_CACHE/lock"
+    flock --nonblock "$LOCK" || {
+        progress "another build is on its way: waiting for it"
+        flock "$LOCK"
+    }
+    # What an interrupted build left: nobody else builds now.
+    rm -rf "$VM_CACHE"/new.*
+}
+
+unlock_cache() {
     exec {LOCK}>&-
 }
 

@@ -1,26 +1,32 @@
 # shellcheck shell=bash
-# Sourced by scripts/vm: one start of a machine. MACHINE is the folder of this start; nothing in it outlives the script but
-# a console log that somebody must read.
+# Sourced by scripts/vm: one start of a machine. SCRATCH is the script's folder, MACHINE that of this start. What is left of
+# them is a console log where something went wrong.
 
+SCRATCH=''
 MACHINE=''
+READ_WITH=(cat)
 QEMU_PID=''
 READER=''
 DISKS=()
 
+new_folder() {
+    [ -z "$SCRATCH" ] || return 0
+    trap 'clean_up' EXIT
+    trap 'interrupted INT 130' INT
+    trap 'interrupted TERM 143' TERM
+    trap 'interrupted HUP 129' HUP
+    remove_dead_machines
+    SCRATCH=$(mktemp -d "$VM_CACHE/run.$$.XXXXXX") ||
+        die "cannot write to $VM_CACHE" "CELLBLOCK_VM_CACHE names another folder"
+}
+
 new_machine() {
     KERNEL=$1
     DISKS=()
-    if [ -z "$MACHINE" ]; then
-        trap 'clean_up' EXIT
-        trap 'interrupted INT 130' INT
-        trap 'interrupted TERM 143' TERM
-        trap 'interrupted HUP 129' HUP
-        remove_dead_machines
-    else
-        rm -rf "$MACHINE"
-    fi
-    MACHINE=$(mktemp -d "$VM_CACHE/run.$$.XXXXXX")
-    mkdir "$MACHINE/job"
+    new_folder
+    MACHINE=$SCRATCH/machine
+    rm -rf "$MACHINE"
+    mkdir -p "$MACHINE/job"
 }
 
 # Process ids of the scripts whose machines are up.
@@ -44,7 +50,7 @@ remove_dead_machines() {
 
 clean_up() {
     end_machine
-    [ -z "$MACHINE" ] || rm -rf "$MACHINE"
+    [ -z "$SCRATCH" ] || rm -rf "$SCRATCH"
 }
 
 end_machine() {
@@ -132,9 +138,9 @@ boot() {
     DISKS=()
     add_disk results "$MACHINE/results"
     mkfifo "$MACHINE/output"
-    cat "$MACHINE/output" &
+    "${READ_WITH[@]}" <"$MACHINE/output" &
     READER=$!
-    # Each ends with its parent, however that ends.
+    # Each is killed when its parent ends, however that ends.
     setpriv --pdeathsig KILL timeout --kill-after=5 "$seconds" setpriv --pdeathsig KILL "${QEMU[@]}" "${DISKS[@]}" \
         -serial "file:$MACHINE/console" -device virtio-serial-pci -chardev "file,id=output,path=$MACHINE/output" \
         -device virtserialport,chardev=output,name=output -monitor none </dev/null >"$MACHINE/qemu" 2>&1 &
