@@ -54,6 +54,7 @@ pub mod exit;
 pub mod host;
 pub mod jail;
 pub mod launch;
+pub mod limits;
 pub mod plan;
 pub mod policy;
 pub mod profile;

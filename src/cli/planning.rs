@@ -21,7 +21,7 @@ use std::path::{Component, Path, PathBuf};
 use std::time::Instant;
 
 /// What the values of the command line are said to be from.
-const COMMAND_LINE: &str = "the command line";
+pub(super) const COMMAND_LINE: &str = "the command line";
 
 /// The arguments of every verb that has a jail in mind.
 #[derive(Args, Clone, Debug, Default)]

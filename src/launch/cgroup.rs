@@ -122,10 +122,7 @@ impl<'p> Location<'p> {
         let path = self.directory();
         let shown = path.display().to_string();
         rustix::fs::mkdir(&path, Mode::from_raw_mode(0o755)).map_err(cannot("make", &shown))?;
-        for limit in &self.plan.limits {
-            write(&path.join(limit.file), &limit.value)?;
-            confirm(&path, limit)?;
-        }
+        set(&path, &self.plan.limits)?;
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         rustix::fs::open(&path, flags, Mode::empty()).map_err(cannot("open", &shown))
     }
@@ -221,6 +218,15 @@ fn enable(cgroup: &Path, controllers: &[&str]) -> Result<(), LaunchError> {
     Ok(())
 }
 
+/// Changes settings of a cgroup that exists, and reads them back.
+pub(super) fn set(path: &Path, limits: &[Limit]) -> Result<(), LaunchError> {
+    for limit in limits {
+        write(&path.join(limit.file), &limit.value)?;
+        confirm(path, limit)?;
+    }
+    Ok(())
+}
+
 /// Ends every process in the cgroup (`cgroup.kill`, Linux 5.14).
 pub(super) fn kill(path: &Path) -> Result<(), LaunchError> {
     match write(&path.join("cgroup.kill"), "1") {
@@ -254,12 +260,6 @@ pub(super) fn remove(path: &Path) -> Result<(), LaunchError> {
 fn children(path: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(path).into_iter().flatten().flatten();
     entries.filter(|e| e.file_type().is_ok_and(|kind| kind.is_dir())).map(|e| e.path()).collect()
-}
-
-/// The processes in the cgroup.
-pub(super) fn processes(path: &Path) -> Vec<i32> {
-    let text = text::read(path.join("cgroup.procs")).unwrap_or_default();
-    text.lines().filter_map(|line| line.parse().ok()).collect()
 }
 
 #[cfg(test)]

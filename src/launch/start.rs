@@ -1,15 +1,19 @@
 //! Performs the plan: parent's steps, clone, child's steps, read-back, start.
 
 use super::cgroup::Location;
-use super::error::{LaunchError, cannot};
+use super::error::{LaunchError, cannot, cannot_io};
 use super::jail::Jail;
 use super::record::{self, Record};
 use super::stubs::Stub;
 use super::user_namespace::OneId;
 use super::{book, confirm, program, pts, secrets, stubs, tree, user_namespace};
+use crate::host::text;
 use crate::jail::protocol::{self, Order};
 use crate::jail::{Inside, StepError, Terminal, perform};
-use crate::plan::{Mask, MaskKind, Mode, Mount, Phase, Plan, Source, Step, TMUX_DIRECTORY, steps};
+use crate::limits::Kept;
+use crate::plan::{
+    Mask, MaskKind, Mode, Mount, Phase, Plan, RlimitName, Source, Step, TMUX_DIRECTORY, steps,
+};
 use crate::profile::Wall;
 use crate::sys::{self, CloneFlags, Cloned};
 use crate::terminal::size::{self, Size};
@@ -191,14 +195,47 @@ impl<'p> Launcher<'p> {
         drop(inner);
         let child = self.child.as_ref().ok_or_else(no_child)?;
         let pid = child.pid.as_raw_nonzero().get();
+        level_oom_score(pid)?;
         confirm::confirm(pid, plan, self.location.as_ref().map(Location::path).as_deref())?;
         clock.lap("confirm");
+        let kept = self.kept(pid);
+        let record = self.record.as_mut().ok_or_else(no_child)?;
+        record.announce(|made| made.kept = Some(kept))?;
+        clock.lap("record the jail");
         protocol::tell(&control, &Order::Start).map_err(cannot("tell", "init to start"))?;
         self.finish(control, master, own_pts)
     }
 
     fn location(&self) -> Result<&Location<'p>, LaunchError> {
         self.location.as_ref().ok_or_else(no_child)
+    }
+
+    /// What must be known to read the figures of the jail whose init is `init`.
+    fn kept(&self, init: i32) -> Kept {
+        let plan = self.plan;
+        let rlimit = |name: RlimitName| {
+            plan.rlimits.iter().find(|limit| limit.resource == name).map(|limit| limit.value)
+        };
+        let own_root = plan.stands(Wall::Mount);
+        let mounts = plan.mounts.iter().filter(|_| own_root);
+        let in_memory = |mount: &&Mount| matches!(mount.source, Source::Memory { agent: true, .. });
+        let terminals = |mount: &Mount| match mount.source {
+            Source::Pts { max } => Some(u64::from(max)),
+            Source::Host { .. } | Source::Memory { .. } | Source::Proc => None,
+        };
+        Kept {
+            agent: plan.agent.clone(),
+            profile: plan.profile.clone(),
+            init,
+            uid: plan.identity.uid,
+            cgroup: self.location.as_ref().map(Location::directory),
+            cgroup_path: self.location.as_ref().map(Location::path).unwrap_or_default(),
+            trees: mounts.clone().filter(in_memory).map(|mount| mount.at.clone()).collect(),
+            terminals: mounts.clone().find_map(terminals),
+            open_files: rlimit(RlimitName::OpenFiles),
+            rlimit_tasks: rlimit(RlimitName::Processes),
+            memory_watch: plan.memory_watch,
+        }
     }
 
     fn make_stubs(&self) -> Result<(), LaunchError> {
@@ -325,9 +362,6 @@ impl<'p> Launcher<'p> {
             control,
             master,
             tmux,
-            uid: self.plan.identity.uid,
-            cgroup: self.location.as_ref().map(Location::directory),
-            cgroup_path: self.location.as_ref().map(Location::path),
             record: Some(record),
             silent: Cell::new(false),
         })
@@ -347,6 +381,17 @@ impl<'p> Launcher<'p> {
             close_or_warn(record);
         }
     }
+}
+
+/// An agent that inherits a score below zero from its launcher would outlive the host's own services
+/// when memory runs out.
+fn level_oom_score(init: i32) -> Result<(), LaunchError> {
+    let file = format!("/proc/{init}/oom_score_adj");
+    let score = text::read(&file).map_err(cannot("read", &file))?;
+    if score.trim().starts_with('-') {
+        std::fs::write(&file, "0").map_err(cannot_io("write", &file))?;
+    }
+    Ok(())
 }
 
 fn no_child() -> LaunchError {
