@@ -228,6 +228,7 @@ impl<'p> Launcher<'p> {
             profile: plan.profile.clone(),
             init,
             uid: plan.identity.uid,
+            session: plan.mode == Mode::Run,
             cgroup: self.location.as_ref().map(Location::directory),
             cgroup_path: self.location.as_ref().map(Location::path).unwrap_or_default(),
             trees: mounts.clone().filter(in_memory).map(|mount| mount.at.clone()).collect(),

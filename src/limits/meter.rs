@@ -84,7 +84,7 @@ impl Meter {
     /// The tmux server of the jail is `pid`.
     pub fn set_server(&mut self, pid: i32) {
         self.session.server = Some(pid);
-        self.ranked.clear();
+        self.next = Instant::now();
     }
 
     /// What to wait for.
@@ -160,6 +160,10 @@ impl Meter {
     /// Gives every process that has none its rank: the kernel hands it on to children.
     fn rank(&mut self) {
         let Some(opened) = &self.opened else { return };
+        // Until the server is known, nobody can be told from the session.
+        if self.kept.session && self.session.server.is_none() {
+            return;
+        }
         let all = opened.source.processes().into_iter().filter_map(processes::look);
         let all: Vec<_> = all.collect();
         let ranks = ranks(self.session, &all);

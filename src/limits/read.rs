@@ -22,6 +22,8 @@ pub struct Kept {
     pub init: i32,
     /// The agent's uid.
     pub uid: u32,
+    /// Whether tmux shows it.
+    pub session: bool,
     /// Where its cgroup is, if it has one.
     pub cgroup: Option<PathBuf>,
     /// The same, as a path below the mount.
@@ -203,7 +205,8 @@ pub fn of_cgroup(path: &Path) -> Figures {
 fn throttle(stat: &str, max: &str) -> Option<Throttle> {
     let of = |name| field(stat, name);
     let mut parts = max.split_whitespace().map(str::parse::<u64>);
-    let limit = parts.next()?.ok().zip(parts.next()?.ok());
+    let mut next = || parts.next().and_then(Result::ok);
+    let limit = next().zip(next());
     Some(Throttle {
         used_usec: of("usage_usec")?,
         limit_percent: limit.map(|(quota, period)| quota * 100 / period.max(1)),
