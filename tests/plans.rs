@@ -6,10 +6,11 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
 #![allow(missing_docs, reason = "tests")]
 
+use cellblock::config::Config;
 use cellblock::document::{Located, Place};
 use cellblock::host::trust::Trust;
 use cellblock::host::{
-    AutoUid, Caller, Cgroups, Disk, HostFacts, Kernel, Kind, PathAnswer, PathFact, Person,
+    AutoUid, Caller, Cgroups, Disk, HostFacts, Keeper, Kernel, Kind, PathAnswer, PathFact, Person,
     ProjectQuota, Questions, Walk,
 };
 use cellblock::plan::{self, Mode, PlanError, Request};
@@ -108,11 +109,14 @@ fn unified(questions: &Questions) -> HostFacts {
             max_user_namespaces: true,
             keyrings: true,
             memory: 16 << 30,
+            tasks: 32_768,
+            pressure: true,
         },
         cgroups: Cgroups {
             mount: Some(PathBuf::from("/sys/fs/cgroup")),
             controllers: strings(&["cpuset", "cpu", "io", "memory", "hugetlb", "pids"]),
             held_by_v1: BTreeSet::new(),
+            keeper: Keeper::Systemd { delegated: None },
         },
         caller: caller(),
         account: None,
@@ -142,6 +146,7 @@ fn hybrid(questions: &Questions) -> HostFacts {
     facts.kernel.landlock_abi = Some(1);
     facts.kernel.memfd_noexec = false;
     facts.cgroups.mount = Some(PathBuf::from("/sys/fs/cgroup/unified"));
+    facts.cgroups.keeper = Keeper::Nobody;
     facts.cgroups.controllers.clear();
     facts.cgroups.held_by_v1 = strings(&["memory", "pids", "cpu", "blkio"]);
     facts.programs.retain(|path| path.ends_with("/bash"));
@@ -248,6 +253,7 @@ fn request(case: &Case) -> Request {
         workspace: case.workspace.map(|path| given("--workspace", path.to_owned())),
         command: strings(case.command),
         without: case.without.iter().map(|wall| given("--without", *wall)).collect(),
+        config: Config::default(),
     }
 }
 

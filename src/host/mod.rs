@@ -17,7 +17,7 @@ pub mod uids;
 pub mod walk;
 
 pub use facts::{
-    Account, AutoUid, Caller, Cgroups, Disk, Essentials, HostFacts, Kernel, Kind, PathAnswer,
-    PathFact, Person, ProjectQuota, Questions, Tmux, Walk,
+    Account, AutoUid, Caller, Cgroups, Disk, Essentials, HostFacts, Keeper, Kernel, Kind,
+    PathAnswer, PathFact, Person, ProjectQuota, Questions, SLICE, Tmux, Walk,
 };
 pub use probe::probe;

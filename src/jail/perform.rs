@@ -96,7 +96,9 @@ impl<'a> Inside<'a> {
 /// [`StepError`] with the call that failed; the child must then end.
 pub fn perform(step: &Step, inside: &mut Inside<'_>) -> Result<(), StepError> {
     match step {
-        Step::MakeCgroup
+        Step::EnterScope
+        | Step::HoldCeiling
+        | Step::MakeCgroup
         | Step::HoldUserNamespace
         | Step::BoundDisk(_)
         | Step::MakeTree(_)

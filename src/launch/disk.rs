@@ -49,7 +49,7 @@ impl DiskUse {
     /// A sentence with figures where there is no room left. The kernel counts no refusals; what is so near
     /// to its limit has met it, or is about to.
     #[must_use]
-    pub fn hit(&self) -> Option<String> {
+    pub fn filled(&self) -> Option<String> {
         let ProjectUse { bytes, inodes, byte_limit, inode_limit } = self.used;
         let near = |used: u64, limit: u64| limit != 0 && used >= limit - limit / 64;
         let trees: Vec<_> = self.trees.iter().map(|tree| tree.display().to_string()).collect();
@@ -401,7 +401,7 @@ mod tests {
     fn a_tree_without_room_is_told_of() {
         let told = |bytes, inodes| {
             let used = ProjectUse { bytes, inodes, byte_limit: 8 << 20, inode_limit: 2048 };
-            DiskUse { trees: vec![PathBuf::from("/srv/a")], used }.hit()
+            DiskUse { trees: vec![PathBuf::from("/srv/a")], used }.filled()
         };
         assert_eq!(told(4 << 20, 1000), None);
         assert!(told((8 << 20) - 4096, 1000).unwrap().contains("bytes of 8M"));

@@ -67,6 +67,9 @@ pub enum LaunchError {
     /// A tree cannot be bounded.
     #[error(transparent)]
     Disk(#[from] super::disk::DiskError),
+    /// systemd did not do its part.
+    #[error(transparent)]
+    Systemd(#[from] crate::systemd::SystemdError),
     /// Something the kernel or a file says makes no sense.
     #[error("{0}")]
     Unusable(String),
@@ -99,6 +102,7 @@ impl LaunchError {
             Self::Disk(error) => error.hint(),
             Self::Step { error, .. } => step_hint(error),
             Self::File { error, .. } => error.hint(),
+            Self::Systemd(error) => error.hint().to_owned(),
             Self::OpenSecret { file, .. } => format!("chmod 600 {file}"),
             Self::Call { .. } | Self::Died { .. } | Self::NotAsPlanned { .. } | Self::Unusable(_) => {
                 String::new()

@@ -36,7 +36,7 @@ pub use resolve::{Draft, draft, resolve};
 pub use steps::{Phase, Step, steps};
 pub use types::{
     CgroupPlan, CommandPlan, Content, DiskBound, DiskPlan, DiskTree, Identity, Idmap, LandlockPlan,
-    LandlockRule, Limit, Mask, MaskKind, Mount, Node, Plan, Rights, Rlimit, RlimitName,
+    LandlockRule, Limit, Mask, MaskKind, Mount, Node, Parent, Plan, Rights, Rlimit, RlimitName,
     SeccompPlan, Source, TerminalPlan, TreeBound, Value, Variable, WallPlan, WallState,
 };
 pub use walls::{Ability, abilities};

@@ -156,7 +156,7 @@ impl Decided {
             environment: environ::resolve(profile, &identity, paths, facts),
             landlock: landlock::resolve(abi, &mounts, own_root, profile.network.value),
             network: profile.network.value,
-            cgroup: limits::cgroup(profile, facts, &mounts, &standing),
+            cgroup: limits::cgroup(input, &mounts, &standing),
             rlimits: limits::rlimits(profile, &standing),
             disk: disk::resolve(input, &identity, &walls, &mounts),
             memory_watch: memory_watch(input, &standing),

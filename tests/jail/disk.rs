@@ -2,7 +2,7 @@
 //!
 //! Where the host has project quotas the bounds are real; elsewhere it is shown that they are refused.
 
-use crate::harness::{self, CELLBLOCK, Folder, cellblock, command, exec, finish, start};
+use crate::harness::{self, Folder, cellblock, command, exec, finish, start};
 use crate::host;
 use cellblock::sys::{self, Project, ProjectUse};
 use std::fs::File;
@@ -82,7 +82,7 @@ fn a_bound_that_nothing_can_hold_is_refused() {
     refused.expect_refusal(125, &words);
     let told = |profile: &str| {
         let words = ["explain", "--verb", "exec", "--workspace", &project, profile, "--", "true"];
-        finish(command(CELLBLOCK).args(words)).expect(0).out.clone()
+        finish(command(harness::program()).args(words)).expect(0).out.clone()
     };
     assert!(told(&profile).contains("/workspace: not bounded: "), "{}", told(&profile));
     assert!(told("demo").contains("not bounded: the profile sets no limit"), "{}", told("demo"));
