@@ -151,24 +151,37 @@ fn empty_files_are_bounded_too() {
     expect_no_bound(&folder, agent);
 }
 
-/// Takes the file named first out of its project, as its owner may: FS_IOC_FSGETXATTR, FS_IOC_FSSETXATTR.
+/// Takes a file out of its project, as its owner may: FS_IOC_FSGETXATTR, FS_IOC_FSSETXATTR.
 const LEAVE: &str = "open(my $f, '<', $ARGV[0]) or die $!; my $x = \"\\0\" x 28; ioctl($f, 0x801c581f, $x) or die $!; \
     substr($x, 12, 4) = pack('L', $ARGV[1]); print ioctl($f, 0x401c5820, $x) ? \"left\\n\" : \"refused $!\\n\"";
+
+/// Keeps what is made in a directory out of its project, as chattr -P does: FS_IOC_GETFLAGS, FS_IOC_SETFLAGS.
+const DISOWN: &str = "open(my $f, '<', $ARGV[0]) or die $!; my $x = pack('L', 0); ioctl($f, 0x80086601, $x) or die $!; \
+    $x = pack('L', unpack('L', $x) & ~0x20000000); print ioctl($f, 0x40086602, $x) ? \"left\\n\" : \"refused $!\\n\"";
 
 #[test]
 fn nobody_leaves_the_project_from_inside() {
     needs!("root", "cgroup2", "prjquota", "perl");
     let (agent, (folder, project, profile)) = ("jt-leaves", project());
-    let inside = |without: &[&str], file: &str, number: &str| {
+    let inside = |without: &[&str], words: [&str; 3]| {
         let options = [&["--workspace", &project], without].concat();
-        let script = format!("echo x > mine; perl -e \"$0\" {file} {number}");
-        exec(agent, &options, &profile, &["sh", "-c", &script, LEAVE]).expect(0).out.clone()
+        let script = "echo x > mine; mkdir -p own; exec perl -e \"$@\"";
+        let all = [&["sh", "-c", script, "sh"], &words[..]].concat();
+        exec(agent, &options, &profile, &all).expect(0).out.clone()
     };
-    for (file, number) in [("mine", "0"), ("mine", "70000"), (".", "0"), ("src/deep/file", "0")] {
-        assert_eq!(inside(&[], file, number), "refused Operation not permitted\n", "{file}");
+    let tries = [
+        [LEAVE, "mine", "0"],
+        [LEAVE, "mine", "70000"],
+        [LEAVE, ".", "0"],
+        [LEAVE, "src/deep/file", "0"],
+        [DISOWN, ".", ""],
+        [DISOWN, "own", ""],
+    ];
+    for words in tries {
+        assert_eq!(inside(&[], words), "refused Operation not permitted\n", "{words:?}");
         // The kernel itself refuses it in a user namespace: the filter is the second wall.
-        let bare = inside(&["--without", "seccomp"], file, number);
-        assert_eq!(bare, "refused Invalid argument\n", "{file}");
+        let bare = inside(&["--without", "seccomp"], words);
+        assert_eq!(bare, "refused Invalid argument\n", "{words:?}");
     }
     // Outside, the owner may.
     let mut outside = command("perl");
