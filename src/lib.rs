@@ -48,16 +48,19 @@
 //! enforces it (`tests/layering.rs`).
 
 pub mod cli;
+pub mod config;
 pub mod document;
 pub mod exit;
 pub mod host;
 pub mod jail;
 pub mod launch;
+pub mod limits;
 pub mod plan;
 pub mod policy;
 pub mod profile;
 pub mod shim;
 pub mod sys;
+pub mod systemd;
 pub mod terminal;
 
 /// musl's own allocator gives memory back to the kernel at once and asks for it again a moment later;

@@ -6,11 +6,12 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
 #![allow(missing_docs, reason = "tests")]
 
+use cellblock::config::Config;
 use cellblock::document::{Located, Place};
 use cellblock::host::trust::Trust;
 use cellblock::host::{
-    AutoUid, Caller, Cgroups, HostFacts, Kernel, Kind, PathAnswer, PathFact, Person, Questions,
-    Walk,
+    AutoUid, Caller, Cgroups, HostFacts, Keeper, Kernel, Kind, PathAnswer, PathFact, Person,
+    Questions, Walk,
 };
 use cellblock::plan::{self, Mode, PlanError, Request};
 use cellblock::policy::seccomp::{self, Arch};
@@ -96,11 +97,14 @@ fn unified(questions: &Questions) -> HostFacts {
             max_user_namespaces: true,
             keyrings: true,
             memory: 16 << 30,
+            tasks: 32_768,
+            pressure: true,
         },
         cgroups: Cgroups {
             mount: Some(PathBuf::from("/sys/fs/cgroup")),
             controllers: strings(&["cpuset", "cpu", "io", "memory", "hugetlb", "pids"]),
             held_by_v1: BTreeSet::new(),
+            keeper: Keeper::Systemd { delegated: None },
         },
         caller: caller(),
         account: None,
@@ -128,6 +132,7 @@ fn hybrid(questions: &Questions) -> HostFacts {
     facts.kernel.landlock_abi = Some(1);
     facts.kernel.memfd_noexec = false;
     facts.cgroups.mount = Some(PathBuf::from("/sys/fs/cgroup/unified"));
+    facts.cgroups.keeper = Keeper::Nobody;
     facts.cgroups.controllers.clear();
     facts.cgroups.held_by_v1 = strings(&["memory", "pids", "cpu", "blkio"]);
     facts.programs.retain(|path| path.ends_with("/bash"));
@@ -213,6 +218,7 @@ fn request(case: &Case) -> Request {
         workspace: case.workspace.map(|path| given("--workspace", path.to_owned())),
         command: strings(case.command),
         without: case.without.iter().map(|wall| given("--without", *wall)).collect(),
+        config: Config::default(),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::document::{Problem, Problems};
 use crate::exit::Exit;
+use crate::launch::LaunchError;
 use crate::plan::PlanError;
 use crate::policy::seccomp::CompileError;
 use crate::shim::ShimError;
@@ -29,6 +30,9 @@ pub enum CliError {
     /// The jail could not be launched or kept.
     #[error("{0}{hint}", hint = Hint(.0.hint()))]
     Shim(#[from] ShimError),
+    /// Something about running jails could not be done.
+    #[error("{0}{hint}", hint = Hint(.0.hint()))]
+    Launch(#[from] LaunchError),
     /// A file was not written.
     #[error("cannot write {}: {error}", path.display())]
     Write {
@@ -55,6 +59,7 @@ impl CliError {
             | Self::Problems(_)
             | Self::Filter(_)
             | Self::Processor
+            | Self::Launch(_)
             | Self::Write { .. } => Exit::Failed,
         }
     }

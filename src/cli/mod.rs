@@ -14,6 +14,7 @@ pub mod doctor;
 pub mod error;
 pub mod exec;
 pub mod explain;
+pub mod limits;
 pub mod man;
 pub mod output;
 pub mod planning;
@@ -53,6 +54,7 @@ const EXAMPLES: &str = "\
 Examples:
   sudo cellblock run claude       Claude Code on the current directory, in a jail
   sudo cellblock exec demo -- id  one command in a jail
+  sudo cellblock limits           what running agents use of each limit
   cellblock doctor                which walls this host can stand
   cellblock profiles              the profiles there are
   cellblock explain demo          everything that would be done to jail the demo agent
@@ -69,6 +71,8 @@ pub enum Verb {
     Run(run::Run),
     /// Run one command in a jail, without tmux
     Exec(exec::Exec),
+    /// Show what running agents use of each limit, and change limits
+    Limits(limits::Limits),
     /// Show which walls this host can stand, and what to do where one cannot
     Doctor(doctor::Doctor),
     /// Report every problem of profiles
@@ -121,6 +125,7 @@ fn perform(verb: &Verb, out: &mut Output) -> Result<Exit, CliError> {
     match verb {
         Verb::Run(verb) => verb.perform(out),
         Verb::Exec(verb) => verb.perform(out),
+        Verb::Limits(verb) => verb.perform(out),
         Verb::Doctor(verb) => Ok(verb.perform(out)),
         Verb::Check(verb) => Ok(verb.perform(out)),
         Verb::Explain(verb) => verb.perform(out),

@@ -7,6 +7,7 @@
 
 use super::error::CliError;
 use super::policies::PolicySearch;
+use crate::config::{self, Config};
 use crate::document::{Located, Place, Problem, Problems};
 use crate::host::trust::Trust;
 use crate::host::{self, Caller, HostFacts, PathAnswer};
@@ -20,7 +21,7 @@ use std::path::{Component, Path, PathBuf};
 use std::time::Instant;
 
 /// What the values of the command line are said to be from.
-const COMMAND_LINE: &str = "the command line";
+pub(super) const COMMAND_LINE: &str = "the command line";
 
 /// The arguments of every verb that has a jail in mind.
 #[derive(Args, Clone, Debug, Default)]
@@ -37,6 +38,9 @@ pub struct Options {
     /// Take this wall away; can be given more than once
     #[arg(long, value_name = "WALL")]
     pub without: Vec<String>,
+    /// The installation's configuration instead of /etc/cellblock/config.toml
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
     /// The command instead of the profile's
     #[arg(last = true, value_name = "COMMAND")]
     pub command: Vec<String>,
@@ -101,7 +105,8 @@ fn drafted(
     };
     let caller = host::probe::caller();
     let profile = profiles(&caller).load(&options.profile)?;
-    let request = request(options, mode, &profile)?;
+    let config = config(options.config.as_deref(), &caller)?;
+    let request = request(options, mode, &profile, config)?;
     lap("profile");
     let filter = policies(&caller).filter(&profile.seccomp.value)?;
     lap("policy");
@@ -133,7 +138,22 @@ pub fn policies(caller: &Caller) -> PolicySearch {
     PolicySearch::new(home(caller), trust(caller))
 }
 
-fn request(options: &Options, mode: Mode, profile: &Profile) -> Result<Request, Problems> {
+/// The installation's configuration, or the one in `named`.
+///
+/// # Errors
+/// Every problem of the file.
+pub fn config(named: Option<&Path>, caller: &Caller) -> Result<Config, Problems> {
+    // The person behind sudo does not decide over all agents.
+    let trust = trust(caller).without_person();
+    config::load::load(named.unwrap_or(Path::new(config::PATH)), named.is_some(), &trust)
+}
+
+fn request(
+    options: &Options,
+    mode: Mode,
+    profile: &Profile,
+    config: Config,
+) -> Result<Request, Problems> {
     let mut problems = Problems::default();
     let mut keep = |problem| problems.push(problem);
     let name = options.name.as_deref().unwrap_or(&profile.name);
@@ -149,7 +169,8 @@ fn request(options: &Options, mode: Mode, profile: &Profile) -> Result<Request, 
     }
     match agent {
         Some(agent) if problems.0.is_empty() => {
-            Ok(Request { agent, mode, workspace, command: options.command.clone(), without })
+            let command = options.command.clone();
+            Ok(Request { agent, mode, workspace, command, without, config })
         }
         Some(_) | None => Err(problems),
     }

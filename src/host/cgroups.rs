@@ -1,6 +1,6 @@
 //! Where the cgroup v2 hierarchy is and what it offers (cgroups(7), proc_pid_mountinfo(5)).
 
-use super::facts::Cgroups;
+use super::facts::{Cgroups, Keeper, SLICE};
 use super::text;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -11,7 +11,42 @@ pub fn probe() -> Cgroups {
     let mounts = text::read("/proc/self/mountinfo").unwrap_or_default();
     let mount = find_mount(&mounts);
     let controllers = mount.as_deref().map(controllers).unwrap_or_default();
-    Cgroups { mount, controllers, held_by_v1: held_by_v1(&mounts) }
+    let keeper = keeper(mount.as_deref());
+    Cgroups { mount, controllers, held_by_v1: held_by_v1(&mounts), keeper }
+}
+
+/// systemd marks what it has handed over with this attribute.
+const DELEGATED: &str = "trusted.delegate";
+
+fn keeper(mount: Option<&Path>) -> Keeper {
+    // As sd_booted(3) asks.
+    if !Path::new("/run/systemd/system").is_dir() {
+        return Keeper::Nobody;
+    }
+    let own = text::read("/proc/self/cgroup").ok().and_then(|text| path_in(&text));
+    let handed_over = |path: &&Path| mount.is_some_and(|mount| is_delegated(mount, path));
+    let delegated = own.as_deref().and_then(|own| {
+        let within = Path::new(own).ancestors().take_while(|path| is_below_slice(path));
+        within.into_iter().find(handed_over)
+    });
+    Keeper::Systemd { delegated: delegated.map(|path| path.display().to_string()) }
+}
+
+fn is_below_slice(path: &Path) -> bool {
+    path.strip_prefix("/").is_ok_and(|path| path.starts_with(SLICE) && path != Path::new(SLICE))
+}
+
+fn is_delegated(mount: &Path, path: &Path) -> bool {
+    let Ok(below) = path.strip_prefix("/") else { return false };
+    let mut value = [0; 8];
+    let length = rustix::fs::lgetxattr(mount.join(below), DELEGATED, &mut value);
+    length.is_ok_and(|length| value.get(..length) == Some(b"1"))
+}
+
+/// The path in the version 2 hierarchy that `/proc/PID/cgroup` tells (cgroups(7)).
+#[must_use]
+pub fn path_in(text: &str) -> Option<String> {
+    text.lines().find_map(|line| line.strip_prefix("0::")).map(str::to_owned)
 }
 
 fn controllers(mount: &Path) -> BTreeSet<String> {
@@ -50,6 +85,18 @@ mod tests {
 32 25 0:28 / /sys/fs/cgroup/systemd rw - cgroup cgroup rw,name=systemd
 33 25 0:29 / /sys/fs/cgroup/unified rw,relatime - cgroup2 cgroup2 rw
 ";
+
+    #[test]
+    fn only_what_is_inside_the_slice_of_agents_is_ours() {
+        let inside = ["/cellblock.slice/a.scope", "/cellblock.slice/a.service/b"];
+        assert!(inside.iter().all(|path| is_below_slice(Path::new(path))));
+        let outside =
+            ["/", "/cellblock.slice", "/user.slice/cellblock.slice/a", "/cellblock.slices/a"];
+        assert!(!outside.iter().any(|path| is_below_slice(Path::new(path))));
+        let text = "12:pids:/x\n0::/cellblock.slice/a.run\n";
+        assert_eq!(path_in(text).as_deref(), Some("/cellblock.slice/a.run"));
+        assert_eq!(path_in("1:name=systemd:/\n"), None);
+    }
 
     #[test]
     fn a_hybrid_host_is_told_from_a_unified_one() {

@@ -100,6 +100,10 @@ pub struct Kernel {
     pub keyrings: bool,
     /// Machine memory in bytes.
     pub memory: u64,
+    /// How many processes and threads there can be (`kernel.threads-max`, `kernel.pid_max`).
+    pub tasks: u64,
+    /// Whether it tells how long processes wait for memory, processors and disks (`/proc/pressure`).
+    pub pressure: bool,
 }
 
 impl Kernel {
@@ -135,6 +139,9 @@ pub struct Tmux {
     pub number: Option<(u32, u32)>,
 }
 
+/// The slice that holds the cgroups of all agents, below the mount.
+pub const SLICE: &str = "cellblock.slice";
+
 /// The cgroup v2 hierarchy.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Cgroups {
@@ -144,6 +151,22 @@ pub struct Cgroups {
     pub controllers: BTreeSet<String>,
     /// Controllers that a version 1 hierarchy holds instead.
     pub held_by_v1: BTreeSet<String>,
+    /// Who keeps the hierarchy above the agents.
+    pub keeper: Keeper,
+}
+
+/// Who keeps the cgroup hierarchy: each subtree has one writer, and it must be asked.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Keeper {
+    /// Nobody: whoever is root makes cgroups.
+    #[default]
+    Nobody,
+    /// systemd (sd_booted(3)).
+    Systemd {
+        /// The cgroup below the slice of all agents that systemd has handed over to this process or to
+        /// one above it (`Delegate=`, systemd.resource-control(5)): its path below the mount.
+        delegated: Option<String>,
+    },
 }
 
 /// Who calls the program.

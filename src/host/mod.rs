@@ -16,7 +16,7 @@ pub mod uids;
 pub mod walk;
 
 pub use facts::{
-    Account, AutoUid, Caller, Cgroups, Essentials, HostFacts, Kernel, Kind, PathAnswer, PathFact,
-    Person, Questions, Tmux, Walk,
+    Account, AutoUid, Caller, Cgroups, Essentials, HostFacts, Keeper, Kernel, Kind, PathAnswer,
+    PathFact, Person, Questions, SLICE, Tmux, Walk,
 };
 pub use probe::probe;

@@ -54,7 +54,18 @@ pub fn kernel() -> Kernel {
         max_user_namespaces: exists("/proc/sys/user/max_user_namespaces"),
         keyrings: exists("/proc/sys/kernel/keys"),
         memory: info.totalram.saturating_mul(u64::from(info.mem_unit)),
+        tasks: tasks(),
+        pressure: exists("/proc/pressure/memory"),
     }
+}
+
+/// The lower one of the two bounds; 0 where the kernel tells neither.
+fn tasks() -> u64 {
+    let number = |name: &str| -> Option<u64> {
+        super::text::read(format!("/proc/sys/kernel/{name}")).ok()?.trim().parse().ok()
+    };
+    let bounds = ["threads-max", "pid_max"].into_iter().filter_map(number);
+    bounds.min().unwrap_or(0)
 }
 
 fn namespaces() -> BTreeSet<String> {

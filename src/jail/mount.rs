@@ -62,12 +62,13 @@ pub(super) fn copy(at: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
 /// Mounts `/proc` read-only and covers what is not about the jail's processes.
 pub(super) fn mount_proc(inside: &mut Inside<'_>) -> Result<(), StepError> {
     let proc = new_proc().map_err(cannot("make", "/proc"))?;
-    // The two settings of the jail are written later; a copy that is attached nowhere stays writable.
+    // Before the copy: what is attached nowhere cannot be copied before Linux 6.15.
+    attach_to(proc.as_fd(), place(inside, "/proc")?.as_fd()).map_err(cannot("mount", "/proc"))?;
+    // The two settings of the jail are written later, by way of a copy that stays writable.
     let writable = copy(proc.as_fd()).map_err(cannot("copy", "/proc"))?;
     let attributes = TreeAttributes { read_only: true, ..TreeAttributes::default() };
     sys::set_tree_attributes(proc.as_fd(), attributes)
         .map_err(cannot("make read-only", "/proc"))?;
-    attach_to(proc.as_fd(), place(inside, "/proc")?.as_fd()).map_err(cannot("mount", "/proc"))?;
     inside.settings = Some(writable);
     for name in &inside.plan.proc_masks {
         cover_proc(inside, proc.as_fd(), name)?;

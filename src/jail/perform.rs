@@ -96,7 +96,12 @@ impl<'a> Inside<'a> {
 /// [`StepError`] with the call that failed; the child must then end.
 pub fn perform(step: &Step, inside: &mut Inside<'_>) -> Result<(), StepError> {
     match step {
-        Step::MakeCgroup | Step::HoldUserNamespace | Step::MakeTree(_) | Step::Clone(_) => {
+        Step::EnterScope
+        | Step::HoldCeiling
+        | Step::MakeCgroup
+        | Step::HoldUserNamespace
+        | Step::MakeTree(_)
+        | Step::Clone(_) => {
             Err(cannot("perform in the child", "a step of the parent")(Errno::INVAL))
         }
         Step::DieWithLauncher => settings::die_with_launcher(inside.launcher),

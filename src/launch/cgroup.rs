@@ -1,8 +1,17 @@
 //! The agent's cgroup (Documentation/admin-guide/cgroup-v2.rst).
+//!
+//! ```text
+//!  cellblock.slice                       the ceiling of all agents
+//!  ├─ NAME.run                           the agent's processes and limits, where nobody keeps cgroups
+//!  └─ cellblock-NAME-PID.scope           where systemd does: made by it, handed over
+//!      ├─ launcher                       this process: a cgroup with children holds none itself
+//!      └─ NAME.run                       the agent's processes and limits
+//! ```
 
-use super::error::{LaunchError, cannot, cannot_io};
-use crate::host::text;
-use crate::plan::CgroupPlan;
+use super::error::{LaunchError, cannot};
+use crate::host::{cgroups, text};
+use crate::plan::{CgroupPlan, Limit, Parent};
+use crate::systemd;
 use rustix::fd::OwnedFd;
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
@@ -16,9 +25,167 @@ const SHORT_WAITS: u32 = 50;
 const PAUSE: Duration = Duration::from_millis(5);
 const WAITS: u32 = 450;
 
-/// Where the cgroup called `name` is.
-pub(super) fn path(plan: &CgroupPlan, name: &str) -> PathBuf {
-    Path::new(&plan.mount).join(&plan.slice).join(name)
+/// Where the cgroups of one launch are.
+#[derive(Clone, Debug)]
+pub(super) struct Location<'p> {
+    plan: &'p CgroupPlan,
+    /// What the agent's cgroup is called.
+    name: String,
+    /// The scope that systemd is asked for.
+    scope: Option<String>,
+}
+
+impl<'p> Location<'p> {
+    /// Of the jail called `name` of `agent`.
+    pub(super) fn new(plan: &'p CgroupPlan, agent: &str, name: &str) -> Self {
+        let scope = match plan.parent {
+            // The number keeps it apart from one that ended a moment ago, and that systemd still knows.
+            Parent::Scope => Some(format!("cellblock-{agent}-{}.scope", std::process::id())),
+            Parent::Slice | Parent::Delegated(_) => None,
+        };
+        Self { plan, name: name.to_owned(), scope }
+    }
+
+    /// The path of what holds the agent's cgroup, below the mount.
+    fn parent(&self) -> String {
+        match (&self.plan.parent, &self.scope) {
+            (Parent::Delegated(path), _) => path.clone(),
+            (Parent::Slice | Parent::Scope, Some(scope)) => {
+                format!("/{}/{scope}", self.plan.slice)
+            }
+            (Parent::Slice | Parent::Scope, None) => format!("/{}", self.plan.slice),
+        }
+    }
+
+    /// The path of the agent's cgroup below the mount.
+    pub(super) fn path(&self) -> String {
+        format!("{}/{}", self.parent(), self.name)
+    }
+
+    /// Where the agent's cgroup is in the file system.
+    pub(super) fn directory(&self) -> PathBuf {
+        self.at(&self.path())
+    }
+
+    fn at(&self, path: &str) -> PathBuf {
+        Path::new(&self.plan.mount).join(path.trim_start_matches('/'))
+    }
+
+    fn slice(&self) -> PathBuf {
+        Path::new(&self.plan.mount).join(self.plan.slice)
+    }
+
+    /// Has systemd make the scope and puts this process into it.
+    pub(super) fn enter_scope(&self, agent: &str) -> Result<(), LaunchError> {
+        let Some(scope) = &self.scope else { return Ok(()) };
+        let parent = self.parent();
+        let entered = || own().is_ok_and(|own| own == parent);
+        let description = format!("The jail of the agent {agent}");
+        Ok(systemd::enter_scope(scope, self.plan.slice, &description, entered)?)
+    }
+
+    /// Sees to it that all agents together have their ceiling.
+    pub(super) fn hold_ceiling(&self) -> Result<(), LaunchError> {
+        let slice = self.slice();
+        if self.plan.parent == Parent::Slice {
+            make_directory(&slice)?;
+            enable(Path::new(&self.plan.mount), &self.plan.controllers)?;
+        }
+        let ceiling = &self.plan.ceiling;
+        let missed: Vec<_> = ceiling.iter().filter(|limit| !holds(&slice, limit)).collect();
+        if missed.is_empty() {
+            return Ok(());
+        }
+        if self.plan.parent == Parent::Slice {
+            missed.iter().try_for_each(|limit| write(&slice.join(limit.file), &limit.value))?;
+        } else {
+            let settings: Vec<_> = missed.iter().filter_map(|limit| setting(limit)).collect();
+            systemd::set(self.plan.slice, &settings)?;
+        }
+        missed.into_iter().try_for_each(|limit| confirm(&slice, limit))
+    }
+
+    /// Makes the cgroup with its limits and opens it.
+    pub(super) fn make(&self) -> Result<OwnedFd, LaunchError> {
+        let parent = self.at(&self.parent());
+        if self.plan.parent == Parent::Slice {
+            make_directory(&parent)?;
+            enable(Path::new(&self.plan.mount), &self.plan.controllers)?;
+        } else if own()? == self.parent() {
+            // A cgroup that hands controllers down to its children holds no process itself.
+            let leaf = parent.join("launcher");
+            make_directory(&leaf)?;
+            write(&leaf.join("cgroup.procs"), "0")?;
+        }
+        // A controller works in a cgroup once every cgroup above it hands it down.
+        enable(&parent, &self.plan.controllers)?;
+        let path = self.directory();
+        let shown = path.display().to_string();
+        rustix::fs::mkdir(&path, Mode::from_raw_mode(0o755)).map_err(cannot("make", &shown))?;
+        set(&path, &self.plan.limits)?;
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        rustix::fs::open(&path, flags, Mode::empty()).map_err(cannot("open", &shown))
+    }
+}
+
+/// The cgroup of this process, below the mount.
+fn own() -> Result<String, LaunchError> {
+    let text = text::read("/proc/self/cgroup").map_err(cannot("read", "/proc/self/cgroup"))?;
+    Ok(cgroups::path_in(&text).unwrap_or_default())
+}
+
+/// The setting of a systemd slice that writes the file of `limit` (systemd.resource-control(5)).
+fn setting(limit: &Limit) -> Option<systemd::Setting> {
+    let number = |text: &str| if text == "max" { Some(u64::MAX) } else { text.parse().ok() };
+    let name = match limit.file {
+        "memory.max" => "MemoryMax",
+        "memory.high" => "MemoryHigh",
+        "memory.swap.max" => "MemorySwapMax",
+        "pids.max" => "TasksMax",
+        "cpu.max" => {
+            let (quota, period) = limit.value.split_once(' ')?;
+            let per_second = |quota: u64| Some(quota.checked_mul(1_000_000)? / number(period)?);
+            let quota = number(quota)?;
+            let quota = if quota == u64::MAX { quota } else { per_second(quota)? };
+            return Some(("CPUQuotaPerSecUSec", quota));
+        }
+        _ => return None,
+    };
+    Some((name, number(&limit.value)?))
+}
+
+/// Whether the cgroup at `path` has the setting. A file that is not there limits nothing.
+fn holds(path: &Path, limit: &Limit) -> bool {
+    match text::read(path.join(limit.file)) {
+        Ok(found) => same(limit, &found),
+        Err(_) => limit.is_none(),
+    }
+}
+
+/// Reads a setting back.
+fn confirm(path: &Path, limit: &Limit) -> Result<(), LaunchError> {
+    let file = path.join(limit.file);
+    let shown = file.display().to_string();
+    if limit.is_none() && !file.exists() {
+        return Ok(());
+    }
+    let found = text::read(&file).map_err(cannot("read", &shown))?;
+    if same(limit, &found) {
+        return Ok(());
+    }
+    let found = found.trim().to_owned();
+    Err(LaunchError::NotAsPlanned { what: shown, expected: limit.value.clone(), found })
+}
+
+/// Whether the kernel, which counts memory in pages, tells of the setting as `found`.
+fn same(limit: &Limit, found: &str) -> bool {
+    let page = rustix::param::page_size() as u64;
+    let number = |text: &str| text.parse::<u64>().ok();
+    if let (true, Some(wanted)) = (limit.file.starts_with("memory."), number(&limit.value)) {
+        let whole = wanted / page * page;
+        return number(found.trim()).is_some_and(|found| found == wanted || found == whole);
+    }
+    found.lines().any(|line| line.starts_with(&limit.value))
 }
 
 fn write(file: &Path, value: &str) -> Result<(), LaunchError> {
@@ -36,34 +203,26 @@ fn make_directory(path: &Path) -> Result<(), LaunchError> {
     }
 }
 
-/// Makes the cgroup with its limits and opens it.
-pub(super) fn make(plan: &CgroupPlan, path: &Path) -> Result<OwnedFd, LaunchError> {
-    let slice = Path::new(&plan.mount).join(&plan.slice);
-    make_directory(&slice)?;
-    // A controller works in a cgroup once every cgroup above it hands it down.
-    for above in [Path::new(&plan.mount), &slice] {
-        enable(above, &plan.controllers)?;
-    }
-    let shown = path.display().to_string();
-    rustix::fs::mkdir(path, Mode::from_raw_mode(0o755)).map_err(cannot("make", &shown))?;
-    for limit in &plan.limits {
-        write(&path.join(limit.file), &limit.value)?;
-    }
-    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    rustix::fs::open(path, flags, Mode::empty()).map_err(cannot("open", &shown))
-}
-
 fn enable(cgroup: &Path, controllers: &[&str]) -> Result<(), LaunchError> {
     if controllers.is_empty() {
         return Ok(());
     }
     let file = cgroup.join("cgroup.subtree_control");
     let shown = file.display().to_string();
-    let on = std::fs::read_to_string(&file).map_err(cannot_io("read", &shown))?;
+    let on = text::read(&file).map_err(cannot("read", &shown))?;
     for controller in controllers {
         if !on.split_whitespace().any(|known| known == *controller) {
             write(&file, &format!("+{controller}"))?;
         }
+    }
+    Ok(())
+}
+
+/// Changes settings of a cgroup that exists, and reads them back.
+pub(super) fn set(path: &Path, limits: &[Limit]) -> Result<(), LaunchError> {
+    for limit in limits {
+        write(&path.join(limit.file), &limit.value)?;
+        confirm(path, limit)?;
     }
     Ok(())
 }
@@ -103,8 +262,36 @@ fn children(path: &Path) -> Vec<PathBuf> {
     entries.filter(|e| e.file_type().is_ok_and(|kind| kind.is_dir())).map(|e| e.path()).collect()
 }
 
-/// The processes in the cgroup.
-pub(super) fn processes(path: &Path) -> Vec<i32> {
-    let text = text::read(path.join("cgroup.procs")).unwrap_or_default();
-    text.lines().filter_map(|line| line.parse().ok()).collect()
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn limit(file: &'static str, value: &str) -> Limit {
+        Limit { file, value: value.to_owned(), origin: String::new() }
+    }
+
+    #[test]
+    fn settings_are_read_back_as_the_kernel_writes_them() {
+        assert!(same(&limit("memory.max", "100000000"), "99999744\n"));
+        assert!(!same(&limit("memory.max", "100000000"), "99995648\n"));
+        assert!(!same(&limit("memory.max", "100000000"), "max\n"));
+        assert!(same(&limit("memory.high", "max"), "max\n"));
+        assert!(same(&limit("cpu.max", "max"), "max 100000\n"));
+        assert!(same(
+            &limit("io.max", "8:0 rbps=1 wbps=1"),
+            "8:0 rbps=1 wbps=1 riops=max wiops=max\n"
+        ));
+        assert!(!same(&limit("pids.max", "128"), "12\n"));
+    }
+
+    #[test]
+    fn every_file_of_a_ceiling_has_a_setting_of_systemd() {
+        assert_eq!(setting(&limit("memory.max", "1024")), Some(("MemoryMax", 1024)));
+        assert_eq!(setting(&limit("memory.high", "max")), Some(("MemoryHigh", u64::MAX)));
+        assert_eq!(setting(&limit("memory.swap.max", "0")), Some(("MemorySwapMax", 0)));
+        assert_eq!(setting(&limit("pids.max", "9")), Some(("TasksMax", 9)));
+        let quota = ("CPUQuotaPerSecUSec", 1_500_000);
+        assert_eq!(setting(&limit("cpu.max", "150000 100000")), Some(quota));
+        assert_eq!(setting(&limit("cpu.max", "max 100000")), Some((quota.0, u64::MAX)));
+    }
 }

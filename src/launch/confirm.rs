@@ -4,7 +4,7 @@
 //! [`confirm`] reads. A difference ends the jail before anything of the agent has run.
 
 use super::error::{LaunchError, cannot, cannot_io};
-use crate::host::text;
+use crate::host::{cgroups, text};
 use crate::plan::Plan;
 use crate::profile::Wall;
 use rustix::io::Errno;
@@ -155,10 +155,8 @@ fn status(text: &str) -> Readings {
     text.lines().filter_map(line).collect()
 }
 
-/// The path in the version 2 hierarchy (cgroups(7)).
-pub(super) fn cgroup_path(text: &str) -> String {
-    let path = text.lines().find_map(|line| line.strip_prefix("0::"));
-    path.unwrap_or_default().to_owned()
+fn cgroup_path(text: &str) -> String {
+    cgroups::path_in(text).unwrap_or_default()
 }
 
 fn namespace(pid: i32, name: &str) -> Result<std::path::PathBuf, LaunchError> {

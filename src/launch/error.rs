@@ -64,6 +64,9 @@ pub enum LaunchError {
         /// Its file.
         file: String,
     },
+    /// systemd did not do its part.
+    #[error(transparent)]
+    Systemd(#[from] crate::systemd::SystemdError),
     /// Something the kernel or a file says makes no sense.
     #[error("{0}")]
     Unusable(String),
@@ -86,6 +89,7 @@ impl LaunchError {
             }
             Self::Step { error, .. } => step_hint(error),
             Self::File { error, .. } => error.hint(),
+            Self::Systemd(error) => error.hint().to_owned(),
             Self::OpenSecret { file, .. } => format!("chmod 600 {file}"),
             Self::Call { .. } | Self::Died { .. } | Self::NotAsPlanned { .. } | Self::Unusable(_) => {
                 String::new()

@@ -1,17 +1,17 @@
 //! A running jail, as its launcher sees it.
 
-use super::error::{LaunchError, cannot, cannot_io};
+use super::error::{LaunchError, cannot};
 use super::record::Record;
 use super::{cgroup, confirm};
-use crate::host::{paths, text};
+use crate::host::paths;
 use crate::jail::protocol::{self, Order, Report};
+use crate::limits::Kept;
 use crate::sys::Cloned;
 use rustix::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
 use rustix::process::{Signal, WaitOptions};
 use std::cell::Cell;
-use std::path::PathBuf;
 
 /// A jail whose command runs. Dropping it ends it.
 #[derive(Debug)]
@@ -20,9 +20,6 @@ pub struct Jail {
     pub(super) control: OwnedFd,
     pub(super) master: Option<OwnedFd>,
     pub(super) tmux: Option<OwnedFd>,
-    pub(super) uid: u32,
-    pub(super) cgroup: Option<PathBuf>,
-    pub(super) cgroup_path: Option<String>,
     pub(super) record: Option<Record>,
     pub(super) silent: Cell<bool>,
 }
@@ -77,50 +74,40 @@ impl Jail {
         self.silent.get()
     }
 
-    /// Bytes of memory that the jail's processes hold, as far as the kernel tells without the memory
-    /// controller: anonymous and shared memory (proc_pid_status(5), `RssAnon` and `RssShmem`). Memory
-    /// that several of them share is counted for each.
+    /// The jail's name, as in the records.
     #[must_use]
-    pub fn memory(&self) -> u64 {
-        let processes = self.cgroup.as_deref().map(cgroup::processes).unwrap_or_default();
-        processes.into_iter().filter_map(held_memory).sum()
+    pub fn name(&self) -> String {
+        self.record.as_ref().map(|record| record.name().to_owned()).unwrap_or_default()
     }
 
-    /// The processes of the jail.
+    /// What must be known to read the jail's figures.
     #[must_use]
-    pub fn tasks(&self) -> usize {
-        self.cgroup.as_deref().map(cgroup::processes).unwrap_or_default().len()
-    }
-
-    /// Limits that were hit, with figures, one sentence each. To be asked before [`Jail::end`].
-    #[must_use]
-    pub fn limits_hit(&self) -> Vec<String> {
-        self.cgroup.as_deref().map(limits_hit).unwrap_or_default()
+    pub fn kept(&self) -> Kept {
+        self.record.as_ref().and_then(|record| record.made().kept.clone()).unwrap_or_default()
     }
 
     /// Proves that the tmux session is the agent's: the process that listens on the server's socket
-    /// has the agent's uid and lives in the agent's cgroup, by the kernel's word.
+    /// has the agent's uid and lives in the agent's cgroup, by the kernel's word. Gives its pid.
     ///
     /// # Errors
     /// [`LaunchError::NotAsPlanned`] where it is not.
-    pub fn prove_session(&self) -> Result<(), LaunchError> {
+    pub fn prove_session(&self) -> Result<i32, LaunchError> {
         let peer = self.server().map_err(cannot("reach", "the tmux server of the jail"))?;
         let differs = |what: &str, expected: String, found: String| LaunchError::NotAsPlanned {
             what: what.to_owned(),
             expected,
             found,
         };
-        let uid = peer.uid.as_raw();
-        if uid != self.uid {
-            return Err(differs("the tmux server's uid", self.uid.to_string(), uid.to_string()));
+        let (uid, kept) = (peer.uid.as_raw(), self.kept());
+        if uid != kept.uid {
+            return Err(differs("the tmux server's uid", kept.uid.to_string(), uid.to_string()));
         }
-        let Some(path) = &self.cgroup_path else { return Ok(()) };
         let pid = peer.pid.as_raw_nonzero().get();
-        if !confirm::is_in_cgroup(pid, path)? {
+        if kept.cgroup.is_some() && !confirm::is_in_cgroup(pid, &kept.cgroup_path)? {
             let found = format!("elsewhere (pid {pid})");
-            return Err(differs("the tmux server's cgroup", path.clone(), found));
+            return Err(differs("the tmux server's cgroup", kept.cgroup_path, found));
         }
-        Ok(())
+        Ok(pid)
     }
 
     /// Who listens on the server's socket (unix(7), `SO_PEERCRED`). Nothing is sent or received, and
@@ -141,7 +128,8 @@ impl Jail {
     /// # Errors
     /// [`LaunchError::Call`].
     pub fn kill(&self) -> Result<(), LaunchError> {
-        if let Some(path) = &self.cgroup {
+        let made = self.record.as_ref().map(Record::made);
+        if let Some(path) = made.and_then(|made| made.cgroup.as_ref()) {
             cgroup::kill(path)?;
         }
         // Where there is no cgroup, the end of PID 1 is the end of its namespace.
@@ -187,54 +175,4 @@ impl Drop for Jail {
             tracing::warn!(%error, "the next launch will remove what is left of the jail");
         }
     }
-}
-
-/// The memory of the process `pid`. Where its first thread has ended, the kernel tells nothing of it
-/// there, though the others live on in the same memory: then one of them is asked.
-fn held_memory(pid: i32) -> Option<u64> {
-    let of = |folder: &std::path::Path| held_by(&folder.join("status"));
-    let process = std::path::PathBuf::from(format!("/proc/{pid}"));
-    of(&process).or_else(|| {
-        let threads = std::fs::read_dir(process.join("task")).ok()?.flatten();
-        threads.map(|thread| thread.path()).find_map(|thread| of(&thread))
-    })
-}
-
-fn held_by(status: &std::path::Path) -> Option<u64> {
-    let text = text::read(status).ok()?;
-    let kibibytes = |name: &str| -> Option<u64> {
-        let line = text.lines().find_map(|line| line.strip_prefix(name))?;
-        line.trim().strip_suffix(" kB")?.parse().ok()
-    };
-    Some((kibibytes("RssAnon:")? + kibibytes("RssShmem:")?) << 10)
-}
-
-/// Reads the counters of the cgroup's events (cgroup-v2, `memory.events`, `pids.events`).
-fn limits_hit(path: &std::path::Path) -> Vec<String> {
-    let read = |file: &str| {
-        std::fs::read_to_string(path.join(file))
-            .map_err(cannot_io("read", file))
-            .unwrap_or_default()
-    };
-    let count = |text: &str, name: &str| -> u64 {
-        let line = text.lines().find_map(|line| line.strip_prefix(name));
-        line.and_then(|rest| rest.trim().parse().ok()).unwrap_or(0)
-    };
-    let mut hit = Vec::new();
-    let memory = read("memory.events");
-    let (kills, reached) = (count(&memory, "oom_kill "), count(&memory, "max "));
-    if kills > 0 || reached > 0 {
-        let (peak, max) = (read("memory.peak"), read("memory.max"));
-        let figures = format!("peak {} of {} bytes", peak.trim(), max.trim());
-        hit.push(format!(
-            "memory: limit reached {reached} times, {kills} processes ended, {figures}"
-        ));
-    }
-    let refused = count(&read("pids.events"), "max ");
-    if refused > 0 {
-        let (peak, max) = (read("pids.peak"), read("pids.max"));
-        let figures = format!("peak {} of {}", peak.trim(), max.trim());
-        hit.push(format!("tasks: {refused} refused, {figures}"));
-    }
-    hit
 }

@@ -7,6 +7,7 @@
 
 use super::error::{LaunchError, cannot, cannot_io};
 use super::{RUN, cgroup, stubs};
+use crate::limits::Kept;
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{FlockOperation, Mode, OFlags, flock};
 use rustix::io::{DupFlags, Errno};
@@ -23,6 +24,48 @@ pub struct Made {
     pub cgroup: Option<PathBuf>,
     /// Stubs in trees of the host.
     pub stubs: Vec<stubs::Stub>,
+    /// What must be known to read the jail's figures, once it runs.
+    pub kept: Option<Kept>,
+}
+
+/// A jail that runs.
+#[derive(Clone, Debug)]
+pub struct Running {
+    /// Its name: `AGENT.run`, or `AGENT.exec.PID`.
+    pub name: String,
+    /// What it is.
+    pub kept: Kept,
+}
+
+/// The jails that run, by the records of launchers that live. Only root may look.
+///
+/// # Errors
+/// [`LaunchError::Call`].
+pub fn running() -> Result<Vec<Running>, LaunchError> {
+    let folder = folder();
+    let shown = folder.display().to_string();
+    let entries = match std::fs::read_dir(&folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(cannot_io("read", &shown)(error)),
+    };
+    let mut running: Vec<_> = entries.flatten().filter_map(|it| running_one(&it.path())).collect();
+    running.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(running)
+}
+
+/// The jail of one record; none where its launcher is gone, or the jail is only being made.
+fn running_one(path: &Path) -> Option<Running> {
+    let mut file = open(path, OFlags::empty()).ok()?;
+    match flock(&file, FlockOperation::NonBlockingLockShared) {
+        Err(Errno::WOULDBLOCK) => {}
+        Ok(()) | Err(_) => return None,
+    }
+    let mut text = String::new();
+    file.read_to_string(&mut text).ok()?;
+    let made: Made = serde_json::from_str(&text).ok()?;
+    let name = path.file_name()?.to_str()?.to_owned();
+    Some(Running { name, kept: made.kept? })
 }
 
 /// The record of this launch; removed by [`Record::close`].
@@ -181,6 +224,12 @@ impl Record {
     /// launcher lives, and must not outlast it in a child that is about to die. `other` takes its place.
     pub(super) fn leave_to_parent(&mut self, other: impl AsFd) -> Result<(), Errno> {
         rustix::io::dup3(other, &mut self.file, DupFlags::CLOEXEC)
+    }
+
+    /// The jail's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.path.file_name().and_then(|name| name.to_str()).unwrap_or_default()
     }
 
     /// What was announced.

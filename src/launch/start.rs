@@ -1,14 +1,20 @@
 //! Performs the plan: parent's steps, clone, child's steps, read-back, start.
 
-use super::error::{LaunchError, cannot};
+use super::cgroup::Location;
+use super::error::{LaunchError, cannot, cannot_io};
 use super::jail::Jail;
 use super::record::{self, Record};
 use super::stubs::Stub;
 use super::user_namespace::OneId;
-use super::{book, cgroup, confirm, program, pts, secrets, stubs, tree, user_namespace};
+use super::{book, confirm, program, pts, secrets, stubs, tree, user_namespace};
+use crate::host::text;
 use crate::jail::protocol::{self, Order};
 use crate::jail::{Inside, StepError, Terminal, perform};
-use crate::plan::{Mask, MaskKind, Mode, Mount, Phase, Plan, Source, Step, TMUX_DIRECTORY, steps};
+use crate::limits::Kept;
+use crate::plan::{
+    Mask, MaskKind, Mode, Mount, Phase, Plan, RlimitName, Source, Step, TMUX_DIRECTORY, steps,
+};
+use crate::profile::Wall;
 use crate::sys::{self, CloneFlags, Cloned};
 use crate::terminal::size::{self, Size};
 use rustix::fd::{AsFd as _, OwnedFd};
@@ -51,9 +57,11 @@ pub fn launch(plan: &Plan, standard: Standard, timings: &mut Timings) -> Result<
         Mode::Exec => format!("{}.exec.{}", plan.agent, rustix::process::getpid().as_raw_nonzero()),
     };
     let mut clock = Clock { since: Instant::now(), timings };
-    let record = announce(plan, &name)?;
+    let location =
+        plan.stands(Wall::Cgroup).then(|| Location::new(&plan.cgroup, &plan.agent, &name));
+    let record = announce(plan, &name, location.as_ref())?;
     clock.lap("record");
-    let mut launcher = Launcher::new(plan, record, &name);
+    let mut launcher = Launcher { plan, location, record: Some(record), cgroup: None, child: None };
     // What is made has the modes of the plan, whatever the caller's mask; the child sets its own.
     let mask = rustix::process::umask(FileMode::empty());
     let made = launcher.make(standard, &mut clock);
@@ -81,14 +89,17 @@ impl Clock<'_> {
 }
 
 /// Opens the record and says in it what will be made on the host.
-fn announce(plan: &Plan, name: &str) -> Result<Record, LaunchError> {
+fn announce(
+    plan: &Plan,
+    name: &str,
+    location: Option<&Location<'_>>,
+) -> Result<Record, LaunchError> {
     let all = record::lock()?;
     book::enter(plan, &all)?;
     let mut record = all.open(name, &plan.agent)?;
-    let cgroup =
-        plan.stands(crate::profile::Wall::Cgroup).then(|| cgroup::path(&plan.cgroup, name));
+    let cgroup = location.map(Location::directory);
     // Without a root of its own the jail covers nothing, and a stub would protect nothing.
-    let covers = plan.stands(crate::profile::Wall::Mount);
+    let covers = plan.stands(Wall::Mount);
     let stubs = if covers { stubs_of(plan, &all.stubs_of_others(&record)) } else { Vec::new() };
     let announced = record.announce(|made| {
         made.cgroup = cgroup;
@@ -142,8 +153,8 @@ fn close_or_warn(record: Record) {
 struct Launcher<'p> {
     plan: &'p Plan,
     record: Option<Record>,
-    cgroup: Option<(PathBuf, OwnedFd)>,
-    cgroup_path: Option<String>,
+    location: Option<Location<'p>>,
+    cgroup: Option<OwnedFd>,
     child: Option<Cloned>,
 }
 
@@ -156,18 +167,6 @@ struct Outcome {
 }
 
 impl<'p> Launcher<'p> {
-    fn new(plan: &'p Plan, record: Record, name: &str) -> Self {
-        let cgroup_path = format!("/{}/{name}", plan.cgroup.slice);
-        let stands = plan.stands(crate::profile::Wall::Cgroup);
-        Self {
-            plan,
-            record: Some(record),
-            cgroup: None,
-            cgroup_path: stands.then_some(cgroup_path),
-            child: None,
-        }
-    }
-
     fn make(&mut self, standard: Standard, clock: &mut Clock<'_>) -> Result<Jail, LaunchError> {
         let plan = self.plan;
         let program = program::open()?;
@@ -196,10 +195,48 @@ impl<'p> Launcher<'p> {
         drop(inner);
         let child = self.child.as_ref().ok_or_else(no_child)?;
         let pid = child.pid.as_raw_nonzero().get();
-        confirm::confirm(pid, plan, self.cgroup_path.as_deref())?;
+        level_oom_score(pid)?;
+        confirm::confirm(pid, plan, self.location.as_ref().map(Location::path).as_deref())?;
         clock.lap("confirm");
+        let kept = self.kept(pid);
+        let record = self.record.as_mut().ok_or_else(no_child)?;
+        record.announce(|made| made.kept = Some(kept))?;
+        clock.lap("record the jail");
         protocol::tell(&control, &Order::Start).map_err(cannot("tell", "init to start"))?;
         self.finish(control, master, own_pts)
+    }
+
+    fn location(&self) -> Result<&Location<'p>, LaunchError> {
+        self.location.as_ref().ok_or_else(no_child)
+    }
+
+    /// What must be known to read the figures of the jail whose init is `init`.
+    fn kept(&self, init: i32) -> Kept {
+        let plan = self.plan;
+        let rlimit = |name: RlimitName| {
+            plan.rlimits.iter().find(|limit| limit.resource == name).map(|limit| limit.value)
+        };
+        let own_root = plan.stands(Wall::Mount);
+        let mounts = plan.mounts.iter().filter(|_| own_root);
+        let in_memory = |mount: &&Mount| matches!(mount.source, Source::Memory { agent: true, .. });
+        let terminals = |mount: &Mount| match mount.source {
+            Source::Pts { max } => Some(u64::from(max)),
+            Source::Host { .. } | Source::Memory { .. } | Source::Proc => None,
+        };
+        Kept {
+            agent: plan.agent.clone(),
+            profile: plan.profile.clone(),
+            init,
+            uid: plan.identity.uid,
+            session: plan.mode == Mode::Run,
+            cgroup: self.location.as_ref().map(Location::directory),
+            cgroup_path: self.location.as_ref().map(Location::path).unwrap_or_default(),
+            trees: mounts.clone().filter(in_memory).map(|mount| mount.at.clone()).collect(),
+            terminals: mounts.clone().find_map(terminals),
+            open_files: rlimit(RlimitName::OpenFiles),
+            rlimit_tasks: rlimit(RlimitName::Processes),
+            memory_watch: plan.memory_watch,
+        }
     }
 
     fn make_stubs(&self) -> Result<(), LaunchError> {
@@ -216,12 +253,9 @@ impl<'p> Launcher<'p> {
     ) -> Result<(), LaunchError> {
         let identity = &self.plan.identity;
         match step {
-            Step::MakeCgroup => {
-                let path = self.record.as_ref().and_then(|record| record.made().cgroup.clone());
-                let path = path.ok_or_else(no_child)?;
-                let opened = cgroup::make(&self.plan.cgroup, &path)?;
-                self.cgroup = Some((path, opened));
-            }
+            Step::EnterScope => self.location()?.enter_scope(&self.plan.agent)?,
+            Step::HoldCeiling => self.location()?.hold_ceiling()?,
+            Step::MakeCgroup => self.cgroup = Some(self.location()?.make()?),
             Step::HoldUserNamespace => {
                 let same = |id| OneId { inside: id, outside: id };
                 let made = user_namespace::make(same(identity.uid), same(identity.gid))?;
@@ -291,7 +325,7 @@ impl<'p> Launcher<'p> {
             }
             1
         };
-        let cgroup = self.cgroup.as_ref().map(|(_, opened)| opened.as_fd());
+        let cgroup = self.cgroup.as_ref().map(OwnedFd::as_fd);
         let cloned = sys::clone_into(namespaces, cgroup, &mut child);
         inside.forget_childs_own();
         self.child = Some(cloned.map_err(cannot("make", "the process of the jail"))?);
@@ -329,9 +363,6 @@ impl<'p> Launcher<'p> {
             control,
             master,
             tmux,
-            uid: self.plan.identity.uid,
-            cgroup: self.cgroup.take().map(|(path, _)| path),
-            cgroup_path: self.cgroup_path.take(),
             record: Some(record),
             silent: Cell::new(false),
         })
@@ -351,6 +382,17 @@ impl<'p> Launcher<'p> {
             close_or_warn(record);
         }
     }
+}
+
+/// An agent that inherits a score below zero from its launcher would outlive the host's own services
+/// when memory runs out.
+fn level_oom_score(init: i32) -> Result<(), LaunchError> {
+    let file = format!("/proc/{init}/oom_score_adj");
+    let score = text::read(&file).map_err(cannot("read", &file))?;
+    if score.trim().starts_with('-') {
+        std::fs::write(&file, "0").map_err(cannot_io("write", &file))?;
+    }
+    Ok(())
 }
 
 fn no_child() -> LaunchError {

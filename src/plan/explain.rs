@@ -2,7 +2,7 @@
 
 use super::resolve::Draft;
 use super::steps::{Phase, steps};
-use super::types::{Content, MaskKind, Mount, Plan, Rlimit, SeccompPlan, Source, WallState};
+use super::types::{Content, Limit, MaskKind, Mount, Plan, Rlimit, SeccompPlan, Source, WallState};
 use crate::document::one_line;
 use crate::profile::Wall;
 use crate::profile::types::Bytes;
@@ -42,6 +42,7 @@ fn write_all(text: &mut String, plan: &Plan) -> fmt::Result {
     write_files(text, plan)?;
     write_rules(text, plan)?;
     write_limits(text, plan)?;
+    write_ceiling(text, plan)?;
     write_environment(text, plan)?;
     write_steps(text, plan)
 }
@@ -165,9 +166,8 @@ fn write_rules(text: &mut String, plan: &Plan) -> fmt::Result {
 
 fn write_limits(text: &mut String, plan: &Plan) -> fmt::Result {
     writeln!(text, "\nlimits")?;
-    for limit in &plan.cgroup.limits {
-        writeln!(text, "  {:<16} {}  [{}]", limit.file, limit.value, limit.origin)?;
-    }
+    let Plan { cgroup, .. } = plan;
+    cgroup.limits.iter().try_for_each(|limit| write_limit(text, limit))?;
     for Rlimit { resource, value, origin } in &plan.rlimits {
         writeln!(text, "  {:<16} {value}  [{origin}]", format!("{resource:?}"))?;
     }
@@ -175,6 +175,20 @@ fn write_limits(text: &mut String, plan: &Plan) -> fmt::Result {
         writeln!(text, "  {:<16} {}", "memory watch", Bytes(bytes))?;
     }
     Ok(())
+}
+
+/// What all agents together may use, where this agent counts towards it.
+fn write_ceiling(text: &mut String, plan: &Plan) -> fmt::Result {
+    let mut ceiling = plan.cgroup.ceiling.iter().filter(|limit| !limit.is_none()).peekable();
+    if ceiling.peek().is_none() {
+        return Ok(());
+    }
+    writeln!(text, "\nlimits of all agents together, {}", plan.cgroup.slice)?;
+    ceiling.try_for_each(|limit| write_limit(text, limit))
+}
+
+fn write_limit(text: &mut String, limit: &Limit) -> fmt::Result {
+    writeln!(text, "  {:<16} {}  [{}]", limit.file, limit.value, limit.origin)
 }
 
 fn write_environment(text: &mut String, plan: &Plan) -> fmt::Result {

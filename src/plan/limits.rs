@@ -1,16 +1,19 @@
 //! What the agent may use: settings of its cgroup and of each process.
 
-use super::types::{CgroupPlan, Limit, Mount, Rlimit, RlimitName, Source};
-use crate::document::Located;
-use crate::host::{HostFacts, PathAnswer};
-use crate::profile::types::Limits;
+use super::request::Input;
+use super::types::{CgroupPlan, Limit, Mount, Parent, Rlimit, RlimitName, Source};
+use crate::config::{Ceiling, Share, Slice};
+use crate::document::{Located, Place};
+use crate::host::{HostFacts, Keeper, PathAnswer, SLICE};
+use crate::profile::types::{Bytes, Cpus, Limits, Oom};
 use crate::profile::validate::DEFAULT;
 use crate::profile::{Profile, Wall};
 use std::collections::BTreeSet;
 use std::fmt::Display;
+use std::path::Path;
 
-/// The slice of all agents, below the cgroup mount.
-const SLICE: &str = "cellblock.slice";
+/// What an interface file holds where there is no limit.
+const NONE: &str = "max";
 /// Length of the period in which processor time is counted, in microseconds.
 const CPU_PERIOD: u64 = 100_000;
 
@@ -35,52 +38,131 @@ pub(super) fn is_set(wall: Wall, limits: &Limits) -> bool {
     }
 }
 
-/// The cgroup with the settings of those `walls` that stand.
-pub(super) fn cgroup(
-    profile: &Profile,
-    facts: &HostFacts,
-    mounts: &[Mount],
-    walls: &BTreeSet<Wall>,
-) -> CgroupPlan {
-    if !walls.contains(&Wall::Cgroup) {
+/// The cgroup with the settings of those walls that `stand`, and the ceiling of the slice above it.
+pub(super) fn cgroup(input: Input<'_>, mounts: &[Mount], stand: &BTreeSet<Wall>) -> CgroupPlan {
+    if !stand.contains(&Wall::Cgroup) {
         return CgroupPlan::default();
     }
-    let limits = &profile.limits;
+    let Input { profile, request, facts } = input;
+    let own = own_settings(&profile.limits, stand);
+    let io = profile.limits.io.as_ref().filter(|_| stand.contains(&Wall::Io));
+    let io = io.into_iter().flat_map(|io| traffic(io, facts, mounts));
+    let ceiling = ceiling(&request.config.slice, facts);
+    let limits: Vec<_> = own.into_iter().chain(io).collect();
+    let mount = facts.cgroups.mount.as_deref().unwrap_or(Path::new(""));
+    CgroupPlan {
+        mount: mount.display().to_string(),
+        slice: SLICE,
+        parent: parent(&facts.cgroups.keeper),
+        controllers: controllers(limits.iter().chain(&ceiling)),
+        ceiling,
+        limits,
+    }
+}
+
+fn parent(keeper: &Keeper) -> Parent {
+    match keeper {
+        Keeper::Nobody => Parent::Slice,
+        Keeper::Systemd { delegated: None } => Parent::Scope,
+        Keeper::Systemd { delegated: Some(path) } => Parent::Delegated(path.clone()),
+    }
+}
+
+/// The controllers of the interface files that are written, each once.
+fn controllers<'l>(limits: impl Iterator<Item = &'l Limit>) -> Vec<&'static str> {
+    let limits = limits.filter(|limit| !limit.is_none());
+    let names = limits.filter_map(|limit| limit.file.split_once('.')).map(|(name, _)| name);
+    names.collect::<BTreeSet<_>>().into_iter().collect()
+}
+
+fn own_settings(limits: &Limits, stand: &BTreeSet<Wall>) -> Vec<Limit> {
     let mut plan = Settings::default();
-    if walls.contains(&Wall::Memory) {
+    if stand.contains(&Wall::Memory) {
         plan.add("memory.max", limits.memory.as_ref().map(|l| l.with(l.value.0)));
         plan.add("memory.high", limits.memory_high.as_ref().map(|l| l.with(l.value.0)));
         plan.add("memory.swap.max", limits.swap.as_ref().map(|l| l.with(l.value.0)));
+        let together = limits.oom.as_ref().filter(|oom| oom.value == Oom::All);
+        plan.add("memory.oom.group", together.map(|oom| oom.with(1)));
     }
-    if walls.contains(&Wall::Tasks) {
+    if stand.contains(&Wall::Tasks) {
         plan.add("pids.max", limits.tasks.clone());
     }
-    if walls.contains(&Wall::Cpu) {
-        let quota =
-            |hundredths: u32| format!("{} {CPU_PERIOD}", u64::from(hundredths) * CPU_PERIOD / 100);
-        plan.add("cpu.max", limits.cpu.as_ref().map(|l| l.with(quota(l.value.0))));
+    if stand.contains(&Wall::Cpu) {
+        plan.add("cpu.max", limits.cpu.as_ref().map(|l| l.with(quota(l.value))));
         plan.add("cpu.weight", limits.cpu_weight.clone());
     }
-    if let Some(io) = limits.io.as_ref().filter(|_| walls.contains(&Wall::Io)) {
-        for (major, minor) in disks(facts, mounts) {
-            let value = format!("{major}:{minor} rbps={0} wbps={0}", io.value.0);
-            plan.add("io.max", Some(io.with(value)));
-        }
+    plan.0
+}
+
+/// Processor time of each period, as `cpu.max` takes it.
+fn quota(cpus: Cpus) -> String {
+    format!("{} {CPU_PERIOD}", u64::from(cpus.0) * CPU_PERIOD / 100)
+}
+
+fn traffic(io: &Located<Bytes>, facts: &HostFacts, mounts: &[Mount]) -> Vec<Limit> {
+    let value = |(major, minor)| format!("{major}:{minor} rbps={0} wbps={0}", io.value.0);
+    let values = disks(facts, mounts).into_iter().map(value);
+    let limit = |value| Limit { file: "io.max", value, origin: io.place.to_string() };
+    values.map(limit).collect()
+}
+
+/// What all agents together may use, as far as this host has the controllers.
+fn ceiling(slice: &Slice, facts: &HostFacts) -> Vec<Limit> {
+    let kernel = &facts.kernel;
+    let bytes = |share: Share<Bytes>| match share {
+        Share::Amount(bytes) => Some(bytes.0),
+        Share::Percent(percent) => part(kernel.memory, percent),
+    };
+    let tasks = |share: Share<u64>| match share {
+        Share::Amount(tasks) => Some(tasks),
+        Share::Percent(percent) => part(kernel.tasks, percent),
+    };
+    let mut plan = Settings::default();
+    // What has no ceiling by now may have had one before.
+    plan.add("memory.max", Some(at(&slice.memory, bytes)));
+    plan.add("memory.high", Some(at(&slice.memory_high, bytes)));
+    plan.add("memory.swap.max", Some(at(&slice.swap, bytes)));
+    plan.add("pids.max", Some(at(&slice.tasks, tasks)));
+    let none = |value: String| if value == NONE { format!("{NONE} {CPU_PERIOD}") } else { value };
+    let cpu = at(&slice.cpu, |cpus| Some(quota(cpus)));
+    plan.add("cpu.max", Some(cpu.with(none(cpu.value.clone()))));
+    let offered = |limit: &Limit| {
+        limit.file.split_once('.').is_some_and(|(name, _)| facts.cgroups.controllers.contains(name))
+    };
+    plan.0.retain(offered);
+    plan.0
+}
+
+/// The ceilings that somebody wrote down, each with the wall whose controller holds it.
+pub(super) fn written_ceilings(slice: &Slice) -> Vec<(Wall, &Place)> {
+    fn of<T>(wall: Wall, ceiling: &Located<Ceiling<T>>) -> Option<(Wall, &Place)> {
+        let written = ceiling.place.line > 0 && !matches!(ceiling.value, Ceiling::None);
+        written.then_some((wall, &ceiling.place))
     }
-    let controllers =
-        Wall::ALL.into_iter().filter(|wall| walls.contains(wall)).filter_map(controller);
-    CgroupPlan {
-        mount: facts
-            .cgroups
-            .mount
-            .as_deref()
-            .unwrap_or(std::path::Path::new(""))
-            .display()
-            .to_string(),
-        slice: SLICE.to_owned(),
-        controllers: controllers.collect(),
-        limits: plan.0,
-    }
+    let memory = [&slice.memory, &slice.memory_high, &slice.swap];
+    let memory = memory.into_iter().find_map(|ceiling| of(Wall::Memory, ceiling));
+    [memory, of(Wall::Tasks, &slice.tasks), of(Wall::Cpu, &slice.cpu)]
+        .into_iter()
+        .flatten()
+        .collect()
+}
+
+/// The ceiling as its interface file takes it.
+fn at<T: Copy, U: Display>(
+    ceiling: &Located<Ceiling<T>>,
+    value: impl Fn(T) -> Option<U>,
+) -> Located<String> {
+    let most = match ceiling.value {
+        Ceiling::None => None,
+        Ceiling::At(most) => value(most),
+    };
+    ceiling.with(most.map_or(NONE.to_owned(), |most| most.to_string()))
+}
+
+/// So many hundredths of what the machine has; nothing where it does not tell how much that is.
+fn part(whole: u64, percent: u64) -> Option<u64> {
+    let part = u64::try_from(u128::from(whole) * u128::from(percent) / 100).ok()?;
+    Some(part).filter(|part| *part > 0)
 }
 
 #[derive(Default)]

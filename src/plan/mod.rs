@@ -35,8 +35,8 @@ pub use resolve::{Draft, draft, resolve};
 pub use steps::{Phase, Step, steps};
 pub use types::{
     CgroupPlan, CommandPlan, Content, Identity, Idmap, LandlockPlan, LandlockRule, Limit, Mask,
-    MaskKind, Mount, Node, Plan, Rights, Rlimit, RlimitName, SeccompPlan, Source, TerminalPlan,
-    Value, Variable, WallPlan, WallState,
+    MaskKind, Mount, Node, Parent, Plan, Rights, Rlimit, RlimitName, SeccompPlan, Source,
+    TerminalPlan, Value, Variable, WallPlan, WallState,
 };
 pub use walls::{Ability, abilities};
 

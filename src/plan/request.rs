@@ -2,6 +2,7 @@
 
 use super::tree::{HostTrees, Paths};
 use super::{command, mounts, workspace};
+use crate::config::Config;
 use crate::document::Located;
 use crate::host::{Caller, HostFacts, Questions};
 use crate::profile::types::{AgentName, User};
@@ -31,6 +32,8 @@ pub struct Request {
     pub command: Vec<String>,
     /// Walls taken away by the command line.
     pub without: Vec<Located<Wall>>,
+    /// What the installation's admin set for all agents.
+    pub config: Config,
 }
 
 /// All that a plan is made from, besides the policy.

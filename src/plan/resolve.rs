@@ -154,7 +154,7 @@ impl Decided {
             environment: environ::resolve(profile, &identity, paths, facts),
             landlock: landlock::resolve(abi, &mounts, own_root, profile.network.value),
             network: profile.network.value,
-            cgroup: limits::cgroup(profile, facts, &mounts, &standing),
+            cgroup: limits::cgroup(input, &mounts, &standing),
             rlimits: limits::rlimits(profile, &standing),
             memory_watch: memory_watch(input, &standing),
             proc_masks: PROC_MASKS.to_vec(),

@@ -4,7 +4,7 @@
 //! `launch` (before the clone) and `jail` (after it) perform. A wall that does not stand leaves its
 //! steps out, and nothing else changes.
 
-use super::types::{MaskKind, Plan, Source};
+use super::types::{Limit, MaskKind, Parent, Plan, Source};
 use crate::document::one_line;
 use crate::profile::Wall;
 use crate::profile::types::Network;
@@ -24,6 +24,10 @@ pub enum Phase {
 /// One privileged action.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
+    /// Has systemd make a scope for this process, below which the agent's cgroup will be.
+    EnterScope,
+    /// Sees to it that the slice of all agents has its ceiling.
+    HoldCeiling,
     /// Makes the agent's cgroup with its limits.
     MakeCgroup,
     /// Makes the user namespace that the jail will enter last, with a map of one id.
@@ -96,7 +100,11 @@ pub fn steps(plan: &Plan) -> Vec<Step> {
 }
 
 fn before_clone(plan: &Plan, steps: &mut Vec<Step>) {
-    push_if(steps, plan.stands(Wall::Cgroup), Step::MakeCgroup);
+    let cgroup = plan.stands(Wall::Cgroup);
+    push_if(steps, cgroup && plan.cgroup.parent == Parent::Scope, Step::EnterScope);
+    // After the scope: systemd makes the slice with the first unit in it.
+    push_if(steps, cgroup && !plan.cgroup.ceiling.is_empty(), Step::HoldCeiling);
+    push_if(steps, cgroup, Step::MakeCgroup);
     push_if(steps, plan.stands(Wall::User), Step::HoldUserNamespace);
     if plan.stands(Wall::Mount) {
         let made = |mount: &super::Mount| !matches!(mount.source, Source::Proc);
@@ -182,9 +190,12 @@ impl Step {
     #[must_use]
     pub fn phase(&self) -> Phase {
         match self {
-            Self::MakeCgroup | Self::HoldUserNamespace | Self::MakeTree(_) | Self::Clone(_) => {
-                Phase::Parent
-            }
+            Self::EnterScope
+            | Self::HoldCeiling
+            | Self::MakeCgroup
+            | Self::HoldUserNamespace
+            | Self::MakeTree(_)
+            | Self::Clone(_) => Phase::Parent,
             Self::DieWithLauncher
             | Self::EnterCgroupNamespace
             | Self::PrivatizeMounts
@@ -232,9 +243,9 @@ impl fmt::Display for Told<'_> {
         let Self { step, plan } = self;
         let Plan { identity, .. } = plan;
         match step {
-            Step::MakeCgroup => {
-                write!(f, "make a cgroup in {}/{}", plan.cgroup.mount, plan.cgroup.slice)
-            }
+            Step::EnterScope => write!(f, "enter a scope of systemd's in {}", plan.cgroup.slice),
+            Step::HoldCeiling => tell_ceiling(f, plan),
+            Step::MakeCgroup => tell_cgroup(f, plan),
             Step::HoldUserNamespace => {
                 write!(f, "make a user namespace in which only uid {} exists", identity.uid)
             }
@@ -272,6 +283,24 @@ impl fmt::Display for Told<'_> {
             Step::InstallSeccomp => write!(f, "restrict by the filter `{}`", plan.seccomp.policy),
             Step::ExecInit => f.write_str("exec init"),
         }
+    }
+}
+
+fn tell_ceiling(f: &mut fmt::Formatter<'_>, plan: &Plan) -> fmt::Result {
+    write!(f, "hold the ceiling of {}:", plan.cgroup.slice)?;
+    let mut separator = "";
+    for Limit { file, value, .. } in plan.cgroup.ceiling.iter().filter(|limit| !limit.is_none()) {
+        write!(f, "{separator} {file} {value}")?;
+        separator = ",";
+    }
+    if separator.is_empty() { f.write_str(" none") } else { Ok(()) }
+}
+
+fn tell_cgroup(f: &mut fmt::Formatter<'_>, plan: &Plan) -> fmt::Result {
+    match &plan.cgroup.parent {
+        Parent::Slice => write!(f, "make a cgroup in {}/{}", plan.cgroup.mount, plan.cgroup.slice),
+        Parent::Scope => f.write_str("make a cgroup in that scope"),
+        Parent::Delegated(path) => write!(f, "make a cgroup in {}{path}", plan.cgroup.mount),
     }
 }
 

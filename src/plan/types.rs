@@ -322,11 +322,28 @@ pub struct CgroupPlan {
     /// Where cgroup v2 is mounted.
     pub mount: String,
     /// The slice of all agents, below the mount.
-    pub slice: String,
+    pub slice: &'static str,
+    /// Where in the slice the agent's cgroup is made.
+    pub parent: Parent,
     /// Controllers that must be on for the settings.
     pub controllers: Vec<&'static str>,
+    /// Settings of the slice: what all agents together may use.
+    pub ceiling: Vec<Limit>,
     /// Settings of the agent's own cgroup.
     pub limits: Vec<Limit>,
+}
+
+/// Where the agent's cgroup is made. Each subtree has one writer: what systemd keeps, it is asked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(tag = "kind", content = "path", rename_all = "kebab-case")]
+pub enum Parent {
+    /// In the slice itself, which cellblock makes.
+    #[default]
+    Slice,
+    /// In a scope of its own that systemd makes in the slice and hands over.
+    Scope,
+    /// In this cgroup, which systemd has handed over already.
+    Delegated(String),
 }
 
 /// One setting of a cgroup.
@@ -338,6 +355,14 @@ pub struct Limit {
     pub value: String,
     /// Where it comes from.
     pub origin: String,
+}
+
+impl Limit {
+    /// Whether it limits nothing.
+    #[must_use]
+    pub fn is_none(&self) -> bool {
+        self.value == "max" || self.value.starts_with("max ")
+    }
 }
 
 /// A limit of each process.

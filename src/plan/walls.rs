@@ -68,6 +68,7 @@ pub(super) fn resolve(
         });
         walls.push(WallPlan { wall, state });
     }
+    refusals.extend(lost_ceilings(profile, request, facts));
     check_needs(&mut walls, request, problems);
     check_end(request, problems);
     (walls, refusals)
@@ -101,6 +102,24 @@ fn state(
             None => Err(Refusal { wall, reason, cure }),
         },
     }
+}
+
+/// Ceilings that the admin wrote down and that this host cannot hold: an agent that does without the
+/// wall does without them too, any other is not started.
+fn lost_ceilings(profile: &Profile, request: &Request, facts: &HostFacts) -> Vec<Refusal> {
+    let written = limits::written_ceilings(&request.config.slice).into_iter();
+    let lost = written.filter_map(|(wall, place)| match limit(wall, facts) {
+        Ability::Lacks { reason, cure } => Some((wall, format!("{place}: {reason}"), cure)),
+        Ability::Stands(_) | Ability::NotInKernel(_) => None,
+    });
+    let kept = |wall: Wall| {
+        named(wall, &profile.without).is_none() && named(wall, &request.without).is_none()
+    };
+    // Where the profile sets a limit of its own, the wall's refusal says it all.
+    let told = |wall: Wall| limits::is_set(wall, &profile.limits);
+    lost.filter(|(wall, ..)| kept(*wall) && !told(*wall))
+        .map(|(wall, reason, cure)| Refusal { wall, reason, cure })
+        .collect()
 }
 
 fn named(wall: Wall, names: &[Located<Wall>]) -> Option<&Located<Wall>> {

@@ -103,6 +103,7 @@ fn limits(base: RawLimits, over: RawLimits) -> RawLimits {
         memory: over.memory.or(base.memory),
         memory_high: over.memory_high.or(base.memory_high),
         swap: over.swap.or(base.swap),
+        oom: over.oom.or(base.oom),
         tasks: over.tasks.or(base.tasks),
         cpu: over.cpu.or(base.cpu),
         cpu_weight: over.cpu_weight.or(base.cpu_weight),

@@ -111,6 +111,8 @@ pub struct RawLimits {
     pub memory_high: Option<Located<String>>,
     /// `swap`.
     pub swap: Option<Located<String>>,
+    /// `oom`.
+    pub oom: Option<Located<String>>,
     /// `tasks`.
     pub tasks: Option<Located<i64>>,
     /// `cpu`.
@@ -275,6 +277,7 @@ impl RawLimits {
             memory: table.scalar(reader, "memory"),
             memory_high: table.scalar(reader, "memory_high"),
             swap: table.scalar(reader, "swap"),
+            oom: table.string(reader, "oom"),
             tasks: table.integer(reader, "tasks"),
             cpu: table.scalar(reader, "cpu"),
             cpu_weight: table.integer(reader, "cpu_weight"),

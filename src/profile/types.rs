@@ -202,6 +202,8 @@ pub struct Limits {
     pub memory_high: Option<Located<Bytes>>,
     /// Swap (`memory.swap.max`).
     pub swap: Option<Located<Bytes>>,
+    /// Who ends where memory runs out (`memory.oom.group`).
+    pub oom: Option<Located<Oom>>,
     /// Processes and threads (`pids.max`).
     pub tasks: Option<Located<u64>>,
     /// Processors' worth of time (`cpu.max`).
@@ -216,6 +218,15 @@ pub struct Limits {
     pub file_size: Option<Located<Bytes>>,
     /// Size of a core dump (`RLIMIT_CORE`).
     pub core: Option<Located<Bytes>>,
+}
+
+/// Who ends where an agent's memory runs out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Oom {
+    /// The process that uses too much; the session last.
+    Offender,
+    /// Every process of the agent.
+    All,
 }
 
 /// The tmux session.

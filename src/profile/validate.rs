@@ -5,7 +5,7 @@
 use super::raw::{RawEntry, RawFilesystem, RawLimits, RawProfile};
 use super::types::{
     Access, Agent, AgentName, Bytes, Cpus, Entry, Environment, Filesystem, HostPath, JailPath,
-    Limits, MemoryTree, Network, Owner, Pattern, Terminal, User, VariableName, Workspace,
+    Limits, MemoryTree, Network, Oom, Owner, Pattern, Terminal, User, VariableName, Workspace,
 };
 use super::{Profile, Wall};
 use crate::document::{Located, Place, Problem, Problems};
@@ -255,6 +255,7 @@ impl Checker {
             memory: self.maybe(raw.memory.as_ref(), memory_size),
             memory_high: self.maybe(raw.memory_high.as_ref(), memory_size),
             swap: self.maybe(raw.swap.as_ref(), Bytes::parse),
+            oom: self.maybe(raw.oom.as_ref(), oom),
             tasks: self.number(raw.tasks.as_ref(), 4),
             cpu: self.maybe(raw.cpu.as_ref(), Cpus::parse),
             cpu_weight: self.number(raw.cpu_weight.as_ref(), 1),
@@ -381,6 +382,14 @@ fn owner_word(text: &str) -> Result<Owner, String> {
         "disk" => Ok(Owner::Disk),
         "host" => Ok(Owner::Host),
         _ => Err(format!("`{}` is not disk or host", text.escape_debug())),
+    }
+}
+
+fn oom(text: &str) -> Result<Oom, String> {
+    match text {
+        "offender" => Ok(Oom::Offender),
+        "all" => Ok(Oom::All),
+        _ => Err(format!("`{}` is not offender or all", text.escape_debug())),
     }
 }
 

@@ -5,6 +5,7 @@ use super::wait::{Events, Waiter};
 use super::{Ending, ShimError};
 use crate::jail::protocol::{Order, Report};
 use crate::launch::{Jail, Standard, launch};
+use crate::limits::Meter;
 use crate::plan::Plan;
 use crate::terminal::keys::AllKeys;
 use crate::terminal::relay::{Side, Status};
@@ -35,7 +36,7 @@ fn standard() -> Standard {
 /// # Errors
 /// [`ShimError`].
 pub fn exec(plan: &Plan, timings: &mut Vec<(String, Duration)>) -> Result<Ending, ShimError> {
-    let waiter = Waiter::new(plan.memory_watch)?;
+    let waiter = Waiter::new()?;
     let standard = standard();
     let jail = launch(plan, standard, timings)?;
     let person = match standard {
@@ -44,7 +45,8 @@ pub fn exec(plan: &Plan, timings: &mut Vec<(String, Duration)>) -> Result<Ending
         }
         Standard::Inherit => None,
     };
-    let mut exec = Exec { jail, person, asked: 0, told: Vec::new(), failed: None };
+    let meter = Meter::new(&jail.name(), jail.kept());
+    let mut exec = Exec { jail, meter, person, asked: 0, failed: None };
     let started = Instant::now();
     while !exec.turn(&waiter)? {}
     timings.push(("the command".to_owned(), started.elapsed()));
@@ -56,9 +58,9 @@ pub fn exec(plan: &Plan, timings: &mut Vec<(String, Duration)>) -> Result<Ending
 
 struct Exec {
     jail: Jail,
+    meter: Meter,
     person: Option<Person>,
     asked: u32,
-    told: Vec<String>,
     failed: Option<(String, u8)>,
 }
 
@@ -71,7 +73,7 @@ impl Exec {
             (_, _) => Vec::new(),
         };
         let own: Vec<_> = wanted.iter().map(|(_, fd, flags)| (*fd, *flags)).collect();
-        let events = waiter.wait(&self.jail, &own)?;
+        let events = waiter.wait(&self.jail, &self.meter, &own)?;
         let came: Vec<_> =
             wanted.iter().map(|(side, ..)| *side).zip(events.own.iter().copied()).collect();
         self.carry(&came)?;
@@ -94,8 +96,8 @@ impl Exec {
         {
             self.failed = Some((cause, status));
         }
-        if let Some(used) = events.over_memory {
-            self.told.push(format!("the memory watch ended the jail: it used {used} bytes"));
+        if let Some(used) = self.meter.turn(events.limits) {
+            self.meter.watch_ended(used);
             self.jail.kill()?;
         }
         match events.signal {
@@ -130,11 +132,11 @@ impl Exec {
                 self.failed = Some((cause, status));
             }
         }
-        self.told.extend(self.jail.limits_hit());
+        let told = self.meter.finish();
         let status = self.jail.end()?;
         match self.failed {
             Some((cause, status)) => Err(ShimError::Failed { cause, status }),
-            None => Ok(Ending { status, told: self.told, screen: Vec::new() }),
+            None => Ok(Ending { status, told, screen: Vec::new() }),
         }
     }
 

@@ -5,6 +5,7 @@ use super::wait::{Events, Waiter};
 use super::{Ending, ShimError};
 use crate::jail::protocol::{Order, Report};
 use crate::launch::{Jail, Standard, launch};
+use crate::limits::Meter;
 use crate::plan::Plan;
 use crate::terminal::keys::DetachKey;
 use crate::terminal::plain::plain_lines;
@@ -35,7 +36,7 @@ pub fn run(
     notices: &mut dyn Notices,
     timings: &mut Vec<(String, Duration)>,
 ) -> Result<Ending, ShimError> {
-    let waiter = Waiter::new(plan.memory_watch)?;
+    let waiter = Waiter::new()?;
     let on_terminal = isatty(rustix::stdio::stdin()) && isatty(rustix::stdio::stdout());
     let fixed = plan.terminal.as_ref().map(|terminal| terminal.size);
     let (columns, rows) = fixed.unwrap_or((80, 24));
@@ -47,6 +48,7 @@ pub fn run(
     let jail = launch(plan, Standard::Terminal { replaces: [true; 3], size }, timings)?;
     let mut run = Run {
         agent: plan.agent.clone(),
+        meter: Meter::new(&jail.name(), jail.kept()),
         jail,
         on_terminal,
         view: View::Nobody(Box::default()),
@@ -69,6 +71,7 @@ enum View {
 struct Run {
     agent: String,
     jail: Jail,
+    meter: Meter,
     on_terminal: bool,
     view: View,
     proved: bool,
@@ -89,7 +92,7 @@ impl Run {
             View::Nobody(_) => self.unseen(master),
         };
         let own: Vec<_> = wanted.iter().map(|(_, fd, flags)| (*fd, *flags)).collect();
-        let events = waiter.wait(&self.jail, &own)?;
+        let events = waiter.wait(&self.jail, &self.meter, &own)?;
         let came: Vec<_> =
             wanted.iter().map(|(side, ..)| *side).zip(events.own.iter().copied()).collect();
         let any =
@@ -114,7 +117,7 @@ impl Run {
     /// The first byte came: before it is shown, the session must be the agent's.
     fn prove(&mut self) -> Result<(), ShimError> {
         match self.jail.prove_session() {
-            Ok(()) => {}
+            Ok(server) => self.meter.set_server(server),
             // tmux complains before it has a server: that is heard when it ends.
             Err(crate::launch::LaunchError::Call { .. }) => return Ok(()),
             Err(error) => return Err(error.into()),
@@ -199,8 +202,8 @@ impl Run {
                 None => {}
             }
         }
-        if let Some(used) = events.over_memory {
-            self.told.push(format!("the memory watch ended the agent: it used {used} bytes"));
+        if let Some(used) = self.meter.turn(events.limits) {
+            self.meter.watch_ended(used);
             self.jail.kill()?;
         }
         match events.signal {
@@ -235,7 +238,7 @@ impl Run {
             }
         };
         let mut told = std::mem::take(&mut self.told);
-        told.extend(self.jail.limits_hit());
+        told.extend(self.meter.finish());
         let report = self.report.take();
         let (proved, on_terminal, agent) = (self.proved, self.on_terminal, self.agent.clone());
         let status = self.jail.end()?;

@@ -1,0 +1,22 @@
+//! The installation's configuration: what its admin sets for all agents together.
+//!
+//! ```text
+//!  /etc/cellblock/config.toml ─ load ─ text ─ raw ─ RawConfig ─ validate ─ Config ─ plan, for every agent
+//! ```
+//!
+//! A missing file is the defaults. Decides which keys exist and what they mean; what a share of the
+//! machine comes to is decided by `plan`, which knows the machine.
+
+#![forbid(unsafe_code)]
+
+pub mod load;
+mod raw;
+mod types;
+mod validate;
+
+pub use raw::RawConfig;
+pub use types::{Ceiling, Config, Share, Slice};
+pub use validate::parse;
+
+/// Where the configuration is, if no other place is named.
+pub const PATH: &str = "/etc/cellblock/config.toml";

@@ -1,0 +1,179 @@
+//! Where hits are written down: a file of JSON lines for each agent, out of its reach, bounded.
+
+use super::hits::Hit;
+use rustix::fs::{FlockOperation, Mode, OFlags, flock};
+use rustix::io::Errno;
+use serde::Serialize;
+use std::fs::File;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+/// The folder, which only root can look into.
+pub const FOLDER: &str = "/var/log/cellblock";
+/// A file of this many bytes becomes the old one; there is one old one.
+const MOST: u64 = 1 << 20;
+
+/// One line.
+#[derive(Debug, Serialize)]
+struct Line<'a, T> {
+    /// Seconds since 1970-01-01 UTC.
+    time: u64,
+    agent: &'a str,
+    /// The name of the jail: `AGENT.run` or `AGENT.exec.PID`.
+    jail: &'a str,
+    event: &'static str,
+    #[serde(flatten)]
+    what: T,
+    /// The same in a sentence.
+    told: String,
+}
+
+/// A limit that was changed.
+#[derive(Debug, Serialize)]
+struct Changed<'a> {
+    limit: &'a str,
+    to: &'a str,
+    by_uid: u32,
+}
+
+/// The journal of `agent` in `folder`.
+#[must_use]
+pub fn path(folder: &Path, agent: &str) -> PathBuf {
+    folder.join(format!("{agent}.jsonl"))
+}
+
+/// Writes `hits` of the jail called `jail` down.
+///
+/// # Errors
+/// The kernel's answer, as on a full disk: what was written before stays.
+pub fn write(folder: &Path, agent: &str, jail: &str, hits: &[Hit]) -> Result<(), Errno> {
+    let line = |hit| line(agent, jail, "limit", hit, Hit::told(hit));
+    append(folder, agent, hits.iter().map(line))
+}
+
+/// Writes down that the person `by_uid` changed limits of the jail called `jail`, each a key and a value.
+///
+/// # Errors
+/// As for [`write()`].
+pub fn write_changes<'a>(
+    folder: &Path,
+    agent: &str,
+    jail: &str,
+    by_uid: u32,
+    changes: impl Iterator<Item = (&'a str, String)>,
+) -> Result<(), Errno> {
+    let line = |(limit, to): (&str, String)| {
+        let told = format!("{limit} was set to {to} by uid {by_uid}");
+        line(agent, jail, "limit-changed", Changed { limit, to: &to, by_uid }, told)
+    };
+    append(folder, agent, changes.map(line))
+}
+
+fn line(
+    agent: &str,
+    jail: &str,
+    event: &'static str,
+    what: impl Serialize,
+    told: String,
+) -> Result<Vec<u8>, Errno> {
+    let time = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    let time = time.map_or(0, |time| time.as_secs());
+    let line = Line { time, agent, jail, event, what, told };
+    let mut text = serde_json::to_vec(&line).map_err(|_| Errno::INVAL)?;
+    text.push(b'\n');
+    Ok(text)
+}
+
+fn append(
+    folder: &Path,
+    agent: &str,
+    lines: impl Iterator<Item = Result<Vec<u8>, Errno>>,
+) -> Result<(), Errno> {
+    let text = lines.collect::<Result<Vec<_>, Errno>>()?.concat();
+    if text.is_empty() {
+        return Ok(());
+    }
+    match rustix::fs::mkdir(folder, Mode::from_raw_mode(0o750)) {
+        Ok(()) | Err(Errno::EXIST) => {}
+        Err(errno) => return Err(errno),
+    }
+    let path = path(folder, agent);
+    let mut file = open(&path)?;
+    if file.metadata().map_err(|error| errno(&error))?.len() >= MOST {
+        std::fs::rename(&path, path.with_extension("jsonl.old")).map_err(|error| errno(&error))?;
+        file = open(&path)?;
+    }
+    file.write_all(&text).map_err(|error| errno(&error))
+}
+
+/// The newest lines of the jail called `jail`, at most `most`, oldest first.
+#[must_use]
+pub fn newest(folder: &Path, agent: &str, jail: &str, most: usize) -> Vec<serde_json::Value> {
+    let text = std::fs::read_to_string(path(folder, agent)).unwrap_or_default();
+    let lines = text.lines().rev().filter_map(|line| serde_json::from_str(line).ok());
+    let own = lines.filter(|line: &serde_json::Value| line["jail"] == jail);
+    let mut newest: Vec<_> = own.take(most).collect();
+    newest.reverse();
+    newest
+}
+
+/// Two jails of one agent may write at once.
+fn open(path: &Path) -> Result<File, Errno> {
+    let flags = OFlags::WRONLY | OFlags::APPEND | OFlags::CREATE;
+    let flags = flags | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+    let file = File::from(rustix::fs::open(path, flags, Mode::from_raw_mode(0o640))?);
+    flock(&file, FlockOperation::LockExclusive)?;
+    Ok(file)
+}
+
+fn errno(error: &std::io::Error) -> Errno {
+    Errno::from_io_error(error).unwrap_or(Errno::IO)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Unit;
+    use super::super::hits::What;
+    use super::*;
+
+    fn hit() -> Hit {
+        Hit {
+            limit: "tasks".to_owned(),
+            what: What::Refused,
+            count: 3,
+            max: Some(16),
+            peak: Some(16),
+            unit: Unit::Count,
+            processes: vec!["a\nb".to_owned()],
+        }
+    }
+
+    #[test]
+    fn each_hit_is_one_line_with_its_figures() {
+        let folder = tempfile::tempdir().unwrap();
+        write(folder.path(), "a", "a.run", &[hit(), hit()]).unwrap();
+        write(folder.path(), "a", "a.run", &[hit()]).unwrap();
+        let text = std::fs::read_to_string(path(folder.path(), "a")).unwrap();
+        let lines: Vec<serde_json::Value> =
+            text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert_eq!(lines.len(), 3);
+        assert_eq!(lines[0]["limit"], "tasks");
+        assert_eq!((&lines[0]["count"], &lines[0]["max"]), (&3.into(), &16.into()));
+        write_changes(folder.path(), "a", "a.run", 7, [("tasks", "9".to_owned())].into_iter())
+            .unwrap();
+        let newest = newest(folder.path(), "a", "a.run", 2);
+        assert_eq!(newest[1]["told"], "tasks was set to 9 by uid 7");
+        assert_eq!((newest.len(), &newest[0]["event"]), (2, &"limit".into()));
+        assert!(lines[0]["time"].as_u64().unwrap() > 1_700_000_000);
+    }
+
+    #[test]
+    fn it_is_bounded() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = path(folder.path(), "a");
+        std::fs::write(&file, vec![b'\n'; usize::try_from(MOST).unwrap()]).unwrap();
+        write(folder.path(), "a", "a.run", &[hit()]).unwrap();
+        assert!(file.metadata().unwrap().len() < 1000);
+        assert_eq!(file.with_extension("jsonl.old").metadata().unwrap().len(), MOST);
+    }
+}
