@@ -98,8 +98,7 @@ fn what_decides_never_acts() {
         let pure = PURE_FILES.contains(&name.as_str());
         broken.extend(found.filter(|_| pure).map(|path| format!("{name} mentions {path}")));
     }
-    let exists = |name: &&str| source().join(name).exists();
-    assert!(PURE_FILES.iter().chain(LOADERS).all(|name| exists(&name)));
+    assert!(PURE_FILES.iter().chain(LOADERS).all(|name| source().join(name).exists()));
     assert!(broken.is_empty(), "{}", broken.join("\n"));
 }
 
