@@ -94,16 +94,16 @@ fn a_bound_that_nothing_can_hold_is_refused() {
     host::expect_nothing_left(agent);
 }
 
-/// Writes 6M twice and says how each went.
-const FILL: &str = "for f in a b; do dd if=/dev/zero of=$f bs=1M count=6 2> said || cat said; done; \
-    stat -c %s a; rm -f said";
+/// Writes 6M twice and says how each went: in the full tree there is no room for words.
+const FILL: &str = "for f in a b; do dd if=/dev/zero of=$f bs=1M count=6 2> /tmp/said || cat /tmp/said; done; \
+    stat -c %s a";
 
 #[test]
 fn writes_beyond_the_bound_fail_and_the_host_goes_on() {
     needs!("root", "cgroup2", "prjquota");
     let (agent, (folder, project, profile)) = ("jt-bounded", project());
     let options = ["--workspace", &project];
-    let script = format!("{FILL}; echo inside; read line");
+    let script = format!("{FILL}; echo inside; read line; exit 0");
     let words = ["sh", "-c", &script];
     let mut bounded = cellblock("exec", agent, &options, &profile, &words);
     let mut running = start(bounded.stdin(Stdio::piped()));
@@ -116,6 +116,7 @@ fn writes_beyond_the_bound_fail_and_the_host_goes_on() {
     assert!(now.bytes > 7 << 20 && now.bytes <= 8 << 20, "{now:?}");
     drop(running.child.stdin.take());
     let ended = running.wait(harness::DEADLINE);
+    ended.expect(0);
     assert_eq!(ended.out.matches("Disk quota exceeded").count(), 1, "{ended:#?}");
     assert!(ended.out.contains(&format!("{}\n", 6 * MIB)), "the first fits: {ended:#?}");
     assert!(ended.err.contains("disk: "), "the end says nothing of it: {ended:#?}");
