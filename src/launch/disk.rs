@@ -46,16 +46,16 @@ pub struct DiskUse {
 }
 
 impl DiskUse {
-    /// A sentence with figures where there is no room left. The kernel counts no refusals; what is so near
-    /// to its limit has met it, or is about to.
+    /// A sentence with figures where there is little room left or none. The kernel counts no refusals, and
+    /// xfs refuses a write as a whole that would not fit: what is so near to its limit may have met it.
     #[must_use]
     pub fn filled(&self) -> Option<String> {
         let ProjectUse { bytes, inodes, byte_limit, inode_limit } = self.used;
-        let near = |used: u64, limit: u64| limit != 0 && used >= limit - limit / 64;
+        let near = |used: u64, limit: u64| limit != 0 && used >= limit - limit / 8;
         let trees: Vec<_> = self.trees.iter().map(|tree| tree.display().to_string()).collect();
         let (most, trees) = (Bytes(byte_limit), trees.join(", "));
         (near(bytes, byte_limit) || near(inodes, inode_limit)).then(|| {
-            format!("disk: no room left in {trees}: {bytes} bytes of {most}, {inodes} of {inode_limit} files")
+            format!("disk: little or no room left in {trees}: {bytes} bytes of {most}, {inodes} of {inode_limit} files")
         })
     }
 }
