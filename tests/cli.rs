@@ -16,9 +16,15 @@ struct Run {
     err: String,
 }
 
+/// The program under test: the one that `CELLBLOCK_BINARY` names, else the one of this build.
+fn program() -> String {
+    let named = std::env::var("CELLBLOCK_BINARY");
+    named.unwrap_or_else(|_| env!("CARGO_BIN_EXE_cellblock").to_owned())
+}
+
 /// cellblock in `directory`, with nothing of the caller's environment.
 fn cellblock(directory: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_cellblock"));
+    let mut command = Command::new(program());
     command.current_dir(directory).env_clear().env("TERM", "xterm").stdin(Stdio::null());
     command
 }
@@ -158,7 +164,7 @@ fn as_ordinary_user(directory: &Path, words: &[&str]) -> Run {
         command.uid(65_534).gid(65_534);
         // The folder that cargo builds into may be closed to others: a copy is not.
         let copy = directory.join("cellblock");
-        std::fs::copy(env!("CARGO_BIN_EXE_cellblock"), &copy).unwrap();
+        std::fs::copy(program(), &copy).unwrap();
         let mut copied = Command::new(copy);
         copied.uid(65_534).gid(65_534).current_dir(directory).env_clear();
         command = copied;

@@ -87,9 +87,12 @@ impl Session {
         assert!(status.success(), "tmux {arguments:?}");
     }
 
-    /// What the client wrote until `end` is in it, or the client is gone, or five seconds passed.
+    /// What the client wrote until `end` is in it, or the client is gone, or five seconds passed;
+    /// `CELLBLOCK_TEST_PATIENCE` times as many on a slow machine.
     fn until(&self, end: &str) -> Vec<u8> {
-        let deadline = Instant::now() + Duration::from_secs(5);
+        let patience = std::env::var("CELLBLOCK_TEST_PATIENCE");
+        let patience: u32 = patience.map_or(1, |times| times.parse().unwrap());
+        let deadline = Instant::now() + Duration::from_secs(5) * patience;
         let mut all = Vec::new();
         let mut buffer = [0; 65536];
         while Instant::now() < deadline {

@@ -1,6 +1,6 @@
 //! Bad input: a sentence that names it, a cure, the right status, and nothing left behind.
 
-use crate::harness::{self, CELLBLOCK, Ended, Folder, cellblock, command, exec, finish};
+use crate::harness::{self, Ended, Folder, cellblock, command, exec, finish, program};
 use crate::host;
 use std::os::unix::fs::symlink;
 use std::os::unix::net::UnixListener;
@@ -248,7 +248,7 @@ fn nobody_but_root_makes_jails() {
     needs!("root", "cgroup2");
     let folder = Folder::new();
     // The program itself may be where only root can go.
-    std::fs::copy(CELLBLOCK, folder.path("cellblock")).unwrap();
+    std::fs::copy(program(), folder.path("cellblock")).unwrap();
     let mut cellblock = command(folder.path("cellblock"));
     let ended = finish(cellblock.args(["exec", "demo", "--", "true"]).uid(4242).gid(4242));
     ended.expect_refusal(125, &["root", "sudo"]);

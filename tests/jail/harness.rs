@@ -7,7 +7,7 @@ use std::io::{Read, Write as _};
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, LazyLock, Mutex, OnceLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -30,8 +30,18 @@ macro_rules! test_name {
 }
 pub(crate) use test_name;
 
-/// How long a jail may take that has little to do.
+/// How long a jail may take that has little to do; [`patient`] stretches it.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
+
+/// `CELLBLOCK_TEST_PATIENCE` times `duration`: an emulated machine is ten times slower, and more. A whole
+/// number; 1 where it is not set.
+pub(crate) fn patient(duration: Duration) -> Duration {
+    static PATIENCE: LazyLock<u32> = LazyLock::new(|| {
+        let patience = std::env::var("CELLBLOCK_TEST_PATIENCE");
+        patience.map_or(1, |times| times.parse().unwrap())
+    });
+    duration * *PATIENCE
+}
 
 /// Whether this host has everything in `needs`; if not, says so.
 pub(crate) fn host_has(test: &str, needs: &[&str]) -> bool {
@@ -40,9 +50,12 @@ pub(crate) fn host_has(test: &str, needs: &[&str]) -> bool {
         alone();
         return true;
     };
-    let required = std::env::var("CELLBLOCK_REQUIRE").unwrap_or_default();
-    let mut names = required.split(',').map(str::trim);
-    assert!(!names.any(|name| name == *need || name == "all"), "{test} needs {need}: {reason}");
+    let listed = |variable: &str, name: &str| {
+        std::env::var(variable).unwrap_or_default().split(',').any(|listed| listed.trim() == name)
+    };
+    let excepted = listed("CELLBLOCK_REQUIRE_EXCEPT", need);
+    let all = listed("CELLBLOCK_REQUIRE", "all") && !excepted;
+    assert!(!(all || listed("CELLBLOCK_REQUIRE", need)), "{test} needs {need}: {reason}");
     println!("SKIP {test}: needs {need}: {reason}");
     false
 }
@@ -121,8 +134,14 @@ pub(crate) fn command(program: impl AsRef<std::ffi::OsStr>) -> Command {
     command
 }
 
-/// The program under test.
-pub(crate) const CELLBLOCK: &str = env!("CARGO_BIN_EXE_cellblock");
+/// The program under test: the one that `CELLBLOCK_BINARY` names, else the one of this build.
+pub(crate) fn program() -> &'static str {
+    static PROGRAM: LazyLock<String> = LazyLock::new(|| {
+        let named = std::env::var("CELLBLOCK_BINARY");
+        named.unwrap_or_else(|_| env!("CARGO_BIN_EXE_cellblock").to_owned())
+    });
+    &PROGRAM
+}
 
 /// `cellblock VERB --name AGENT OPTIONS… PROFILE -- WORDS…`.
 pub(crate) fn cellblock(
@@ -135,7 +154,7 @@ pub(crate) fn cellblock(
     // Who runs the tests in the background has signals ignored, and cellblock would ignore them too.
     let mut cellblock = command("/usr/bin/env");
     cellblock
-        .args(["--default-signal", CELLBLOCK])
+        .args(["--default-signal", program()])
         .args([verb, "--name", agent])
         .args(options)
         .arg(profile);
@@ -254,6 +273,7 @@ impl Running {
     /// Waits for the end; who does not end in time is killed and fails the test.
     #[track_caller]
     pub(crate) fn wait(mut self, deadline: Duration) -> Ended {
+        let deadline = patient(deadline);
         let ended = self.child.try_wait().unwrap().is_some();
         let in_time = ended || ends_within(self.pid(), deadline);
         if !in_time {
@@ -288,7 +308,7 @@ pub(crate) fn eventually<T>(what: &str, mut done: impl FnMut() -> Option<T>) -> 
         if let Some(result) = done() {
             return result;
         }
-        assert!(start.elapsed() < DEADLINE, "this did not come: {what}");
+        assert!(start.elapsed() < patient(DEADLINE), "this did not come: {what}");
         std::thread::sleep(Duration::from_millis(5));
     }
 }

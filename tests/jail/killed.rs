@@ -1,6 +1,6 @@
 //! The launcher is killed at any moment: after the next start nothing is left.
 
-use crate::harness::{self, CELLBLOCK, Folder, cellblock, command, exec, finish, start};
+use crate::harness::{self, Folder, cellblock, command, exec, finish, program, start};
 use crate::host;
 use rustix::process::Signal;
 use std::collections::BTreeMap;
@@ -135,5 +135,5 @@ fn a_stopped_launcher_loses_nothing() {
     running.wait(harness::DEADLINE).expect(4);
     host::expect_nothing_left(agent);
     // The program itself is left alone, too.
-    finish(command(CELLBLOCK).arg("--version")).expect(0);
+    finish(command(program()).arg("--version")).expect(0);
 }

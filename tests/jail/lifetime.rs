@@ -92,7 +92,7 @@ fn streams_pass_through() {
     assert!(both.expect(0).out == "out\n" && both.err.ends_with("err\n"), "{both:#?}");
     let words = format!(
         "{} exec --name jt-streams demo -- sh -c 'ls /proc/self/fd | wc -w' <&- 2>&-",
-        harness::CELLBLOCK
+        harness::program()
     );
     assert_eq!(finish(command("/bin/sh").args(["-c", &words])).expect(0).out, "4\n");
     host::expect_nothing_left("jt-streams");

@@ -1,7 +1,8 @@
 //! Real jails: what is refused in them, how they live and end, and what is left of them.
 //!
 //! Each test names what it needs of the host. Where that is missing it prints a line `SKIP` with the
-//! reason and proves nothing; where `CELLBLOCK_REQUIRE` lists the need (or is `all`), that is a failure.
+//! reason and proves nothing; where `CELLBLOCK_REQUIRE` lists the need, that is a failure. `all` there is
+//! every need but those that `CELLBLOCK_REQUIRE_EXCEPT` lists.
 //! What an attempt achieved is judged from outside, by a text that cannot be guessed.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]

@@ -151,7 +151,7 @@ fn a_secret_reaches_the_agent_and_nobody_else() {
     assert!(shown.expect(0).out.starts_with(&canary), "{shown:#?}");
     assert_eq!(shown.out.matches(&canary).count(), 1, "on a command line: {shown:#?}");
     assert!(!shown.err.contains(&canary));
-    let explained = finish(command(harness::CELLBLOCK).args(["explain", &profile]));
+    let explained = finish(command(harness::program()).args(["explain", &profile]));
     assert!(!explained.out.contains(&canary) && explained.out.contains("KEY="), "{explained:#?}");
 }
 

@@ -1,0 +1,169 @@
+# shellcheck shell=bash
+# Sourced by scripts/vm: builds the tests and the program here, and runs the tests in the guest.
+
+# KERNEL NEED REASON: what a guest cannot have. A test that needs it is skipped there and listed; every other skip is a failure.
+# `any` is every kernel.
+EXCUSED=(
+    "6.1|landlock>=4|Linux 6.1 has Landlock 2: rules for TCP came with 6.7"
+    "6.1|landlock>=6|Linux 6.1 has Landlock 2: scopes came with 6.12"
+    "6.1|memfd_noexec|the setting came with Linux 6.3"
+    "any|no cgroup2:memory|the guest has every controller: what happens without them is proved on hosts that lack them"
+)
+
+# excuses KERNEL: lines of NEED|REASON.
+excuses() {
+    local entry
+    for entry in "${EXCUSED[@]}"; do
+        case "$entry" in
+            any\|* | "$1"\|*) printf '%s\n' "${entry#*|}" ;;
+        esac
+    done
+}
+
+run_tests() {
+    [ "$GUEST_USER" = root ] || die "the tests run as root" "leave --user out"
+    [ -z "$RESULTS" ] || die "the tests have no results but their output" "leave --results out"
+    [ ${#CHOSEN[@]} -gt 0 ] || CHOSEN=("${KERNELS[@]}")
+    local kernel
+    build_all "${CHOSEN[@]}"
+    build_claude
+    build_tests
+    new_folder
+    stage
+    SUMMARY=()
+    ALL_WELL=yes
+    for kernel in "${CHOSEN[@]}"; do
+        test_on "$kernel"
+    done
+    printf '%s\n' "${SUMMARY[@]}"
+    [ -n "$ALL_WELL" ]
+}
+
+# The tests use the C library of the guest: it must not be older than the one here. The program is static.
+# Sets BINARY, TESTS (lines of source file and program) and SOURCE, the folder whose path is compiled in.
+build_tests() {
+    build_release >&2 || die "cannot build cellblock" "the compiler's messages above say why"
+    [ -n "$BUILD_TARGET" ] || die "cannot build the static binary: it is what is tested" "install rustup: it brings the target $MUSL_TARGET"
+    progress "building the tests (minutes the first time)"
+    local messages
+    messages=$(cargo test --locked --no-run --message-format json) ||
+        die "cannot build the tests" "cargo test --no-run says why"
+    TESTS=$(sed -nE 's/.*"src_path":"([^"]+)".*"profile":\{[^}]*"test":true\}.*"executable":"([^"]+)".*/\1\t\2/p' <<<"$messages" | sort -u)
+    SOURCE=$(sed -nE 's/.*"manifest_path":"([^"]+)\/Cargo.toml".*"profile":\{[^}]*"test":true\}.*/\1/p' <<<"$messages" | head -n 1)
+    [ -n "$TESTS" ] || die "cargo built no tests" "cargo test --no-run --message-format json should name their programs"
+}
+
+# The payload: the sources and the tests' programs, each to stand where it stands here.
+stage() {
+    local payload=$SCRATCH/payload source program deps=''
+    progress "packing the tests"
+    mkdir -p "$payload"/{source,programs}
+    git ls-files -z --cached --others --exclude-standard | while IFS= read -r -d '' source; do
+        [ ! -e "$source" ] || printf '%s\0' "$source"
+    done | tar -cf - --null --files-from=- | tar -C "$payload/source" -xf - --no-same-owner
+    while IFS=$'\t' read -r source program; do
+        strip --strip-debug -o "$payload/programs/${program##*/}" "$program"
+        deps=${program%/*}
+        printf '%s\t%s\n' "${source#"$SOURCE"/}" "$program" >>"$payload/list"
+    done <<<"$TESTS"
+    printf 'source\t%s\nprograms\t%s\n' "$SOURCE" "$deps" >"$payload/places"
+    chmod -R a+rX "$payload"
+    truncate -s $(($(du -sm "$payload" | cut -f 1) * 5 / 4 + 32))M "$SCRATCH/payload.img"
+    mke2fs -q -t ext4 -O ^has_journal -E root_owner=0:0 -d "$payload" "$SCRATCH/payload.img"
+}
+
+# What the guest's shell does, with the filters as its words.
+guest_script() {
+    local needs
+    needs=$(excuses "$1" | cut -d '|' -f 1 | paste -sd ,)
+    shift
+    printf 'export CELLBLOCK_BINARY=/usr/local/bin/cellblock CELLBLOCK_REQUIRE=all CELLBLOCK_TEST_PATIENCE=15\n'
+    printf 'export CELLBLOCK_REQUIRE_EXCEPT=%q PROPTEST_DISABLE_FAILURE_PERSISTENCE=1\n' "$needs"
+    [ -z "${CELLBLOCK_CLAUDE:-}" ] || printf 'export CELLBLOCK_CLAUDE=/opt/claude/claude\n'
+    printf 'cd %q || exit\nset --' "$SOURCE"
+    [ $# -eq 0 ] || printf ' %q' "$@"
+    cat <<'END'
+
+# Debian turns it off, and would hide whether a jail refuses it, too.
+[ ! -e /proc/sys/dev/tty/legacy_tiocsti ] || echo 1 >/proc/sys/dev/tty/legacy_tiocsti
+status=0
+while IFS=$'\t' read -r source program; do
+    echo "     Running $source"
+    "$program" --show-output "$@" </dev/null || { ended=$?; status=1; echo "PROGRAM $source ended with status $ended"; }
+done </run/vm/payload/list
+exit $status
+END
+}
+
+test_on() {
+    local kernel=$1 status=0 begun=$SECONDS
+    progress "testing on Linux $kernel"
+    new_machine "$kernel"
+    cp "$BINARY" "$MACHINE/job/cellblock"
+    job "$(guest_script "$kernel" "${WORDS[@]}")"
+    add_disk payload "$SCRATCH/payload.img" readonly=on
+    [ -z "${CELLBLOCK_CLAUDE:-}" ] || add_disk claude "$(claude_image)" readonly=on
+    # shellcheck disable=SC2034 # machine.sh reads it
+    READ_WITH=(tee "$SCRATCH/log")
+    boot "${TIMEOUT:-1800}" || status=$?
+    count "$kernel" "$status" $((SECONDS - begun))
+}
+
+# count KERNEL STATUS SECONDS: adds the kernel's line to the summary, with what was skipped and what failed before it.
+count() {
+    local kernel=$1 log=$SCRATCH/log passed failed line failures skips
+    passed=$(sum_of passed)
+    mapfile -t skips < <(sed -nE 's/^SKIP ([^ ].*)/\1/p; s/^test (.*) \.\.\. ignored(, )?(.*)/\1: ignored \3/p' "$log" | sort -u)
+    # A test that printed SKIP ended well for itself, but proved nothing: it does not count as passed.
+    passed=$((passed - $(sed -nE 's/^SKIP ([^:]+):.*/\1/p' "$log" | grep -vc '^attempt_' || true)))
+    mapfile -t failures < <(sed -nE 's/^test (.*) \.\.\. FAILED$/\1/p' "$log" | sort)
+    failed=$(sum_of failed)
+    if [ "$2" -eq 125 ]; then
+        failures+=("the machine did not report")
+    elif [ "$2" -ne 0 ] && [ "${#failures[@]}" -eq 0 ]; then
+        mapfile -t failures < <(sed -n 's/^PROGRAM //p' "$log")
+    fi
+    [ $((passed + failed + ${#skips[@]})) -gt 0 ] || failures+=("no test ran")
+    for line in "${skips[@]}"; do SUMMARY+=("Linux $kernel: skipped: $line$(reason_of "$kernel" "$line")"); done
+    for line in "${failures[@]}"; do SUMMARY+=("Linux $kernel: failed: $line"); done
+    SUMMARY+=("Linux $kernel: $passed passed, ${#failures[@]} failed, ${#skips[@]} skipped (in $3 s)")
+    if [ "$2" -ne 0 ] || [ ${#failures[@]} -gt 0 ] || [ "$passed" -eq 0 ]; then ALL_WELL=''; fi
+}
+
+# Why a guest cannot have what the line of a skip says that it lacks.
+reason_of() {
+    local need reason
+    while IFS='|' read -r need reason; do
+        [[ "$2" != *" needs $need: "* ]] || printf ' (%s)' "$reason"
+    done < <(excuses "$1")
+}
+
+sum_of() {
+    sed -nE "s/^test result: .* ([0-9]+) $1;.*/\1/p" "$SCRATCH/log" | awk '{ sum += $1 } END { print sum + 0 }'
+}
+
+claude_image() {
+    echo "$VM_CACHE/claude-$(stat -L -c '%s %Y' "$CELLBLOCK_CLAUDE" | sha256sum | cut -c 1-12).img"
+}
+
+# A disk with the Claude Code that CELLBLOCK_CLAUDE names.
+build_claude() {
+    if [ -z "${CELLBLOCK_CLAUDE:-}" ]; then
+        EXCUSED+=("any|claude|CELLBLOCK_CLAUDE is not set here")
+        return 0
+    fi
+    [ -x "$CELLBLOCK_CLAUDE" ] || die "cannot run $CELLBLOCK_CLAUDE: CELLBLOCK_CLAUDE names it" "unset CELLBLOCK_CLAUDE, or name the program"
+    [ ! -e "$(claude_image)" ] || return 0
+    lock_cache
+    rm -f "$VM_CACHE"/claude-*
+    made "$(claude_image)" "the disk with Claude Code" pack_claude
+    unlock_cache
+}
+
+pack_claude() {
+    mkdir "$1/claude"
+    chmod 755 "$1/claude"
+    install -m 755 "$CELLBLOCK_CLAUDE" "$1/claude/claude"
+    truncate -s $(($(du -sm "$1/claude" | cut -f 1) * 6 / 5 + 32))M "$1/image"
+    mke2fs -q -t ext4 -O ^has_journal -E root_owner=0:0 -d "$1/claude" "$1/image"
+}
