@@ -1,6 +1,6 @@
 //! Bad input: a sentence that names it, a cure, the right status, and nothing left behind.
 
-use crate::harness::{self, Ended, Folder, cellblock, command, exec, finish, program};
+use crate::harness::{Ended, Folder, cellblock, command, exec, finish, program};
 use crate::host;
 use std::os::unix::fs::symlink;
 use std::os::unix::net::UnixListener;
