@@ -12,6 +12,7 @@
 //!                    launch (parent) ⇄ jail (child) the only privileged part: performs steps     effects
 //!                    launch::confirm                reads the walls back from outside            reads only
 //!                    shim ─ running agent           relays its terminal, watches, tells its end  effects
+//!                    limits ─ figures, hits, ranks  what it uses, reaches, and who ends first    pure core
 //! ```
 //!
 //! A plan is plain data: `cellblock explain` prints it, golden tests compare it, the launch performs
@@ -33,6 +34,7 @@
 //! # The modules, in the order of the flow
 //!
 //! - [`cli`]: the verbs, and the only place that prints; [`exit`]: what the exit status means
+//! - [`config`]: what the admin sets for all agents
 //! - [`document`]: TOML in which every problem is found at once
 //! - [`profile`]: what the author of an agent asks for
 //! - [`policy`]: the reusable parts of a profile
@@ -41,6 +43,8 @@
 //! - [`launch`]: the parent's half of making a jail, outside
 //! - [`jail`]: the child's half, and the init that is PID 1 inside
 //! - [`shim`]: keeps one jail from its start to its end
+//! - [`limits`]: what a running jail uses of each limit, and what happens when it reaches one
+//! - [`systemd`]: what only systemd may do with cgroups
 //! - [`sys`]: the system calls that no safe crate has; the only unsafe code
 //! - [`terminal`]: the way between a jail's terminal and a person's
 //!

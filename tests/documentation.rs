@@ -1,13 +1,15 @@
-//! `docs/profile.md` against the parser: every key, every wall, every example.
+//! `docs/profile.md` and `docs/configuration.md` against their parsers: every key, every wall, every example.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
 #![allow(missing_docs, reason = "tests")]
 
+use cellblock::config::{self, Config};
 use cellblock::profile::raw::RawProfile;
 use cellblock::profile::{Wall, validate};
 use std::collections::BTreeSet;
 
 const MANUAL: &str = include_str!("../docs/profile.md");
+const CONFIGURATION: &str = include_str!("../docs/configuration.md");
 
 /// A key that no table has, and that is near to none.
 const UNKNOWN: &str = "zzzzzzzzzzzzzzzzzzzzzzzz";
@@ -20,11 +22,15 @@ struct Row {
     example: String,
 }
 
-/// The rows of every table of keys in the manual.
+/// The rows of every table of keys in the manual of profiles.
 fn rows() -> Vec<Row> {
+    rows_of(MANUAL)
+}
+
+fn rows_of(manual: &str) -> Vec<Row> {
     let mut table = String::new();
     let mut rows = Vec::new();
-    for line in MANUAL.lines() {
+    for line in manual.lines() {
         if let Some(heading) = line.strip_prefix("#") {
             let heading = heading.trim_start_matches('#').trim().trim_matches('`');
             table = heading.trim_matches(['[', ']']).to_owned();
@@ -146,4 +152,38 @@ fn the_profile_at_the_top_of_the_manual_is_valid() {
         assert_eq!(validate::schema("x", &raw), None);
         validate::profile("x", raw).unwrap_or_else(|problems| panic!("{problems}"));
     }
+}
+
+/// The keys that the configuration's parser knows where `text` has an unknown one.
+fn known_to_config(text: &str) -> BTreeSet<String> {
+    let problems = config::parse("x", text).unwrap_err();
+    let hints = problems.0.iter().map(|problem| &problem.hint);
+    let list = hints.filter_map(|hint| hint.strip_prefix("known keys here: ")).next().unwrap();
+    list.split(", ").map(str::to_owned).collect()
+}
+
+#[test]
+fn the_manual_of_the_configuration_has_every_key_with_a_valid_example() {
+    let rows = rows_of(CONFIGURATION);
+    let keys = |table: &str| -> BTreeSet<String> {
+        rows.iter().filter(|row| row.table == table).map(|row| row.key.clone()).collect()
+    };
+    assert_eq!(keys("slice"), known_to_config(&format!("[slice]\n{UNKNOWN} = 1")));
+    let top = known_to_config(&format!("{UNKNOWN} = 1"));
+    assert_eq!(top, ["schema", "slice"].map(str::to_owned).into());
+    for Row { table, key, example, default } in rows.iter().filter(|row| row.table == "slice") {
+        let text = |value: &str| format!("schema = 1\n[{table}]\n{value}\n");
+        config::parse("x", &text(example)).unwrap_or_else(|problems| panic!("{key}: {problems}"));
+        // Writing the default down changes nothing but the place it is from.
+        let written = config::parse("x", &text(&format!("{key} = '{default}'"))).unwrap().slice;
+        let own = Config::default().slice;
+        assert_eq!(
+            [&written.memory.value, &written.memory_high.value, &written.swap.value],
+            [&own.memory.value, &own.memory_high.value, &own.swap.value],
+            "{key}"
+        );
+        assert_eq!((written.tasks.value, written.cpu.value), (own.tasks.value, own.cpu.value));
+    }
+    let block = CONFIGURATION.split("```toml\n").nth(1).unwrap().split("```").next().unwrap();
+    config::parse("x", block).unwrap_or_else(|problems| panic!("{problems}"));
 }

@@ -9,7 +9,14 @@ use cellblock::profile::{Wall, shipped};
 use std::path::{Path, PathBuf};
 
 /// Folders that decide and never act.
-const PURE: &[&str] = &["document", "policy", "plan", "profile"];
+const PURE: &[&str] = &["config", "document", "policy", "plan", "profile"];
+
+/// The places of those folders that read files, through host::trust alone.
+const LOADERS: &[&str] = &["config/load.rs", "profile/load.rs"];
+
+/// What decides in a folder that also acts.
+const PURE_FILES: &[&str] =
+    &["limits/change.rs", "limits/figures.rs", "limits/hits.rs", "limits/ranks.rs"];
 
 /// What they may not mention. `host` is allowed for its types: facts and answers.
 const EFFECTS: &[&str] = &[
@@ -79,26 +86,31 @@ fn what_decides_never_acts() {
         let files = files(&source().join(folder));
         assert!(!files.is_empty(), "{folder}");
         for (name, code) in files {
-            // The one place of the profile folder that reads files, through host::trust.
-            if name == "profile/load.rs" {
+            if LOADERS.contains(&name.as_str()) {
                 continue;
             }
             let found = EFFECTS.iter().chain(READING).filter(|path| names(&code, path));
             broken.extend(found.map(|path| format!("{name} mentions {path}")));
         }
     }
+    for (name, code) in files(&source()) {
+        let found = EFFECTS.iter().chain(READING).filter(|path| names(&code, path));
+        let pure = PURE_FILES.contains(&name.as_str());
+        broken.extend(found.filter(|_| pure).map(|path| format!("{name} mentions {path}")));
+    }
+    assert!(PURE_FILES.iter().chain(LOADERS).all(|name| source().join(name).exists()));
     assert!(broken.is_empty(), "{}", broken.join("\n"));
 }
 
 #[test]
-fn profiles_are_read_through_trust_alone() {
-    let (_, code) = files(&source().join("profile"))
-        .into_iter()
-        .find(|(name, _)| name == "profile/load.rs")
-        .unwrap();
-    assert!(names(&code, "trust::read") || code.contains("trust::read("));
-    for reading in ["read_to_string", "File::open", "fs::read("] {
-        assert!(!code.contains(reading), "profile/load.rs reads by {reading}");
+fn what_decides_over_agents_is_read_through_trust_alone() {
+    let all = files(&source());
+    for loader in LOADERS {
+        let (_, code) = all.iter().find(|(name, _)| name == loader).unwrap();
+        assert!(names(code, "trust::read") || code.contains("trust::read("));
+        for reading in ["read_to_string", "File::open", "fs::read("] {
+            assert!(!code.contains(reading), "{loader} reads by {reading}");
+        }
     }
 }
 
@@ -123,6 +135,8 @@ fn lower_folders_know_nothing_of_higher_ones() {
                 "crate::policy",
             ],
         ),
+        ("config", &["crate::host::probe", "crate::plan", "crate::cli", "crate::launch"]),
+        ("limits", &["crate::plan", "crate::cli", "crate::launch", "crate::jail", "crate::shim"]),
         ("shim", &["crate::cli", "crate::profile", "crate::policy"]),
         ("terminal", &["crate::profile", "crate::plan", "crate::cli", "crate::launch"]),
     ];

@@ -98,7 +98,6 @@ fn unified(questions: &Questions) -> HostFacts {
             keyrings: true,
             memory: 16 << 30,
             tasks: 32_768,
-            pressure: true,
         },
         cgroups: Cgroups {
             mount: Some(PathBuf::from("/sys/fs/cgroup")),

@@ -9,6 +9,7 @@ use crate::profile::Profile;
 use crate::profile::types::Bytes;
 use clap::Args;
 use serde::Serialize;
+use std::path::{Path, PathBuf};
 
 /// The arguments.
 #[derive(Args, Debug)]
@@ -17,8 +18,11 @@ pub struct Check {
     /// Print the result as JSON
     #[arg(long)]
     json: bool,
+    /// Check an installation's configuration too
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
     /// Names of profiles, or paths of their files (with a `/`, or ending in `.toml`)
-    #[arg(required = true, value_name = "FILE")]
+    #[arg(required_unless_present = "config", value_name = "FILE")]
     files: Vec<String>,
 }
 
@@ -28,6 +32,7 @@ Warnings do not fail the check. Whether this host can build the jail: see `cellb
 Examples:
   cellblock check claude
   cellblock check --json profiles/*.toml
+  cellblock check --config /etc/cellblock/config.toml
   cellblock check ./reviewer.toml && cellblock explain ./reviewer.toml";
 
 /// What is known of a command: below these limits it does not work.
@@ -80,7 +85,10 @@ struct Checked {
 impl Check {
     /// Prints the result for each profile.
     pub fn perform(&self, out: &mut Output) -> Exit {
-        let checked: Vec<_> = self.files.iter().map(|file| (file, check(file))).collect();
+        let config = self.config.as_deref().map(|path| (path.display().to_string(), path));
+        let config = config.map(|(file, path)| (file, check_config(path)));
+        let profiles = self.files.iter().map(|file| (file.clone(), check(file)));
+        let checked: Vec<_> = config.into_iter().chain(profiles).collect();
         if self.json {
             out.json(
                 &checked.iter().map(|(file, checked)| report(file, checked)).collect::<Vec<_>>(),
@@ -93,6 +101,12 @@ impl Check {
         let fine = checked.iter().all(|(_, checked)| checked.problems.is_empty());
         if fine { Exit::Success } else { Exit::FoundProblems }
     }
+}
+
+fn check_config(path: &Path) -> Checked {
+    let config = planning::config(Some(path), &host::probe::caller());
+    let problems = config.map_or_else(|problems| problems.0, |_| Vec::new());
+    Checked { problems, warnings: Vec::new() }
 }
 
 fn check(file: &str) -> Checked {

@@ -2,7 +2,7 @@
 
 use super::output::{Output, Tone};
 use crate::exit::Exit;
-use crate::host::{self, AutoUid, Essentials, HostFacts, Questions, Tmux, uids};
+use crate::host::{self, AutoUid, Essentials, HostFacts, Keeper, Questions, SLICE, Tmux, uids};
 use crate::plan::{self, Ability};
 use crate::profile::Wall;
 use clap::Args;
@@ -98,6 +98,8 @@ fn rows(facts: &HostFacts, essentials: &Essentials) -> Vec<Row> {
     let walls = plan::abilities(facts).into_iter().map(|(wall, ability)| wall_row(wall, ability));
     let others = [
         kernel(facts),
+        keeper(facts, essentials.bus),
+        pressure(essentials.pressure),
         tmux(essentials.tmux.as_ref()),
         root(facts.caller.euid),
         utf8(essentials),
@@ -144,6 +146,35 @@ fn tmux(tmux: Option<&Tmux>) -> Row {
         }
         Some(_) | None => row(name, State::Stands, detail, ""),
     }
+}
+
+/// Who keeps the cgroups, and whether it can be asked.
+fn keeper(facts: &HostFacts, bus: bool) -> Row {
+    let name = "(cgroup keeper)";
+    match (&facts.cgroups.keeper, bus) {
+        (Keeper::Nobody, _) => {
+            row(name, State::Stands, format!("nobody: cellblock makes {SLICE} itself"), "")
+        }
+        (Keeper::Systemd { .. }, true) => {
+            row(name, State::Stands, format!("systemd: each agent gets a scope in {SLICE}"), "")
+        }
+        (Keeper::Systemd { .. }, false) => row(
+            name,
+            State::Missing,
+            "systemd, and the system bus by which it is asked is not there",
+            "systemctl start dbus (package dbus or dbus-broker)",
+        ),
+    }
+}
+
+/// Not needed for any limit to hold: only to tell that an agent waits for memory.
+fn pressure(told: bool) -> Row {
+    let name = "(pressure)";
+    if told {
+        return row(name, State::Stands, "the kernel tells how long processes wait", "");
+    }
+    let cure = "boot with psi=1, on a kernel with CONFIG_PSI";
+    row(name, State::Lacking, "the kernel does not tell how long processes wait", cure)
 }
 
 /// Not counted as missing: it is the caller's, not the host's.
@@ -255,7 +286,14 @@ mod tests {
             number: Some((3, 5)),
         };
         let filesystems = ["tmpfs", "devpts"].map(str::to_owned).into();
-        Essentials { tmux: Some(tmux), utf8: Some("here".to_owned()), ptmx: true, filesystems }
+        Essentials {
+            tmux: Some(tmux),
+            utf8: Some("here".to_owned()),
+            ptmx: true,
+            bus: true,
+            pressure: true,
+            filesystems,
+        }
     }
 
     fn missing(facts: &HostFacts, essentials: &Essentials) -> Vec<&'static str> {
@@ -273,13 +311,15 @@ mod tests {
         let mut facts = facts();
         facts.kernel.landlock_abi = None;
         facts.kernel.release = "4.19.0".to_owned();
+        facts.cgroups.keeper = Keeper::Systemd { delegated: None };
         facts.cgroups.controllers.remove("pids");
         facts.auto_uid = AutoUid::None("none is free".to_owned());
         let nothing = Essentials::default();
-        let expected = ["landlock", "tasks", "(kernel)", "(tmux)", "(UTF-8 locale)", "(terminals)"];
+        let expected = ["landlock", "tasks", "(kernel)", "(cgroup keeper)", "(tmux)"];
         let missing = missing(&facts, &nothing);
-        assert_eq!(missing[..6], expected);
-        assert_eq!(missing[6..], ["(tmpfs)", "(uids for agents)"]);
+        assert_eq!(missing[..5], expected);
+        let expected = ["(UTF-8 locale)", "(terminals)", "(tmpfs)", "(uids for agents)"];
+        assert_eq!(missing[5..], expected);
         let rows = rows(&facts, &nothing).into_iter().filter(|row| row.state == State::Missing);
         assert!(rows.clone().all(|row| !row.cure.is_empty()), "{:?}", rows.collect::<Vec<_>>());
     }

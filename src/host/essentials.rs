@@ -25,6 +25,9 @@ pub fn probe() -> Essentials {
         tmux: super::tmux::find(),
         utf8: utf8(),
         ptmx: Path::new("/dev/ptmx").exists(),
+        bus: std::os::unix::net::UnixStream::connect("/run/dbus/system_bus_socket").is_ok(),
+        // With psi=0 the file is there and cannot be opened.
+        pressure: super::text::read("/proc/pressure/memory").is_ok(),
         filesystems: filesystems.split_whitespace().map(str::to_owned).collect(),
     }
 }

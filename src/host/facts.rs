@@ -102,8 +102,6 @@ pub struct Kernel {
     pub memory: u64,
     /// How many processes and threads there can be (`kernel.threads-max`, `kernel.pid_max`).
     pub tasks: u64,
-    /// Whether it tells how long processes wait for memory, processors and disks (`/proc/pressure`).
-    pub pressure: bool,
 }
 
 impl Kernel {
@@ -124,6 +122,10 @@ pub struct Essentials {
     pub utf8: Option<String>,
     /// Whether `/dev/ptmx` exists.
     pub ptmx: bool,
+    /// Whether the system bus can be reached.
+    pub bus: bool,
+    /// Whether the kernel tells how long processes wait for memory, processors and disks.
+    pub pressure: bool,
     /// The file systems that the kernel has loaded.
     pub filesystems: BTreeSet<String>,
 }

@@ -55,7 +55,6 @@ pub fn kernel() -> Kernel {
         keyrings: exists("/proc/sys/kernel/keys"),
         memory: info.totalram.saturating_mul(u64::from(info.mem_unit)),
         tasks: tasks(),
-        pressure: exists("/proc/pressure/memory"),
     }
 }
 
