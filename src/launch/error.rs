@@ -100,6 +100,27 @@ impl LaunchError {
                     .to_owned()
             }
             Self::Disk(error) => error.hint(),
+            Self::Call { errno: Errno::ACCESS, .. } if !rustix::process::geteuid().is_root() => {
+                "run it with sudo".to_owned()
+            }
+            // No controller can be handed down by a cgroup that holds processes itself.
+            Self::Call { verb: "write", errno: Errno::BUSY, object }
+                if object.ends_with("cgroup.subtree_control") =>
+            {
+                "processes are in that cgroup itself: move them into one below it".to_owned()
+            }
+            Self::Call { verb: "make" | "open" | "write", errno: Errno::ROFS, object }
+                if object.contains("cgroup") =>
+            {
+                "cgroup v2 is mounted read-only here, as in a container: run cellblock on the host, or give \
+                 the container a writable cgroup of its own"
+                    .to_owned()
+            }
+            Self::Call { verb: "open", errno: Errno::NOENT, object }
+                if object.contains(crate::host::SLICE) =>
+            {
+                "this kernel lacks the limit: leave it out of the profile".to_owned()
+            }
             Self::Step { error, .. } => step_hint(error),
             Self::File { error, .. } => error.hint(),
             Self::Systemd(error) => error.hint().to_owned(),

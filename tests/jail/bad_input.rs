@@ -1,6 +1,6 @@
 //! Bad input: a sentence that names it, a cure, the right status, and nothing left behind.
 
-use crate::harness::{self, Ended, Folder, cellblock, command, exec, finish, program};
+use crate::harness::{Ended, Folder, cellblock, command, exec, finish, program};
 use crate::host;
 use std::os::unix::fs::symlink;
 use std::os::unix::net::UnixListener;
@@ -227,12 +227,18 @@ fn command_lines_that_make_no_sense_are_refused() {
 }
 
 #[test]
-fn a_strict_profile_names_what_the_host_lacks() {
+fn a_strict_profile_starts_in_full_or_names_what_the_host_lacks() {
     needs!("root", "cgroup2");
-    let agent = "jt-bad-host";
-    if harness::host_has("a_strict_profile_names_what_the_host_lacks", &["no cgroup2:memory"]) {
-        let ended = exec(agent, &[], "claude", &["true"]);
-        ended.expect_refusal(125, &["`memory`", "`tasks`", "without = [\"memory\"]"]);
+    let (agent, folder) = ("jt-bad-host", Folder::new());
+    let project = folder.directory("project", 0o755);
+    std::os::unix::fs::lchown(&project, Some(4242), Some(4242)).unwrap();
+    for profile in ["claude", "codex", "shell"] {
+        let ended = exec(agent, &["--workspace", &project], profile, &["true"]);
+        if host::has_controller("memory") && host::has_controller("pids") {
+            assert_eq!(ended.expect(0).err, "", "a wall does not stand: {ended:#?}");
+        } else {
+            ended.expect_refusal(125, &["`memory`", "`tasks`", "without = [\"memory\"]"]);
+        }
         host::expect_nothing_left(agent);
     }
 }

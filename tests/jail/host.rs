@@ -10,6 +10,13 @@ pub(crate) fn cgroup_mount() -> Option<PathBuf> {
     line.split(' ').nth(4).map(PathBuf::from)
 }
 
+/// Whether cgroup v2 has `controller` here.
+pub(crate) fn has_controller(controller: &str) -> bool {
+    let file = cgroup_mount().map(|mount| mount.join("cgroup.controllers"));
+    let text = file.map(|file| std::fs::read_to_string(file).unwrap()).unwrap_or_default();
+    text.split_whitespace().any(|name| name == controller)
+}
+
 /// The uid that the book gives to `agent`.
 pub(crate) fn uid_of(agent: &str) -> Option<u32> {
     let book = std::fs::read_to_string("/var/lib/cellblock/uids").ok()?;

@@ -250,7 +250,8 @@ const LEADERLESS: &str = "use threads; $| = 1; threads->create(sub { my @kept; f
 fn the_memory_of_a_process_whose_first_thread_has_ended_counts() {
     needs!("root", "cgroup2", "perl", "x86_64");
     let (agent, folder) = ("jt-leaderless", Folder::new());
-    let text = "extends = ['demo']\n[limits]\nmemory = '100M'\nmemory_high = '90M'\n";
+    // Above memory_high the kernel would only slow it down, for minutes.
+    let text = "extends = ['demo']\n[limits]\nmemory = '100M'\nmemory_high = '100M'\n";
     let profile = folder.profile("small", text);
     let ended = exec(agent, &[], &profile, &["/usr/bin/perl", "-e", LEADERLESS]);
     assert!(ended.expect(137).out.is_empty(), "{ended:#?}");
