@@ -36,30 +36,6 @@ pub struct Bound {
     pub trees: Vec<PathBuf>,
 }
 
-/// What a jail holds on one file system.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DiskUse {
-    /// The trees, together.
-    pub trees: Vec<PathBuf>,
-    /// What they hold, and the limit.
-    pub used: ProjectUse,
-}
-
-impl DiskUse {
-    /// A sentence with figures where there is little room left or none. The kernel counts no refusals, and
-    /// xfs refuses a write as a whole that would not fit: what is so near to its limit may have met it.
-    #[must_use]
-    pub fn filled(&self) -> Option<String> {
-        let ProjectUse { bytes, inodes, byte_limit, inode_limit } = self.used;
-        let near = |used: u64, limit: u64| limit != 0 && used >= limit - limit / 8;
-        let trees: Vec<_> = self.trees.iter().map(|tree| tree.display().to_string()).collect();
-        let (most, trees) = (Bytes(byte_limit), trees.join(", "));
-        (near(bytes, byte_limit) || near(inodes, inode_limit)).then(|| {
-            format!("disk: little or no room left in {trees}: {bytes} bytes of {most}, {inodes} of {inode_limit} files")
-        })
-    }
-}
-
 /// Why a tree cannot be bounded, or let go.
 #[derive(Debug, thiserror::Error)]
 pub enum DiskError {
@@ -314,16 +290,11 @@ fn unlimit(bound: &Bound) -> Result<(), LaunchError> {
 }
 
 /// What the trees of `bound` hold now, and their limit.
-///
-/// # Errors
-/// [`LaunchError::Call`].
-pub(super) fn used(bound: &Bound) -> Result<DiskUse, LaunchError> {
-    let Some(first) = bound.trees.first() else {
-        return Ok(DiskUse { trees: Vec::new(), used: ProjectUse::default() });
-    };
+fn used(bound: &Bound) -> Result<ProjectUse, LaunchError> {
+    let Some(first) = bound.trees.first() else { return Ok(ProjectUse::default()) };
     let shown = first.display().to_string();
     let opened = paths::open(first).map_err(cannot("open", &shown))?;
-    Ok(DiskUse { trees: bound.trees.clone(), used: used_of(&opened, first, bound.project)? })
+    used_of(&opened, first, bound.project)
 }
 
 /// Reads the bounds of `plan` back from the file systems.
@@ -333,7 +304,7 @@ pub(super) fn used(bound: &Bound) -> Result<DiskUse, LaunchError> {
 pub(super) fn confirm(plan: &Plan) -> Result<(), LaunchError> {
     for bound in bounds(plan) {
         let limits = |bytes: u64, inodes: u64| format!("{bytes} bytes and {inodes} files");
-        let found = used(&bound)?.used;
+        let found = used(&bound)?;
         let expected = limits(bound.bytes / 1024 * 1024, bound.inodes);
         compare("the disk limit", &expected, &limits(found.byte_limit, found.inode_limit))?;
         for tree in &bound.trees {
@@ -395,17 +366,6 @@ mod tests {
         assert_eq!(change(project(7, false), wanted), Err(7));
         // Somebody wants what is made there to belong to nobody.
         assert_eq!(change(project(0, true), wanted), Err(0));
-    }
-
-    #[test]
-    fn a_tree_without_room_is_told_of() {
-        let told = |bytes, inodes| {
-            let used = ProjectUse { bytes, inodes, byte_limit: 8 << 20, inode_limit: 2048 };
-            DiskUse { trees: vec![PathBuf::from("/srv/a")], used }.filled()
-        };
-        assert_eq!(told(4 << 20, 1000), None);
-        assert!(told((8 << 20) - 4096, 1000).unwrap().contains("bytes of 8M"));
-        assert!(told(0, 2048).unwrap().contains("2048 of 2048 files"));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use super::error::{LaunchError, cannot};
 use super::record::Record;
-use super::{cgroup, confirm, disk};
+use super::{cgroup, confirm};
 use crate::host::paths;
 use crate::jail::protocol::{self, Order, Report};
 use crate::limits::Kept;
@@ -84,26 +84,6 @@ impl Jail {
     #[must_use]
     pub fn kept(&self) -> Kept {
         self.record.as_ref().and_then(|record| record.made().kept.clone()).unwrap_or_default()
-    }
-
-    /// What the jail's trees hold on disk, of each file system where that is bounded, and the limits.
-    ///
-    /// # Errors
-    /// [`LaunchError::Call`].
-    pub fn disk_used(&self) -> Result<Vec<disk::DiskUse>, LaunchError> {
-        let bounds = self.record.iter().flat_map(|record| &record.made().disk);
-        bounds.map(disk::used).collect()
-    }
-
-    /// Trees that have no room left, one sentence with figures for each file system. To be asked before
-    /// [`Jail::end`].
-    #[must_use]
-    pub fn disks_filled(&self) -> Vec<String> {
-        let used = self.disk_used().unwrap_or_else(|error| {
-            tracing::warn!(%error, "it is not told what the trees hold");
-            Vec::new()
-        });
-        used.iter().filter_map(disk::DiskUse::filled).collect()
     }
 
     /// Proves that the tmux session is the agent's: the process that listens on the server's socket

@@ -10,7 +10,7 @@ use super::{book, confirm, disk, program, pts, secrets, stubs, tree, user_namesp
 use crate::host::text;
 use crate::jail::protocol::{self, Order};
 use crate::jail::{Inside, StepError, Terminal, perform};
-use crate::limits::Kept;
+use crate::limits::read::{Kept, KeptDisk};
 use crate::plan::{
     Mask, MaskKind, Mode, Mount, Phase, Plan, RlimitName, Source, Step, TMUX_DIRECTORY, steps,
 };
@@ -227,6 +227,7 @@ impl<'p> Launcher<'p> {
             Source::Pts { max } => Some(u64::from(max)),
             Source::Host { .. } | Source::Memory { .. } | Source::Proc => None,
         };
+        let disks = self.record.iter().flat_map(|record| &record.made().disk);
         Kept {
             agent: plan.agent.clone(),
             profile: plan.profile.clone(),
@@ -236,6 +237,9 @@ impl<'p> Launcher<'p> {
             cgroup: self.location.as_ref().map(Location::directory),
             cgroup_path: self.location.as_ref().map(Location::path).unwrap_or_default(),
             trees: mounts.clone().filter(in_memory).map(|mount| mount.at.clone()).collect(),
+            disks: disks
+                .map(|bound| KeptDisk { trees: bound.trees.clone(), project: bound.project })
+                .collect(),
             terminals: mounts.clone().find_map(terminals),
             open_files: rlimit(RlimitName::OpenFiles),
             rlimit_tasks: rlimit(RlimitName::Processes),

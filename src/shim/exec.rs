@@ -132,8 +132,7 @@ impl Exec {
                 self.failed = Some((cause, status));
             }
         }
-        let mut told = self.meter.finish();
-        told.extend(self.jail.disks_filled());
+        let told = self.meter.finish();
         let status = self.jail.end()?;
         match self.failed {
             Some((cause, status)) => Err(ShimError::Failed { cause, status }),

@@ -239,7 +239,6 @@ impl Run {
         };
         let mut told = std::mem::take(&mut self.told);
         told.extend(self.meter.finish());
-        told.extend(self.jail.disks_filled());
         let report = self.report.take();
         let (proved, on_terminal, agent) = (self.proved, self.on_terminal, self.agent.clone());
         let status = self.jail.end()?;

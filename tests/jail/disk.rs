@@ -130,7 +130,7 @@ fn writes_beyond_the_bound_fail_and_the_host_goes_on() {
     ended.expect(0);
     assert_eq!(refusals(&ended.out), 1, "{ended:#?}");
     assert!(ended.out.contains(&format!("{}\n", 6 * MIB)), "the first fits: {ended:#?}");
-    assert!(ended.err.contains("disk: "), "the end says nothing of it: {ended:#?}");
+    assert!(ended.err.contains("disk /"), "the end says nothing of it: {ended:#?}");
     let length = |name: &str| std::fs::metadata(folder.path(name)).unwrap().len();
     assert!(length("project/b") < 2 * MIB as u64, "{}", length("project/b"));
     expect_no_bound(&folder, agent);
