@@ -10,13 +10,13 @@ use cellblock::config::Config;
 use cellblock::document::{Located, Place};
 use cellblock::host::trust::Trust;
 use cellblock::host::{
-    AutoUid, Caller, Cgroups, HostFacts, Keeper, Kernel, Kind, PathAnswer, PathFact, Person,
-    Questions, Walk,
+    AutoUid, Caller, Cgroups, Disk, HostFacts, Keeper, Kernel, Kind, PathAnswer, PathFact, Person,
+    ProjectQuota, Questions, Walk,
 };
 use cellblock::plan::{self, Mode, PlanError, Request};
 use cellblock::policy::seccomp::{self, Arch};
 use cellblock::profile::load::Search;
-use cellblock::profile::types::AgentName;
+use cellblock::profile::types::{AgentName, Bytes, Limits};
 use cellblock::profile::{Profile, Wall, shipped};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -85,6 +85,18 @@ fn walk(tree: &str, questions: &Questions) -> Walk {
     Walk { sockets: Vec::new(), matches }
 }
 
+/// The one file system of the invented host, as most installers make it.
+fn disk() -> Disk {
+    Disk {
+        device: (259, 2),
+        block: Some((259, 0)),
+        kind: "ext4".to_owned(),
+        source: "/dev/nvme0n1p2".to_owned(),
+        mount: "/".to_owned(),
+        quota: ProjectQuota::None,
+    }
+}
+
 /// Debian with cgroup v2 alone, as root called by ada with sudo from her project.
 fn unified(questions: &Questions) -> HostFacts {
     HostFacts {
@@ -110,6 +122,8 @@ fn unified(questions: &Questions) -> HostFacts {
         groups: BTreeMap::new(),
         auto_uid: AutoUid::Next(71_234),
         paths: questions.paths.iter().map(|path| (path.clone(), look(path))).collect(),
+        disks: questions.disks.iter().map(|path| (path.clone(), Ok(disk()))).collect(),
+        io_weights: None,
         root_links: LINKS[..4].iter().map(|(l, t)| ((*l).to_owned(), (*t).to_owned())).collect(),
         programs: questions
             .programs
@@ -138,6 +152,16 @@ fn hybrid(questions: &Questions) -> HostFacts {
     facts
 }
 
+/// The first with project quotas, and shares of the disks.
+fn bounded(questions: &Questions) -> HostFacts {
+    let mut facts = unified(questions);
+    for disk in facts.disks.values_mut().flatten() {
+        disk.quota = ProjectQuota::Enforced;
+    }
+    facts.io_weights = Some(strings(&["io.weight"]));
+    facts
+}
+
 fn caller() -> Caller {
     Caller {
         euid: 0,
@@ -158,6 +182,8 @@ struct Case {
     command: &'static [&'static str],
     workspace: Option<&'static str>,
     without: &'static [Wall],
+    /// What a profile that extends the shipped one sets.
+    sets: fn(&mut Limits),
 }
 
 const CASE: Case = Case {
@@ -168,7 +194,15 @@ const CASE: Case = Case {
     command: &[],
     workspace: None,
     without: &[],
+    sets: |_| {},
 };
+
+/// Limits on disks, which no shipped profile sets.
+fn disk_limits(limits: &mut Limits) {
+    limits.disk = Some(given("disk", Bytes(10 << 30)));
+    limits.io = Some(given("io", Bytes(1 << 20)));
+    limits.io_weight = Some(given("io_weight", 50));
+}
 
 const CASES: &[Case] = &[
     Case { name: "base", profile: "base", mode: Mode::Exec, command: &["true"], ..CASE },
@@ -176,6 +210,7 @@ const CASES: &[Case] = &[
     Case { name: "claude", profile: "claude", ..CASE },
     Case { name: "codex", profile: "codex", ..CASE },
     Case { name: "demo", profile: "demo", ..CASE },
+    Case { name: "claude-bounded", profile: "claude", host: bounded, sets: disk_limits, ..CASE },
     Case { name: "claude-on-hybrid", profile: "claude", host: hybrid, ..CASE },
     Case {
         name: "demo-on-hybrid",
@@ -222,7 +257,8 @@ fn request(case: &Case) -> Request {
 }
 
 fn draft(case: &Case) -> Result<plan::Draft, PlanError> {
-    let profile = profile(case.profile);
+    let mut profile = profile(case.profile);
+    (case.sets)(&mut profile.limits);
     let request = request(case);
     let facts = (case.host)(&plan::questions(&profile, &request, &caller()));
     plan::draft(&profile, &request, &facts, filter(&profile.seccomp.value))
@@ -323,15 +359,11 @@ fn what_does_not_stand_in_is_not_said_to() {
 fn a_limit_on_disks_that_names_none_is_refused() {
     let limited = |name: &str| {
         let case = CASES.iter().find(|case| case.name == name).unwrap();
-        let mut profile = profile(case.profile);
-        profile.limits.io = Some(given("io", cellblock::profile::types::Bytes(1 << 20)));
-        let request = request(case);
-        let facts = unified(&plan::questions(&profile, &request, &caller()));
-        plan::draft(&profile, &request, &facts, filter(&profile.seccomp.value))
+        draft(&Case { sets: |limits| limits.io = Some(given("io", Bytes(1 << 20))), ..*case })
     };
     // The person's project is on a disk; the demo's workspace is in memory.
     let text = plan::explain_draft(&limited("claude").unwrap());
-    assert!(text.contains("io.max"), "{text}");
+    assert!(text.contains("259:0 rbps=1048576 wbps=1048576"), "not the whole disk: {text}");
     let refused = limited("demo").unwrap_err().to_string();
     assert!(refused.contains("limits nothing"), "{refused}");
 }
@@ -350,4 +382,94 @@ fn what_is_not_known_to_be_free_of_sockets_is_not_shown() {
     assert!(unknown.contains("cannot tell whether sockets"), "{unknown}");
     let found = with(Some(vec!["/usr/lib/service.sock".to_owned()])).unwrap_err().to_string();
     assert!(found.contains("`/usr/lib/service.sock`"), "{found}");
+}
+
+/// The bounded plan of claude on a host of `facts`, without `without`.
+fn with_disk(host: Host, without: &'static [Wall]) -> plan::Draft {
+    let case = CASES.iter().find(|case| case.name == "claude-bounded").unwrap();
+    draft(&Case { host, without, ..*case }).unwrap()
+}
+
+#[test]
+fn a_bound_on_disk_is_told_for_each_writable_tree() {
+    let bounded = plan::explain_draft(&with_disk(bounded, &[]));
+    let line = "/workspace: at most 10G and 2621440 files, by project quota 71234 of ext4";
+    assert!(bounded.contains(line), "{bounded}");
+    assert!(bounded.contains("give /home/ada/project to project 71234 and limit it to 10G"));
+    let case = CASES.iter().find(|case| case.name == "claude").unwrap();
+    let unset = plan::explain_draft(&draft(case).unwrap());
+    assert!(unset.contains("/workspace: not bounded: the profile sets no limit"), "{unset}");
+}
+
+/// The bounded host with another kind of file system.
+fn with_quota(quota: ProjectQuota, kind: &str, mount: &str, questions: &Questions) -> HostFacts {
+    let mut facts = bounded(questions);
+    for disk in facts.disks.values_mut().flatten() {
+        (disk.quota, disk.kind, disk.mount) = (quota, kind.to_owned(), mount.to_owned());
+    }
+    facts
+}
+
+#[test]
+fn a_bound_that_cannot_hold_is_refused_with_its_cure() {
+    let refusal = |host: Host, words: &[&str]| {
+        let told = with_disk(host, &[]).into_plan().unwrap_err().to_string();
+        for word in words.iter().chain(&["`disk` cannot stand", "--without disk"]) {
+            assert!(told.contains(word), "no `{word}`: {told}");
+        }
+    };
+    let commands = "umount /home && tune2fs -O project,quota /dev/nvme0n1p2 && mount -o prjquota";
+    let none: Host = |q| with_quota(ProjectQuota::None, "ext4", "/home", q);
+    refusal(none, &[commands, "ext4 at /home", "`/home/ada/project`"]);
+    let root: Host = |q| with_quota(ProjectQuota::None, "ext4", "/", q);
+    refusal(root, &["rootflags=prjquota"]);
+    refusal(|q| with_quota(ProjectQuota::Counted, "ext4", "/home", q), &["quotaon -P /home"]);
+    let xfs: Host = |q| with_quota(ProjectQuota::Counted, "xfs", "/home", q);
+    refusal(xfs, &["mount -o pquota /dev/nvme0n1p2 /home"]);
+    refusal(|q| with_quota(ProjectQuota::Enforced, "f2fs", "/home", q), &["ext4 or xfs"]);
+    refusal(|q| with_quota(ProjectQuota::NotInKernel, "ext4", "/home", q), &["Linux 5.14"]);
+    let preview = plan::explain_draft(&with_disk(root, &[]));
+    assert!(preview.contains("/workspace: not bounded: no project quotas"), "{preview}");
+}
+
+#[test]
+fn a_bound_needs_walls_that_keep_the_agent_from_going_round_it() {
+    for without in [&[Wall::User], &[Wall::Mount]] {
+        let plan = with_disk(bounded, without).into_plan().unwrap();
+        assert!(!plan.stands(Wall::Disk) && plan.disk.bounds.is_empty(), "{without:?}");
+        let text = plan::explain(&plan);
+        assert!(text.contains(&format!("not bounded: needs `{}`", without[0])), "{text}");
+    }
+    let plan = with_disk(bounded, &[Wall::Cgroup]).into_plan().unwrap();
+    assert_eq!(plan.disk.bounds.len(), 1, "a bound needs no cgroup");
+    let plan = with_disk(bounded, &[Wall::Disk]).into_plan().unwrap();
+    assert!(plan.disk.bounds.is_empty(), "it was taken away");
+}
+
+#[test]
+fn what_can_be_bounded_is_also_where_the_profile_can_do_without() {
+    let mut profile = profile("claude");
+    disk_limits(&mut profile.limits);
+    profile.without = vec![given("enforcement.without", Wall::Disk)];
+    let case = CASES.iter().find(|case| case.name == "claude-bounded").unwrap();
+    let request = request(case);
+    let mut facts = bounded(&plan::questions(&profile, &request, &caller()));
+    let other = Disk { device: (259, 7), quota: ProjectQuota::None, ..disk() };
+    facts.disks.insert("/home/ada/.cache".to_owned(), Ok(other));
+    let plan = plan::resolve(&profile, &request, &facts, filter("agent")).unwrap();
+    assert!(!plan.stands(Wall::Disk));
+    assert_eq!(plan.disk.bounds.len(), 1);
+}
+
+#[test]
+fn a_share_of_the_disks_is_refused_where_cgroups_have_none() {
+    let none = |questions: &Questions| {
+        let mut facts = bounded(questions);
+        facts.io_weights = Some(BTreeSet::new());
+        facts
+    };
+    let refused = with_disk(none, &[]).into_plan().unwrap_err().to_string();
+    assert!(refused.contains("`io_weight` is set") && refused.contains("IOCOST"), "{refused}");
+    let text = plan::explain_draft(&with_disk(bounded, &[]));
+    assert!(text.contains("io.weight        default 50"), "{text}");
 }

@@ -8,6 +8,7 @@ EXCUSED=(
     "6.1|landlock>=6|Linux 6.1 has Landlock 2: scopes came with 6.12"
     "6.1|memfd_noexec|the setting came with Linux 6.3"
     "any|no cgroup2:memory|the guest has every controller: what happens without them is proved on hosts that lack them"
+    "any|no prjquota|the guest's file system has project quotas: what happens without them is proved on hosts that lack them"
 )
 
 # excuses KERNEL: lines of NEED|REASON.

@@ -72,9 +72,11 @@ fn row(name: &'static str, state: State, detail: impl Into<String>, cure: &str) 
 impl Doctor {
     /// Prints the table.
     pub fn perform(&self, out: &mut Output) -> Exit {
-        let questions = Questions { agent: "doctor".to_owned(), ..Questions::default() };
-        let rows =
-            rows(&host::probe(&questions, &host::probe::caller()), &host::essentials::probe());
+        let caller = host::probe::caller();
+        // What a profile would take for its workspace stands for the trees that it would let be written.
+        let disks = caller.directory.clone().into_iter().collect();
+        let questions = Questions { agent: "doctor".to_owned(), disks, ..Questions::default() };
+        let rows = rows(&host::probe(&questions, &caller), &host::essentials::probe());
         if self.json {
             out.json(&rows);
         } else {
@@ -117,7 +119,7 @@ fn wall_row(wall: Wall, ability: Ability) -> Row {
         Ability::Stands(how) => row(name, State::Stands, how, ""),
         Ability::NotInKernel(since) => row(name, State::NotInKernel, since, ""),
         // No shipped profile limits these: only one that does so needs them.
-        Ability::Lacks { reason, cure } if wall == Wall::Cpu || wall == Wall::Io => {
+        Ability::Lacks { reason, cure } if matches!(wall, Wall::Cpu | Wall::Io | Wall::Disk) => {
             row(name, State::Lacking, reason, &cure)
         }
         Ability::Lacks { reason, cure } => row(name, State::Missing, reason, &cure),

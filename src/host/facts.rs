@@ -18,6 +18,8 @@ pub struct Questions {
     pub programs: BTreeSet<String>,
     /// Environment variables to take over from the caller.
     pub variables: BTreeSet<String>,
+    /// Writable trees of the host, whose file systems are to be looked at.
+    pub disks: BTreeSet<String>,
     /// Directories to walk through, for sockets and for patterns.
     pub trees: BTreeSet<String>,
     /// Globs to match below a directory of the host, as (directory, glob).
@@ -41,6 +43,12 @@ pub struct HostFacts {
     pub auto_uid: AutoUid,
     /// Answers to the paths that were asked for.
     pub paths: BTreeMap<String, PathAnswer>,
+    /// The file systems of the trees asked for; an error says why one cannot be told. What does not exist
+    /// is left out.
+    pub disks: BTreeMap<String, Result<Disk, String>>,
+    /// Those of the files `io.weight` and `io.bfq.weight` that cgroups below the root have; `None` where
+    /// no cgroup shows it now.
+    pub io_weights: Option<BTreeSet<String>>,
     /// Symbolic links in `/` to directories below it, as in `bin` to `usr/bin`.
     pub root_links: Vec<(String, String)>,
     /// Those of the programs asked for that exist and can be run.
@@ -242,6 +250,36 @@ pub struct PathFact {
     pub mode: u32,
     /// Major and minor number of the device it is on.
     pub device: (u32, u32),
+}
+
+/// The file system that a tree is on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Disk {
+    /// Major and minor number of the file system (stat(2), `st_dev`).
+    pub device: (u32, u32),
+    /// The whole disk below it, as `io.max` wants it; `None` where there is no block device.
+    pub block: Option<(u32, u32)>,
+    /// Its type, as `ext4`.
+    pub kind: String,
+    /// What is mounted, as `/dev/sda1`; empty where it is not known.
+    pub source: String,
+    /// Where it is mounted; empty where it is not known.
+    pub mount: String,
+    /// What it does about projects.
+    pub quota: ProjectQuota,
+}
+
+/// What a file system does about project quotas.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProjectQuota {
+    /// It holds projects to their limits.
+    Enforced,
+    /// It counts, and holds nobody to a limit.
+    Counted,
+    /// It does neither.
+    None,
+    /// The kernel cannot be asked.
+    NotInKernel,
 }
 
 /// Type of a file.

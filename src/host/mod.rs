@@ -5,6 +5,7 @@
 
 pub mod accounts;
 pub mod cgroups;
+pub mod disks;
 pub mod essentials;
 pub mod facts;
 pub mod paths;
@@ -16,7 +17,7 @@ pub mod uids;
 pub mod walk;
 
 pub use facts::{
-    Account, AutoUid, Caller, Cgroups, Essentials, HostFacts, Keeper, Kernel, Kind, PathAnswer,
-    PathFact, Person, Questions, SLICE, Tmux, Walk,
+    Account, AutoUid, Caller, Cgroups, Disk, Essentials, HostFacts, Keeper, Kernel, Kind,
+    PathAnswer, PathFact, Person, ProjectQuota, Questions, SLICE, Tmux, Walk,
 };
 pub use probe::probe;

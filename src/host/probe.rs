@@ -1,7 +1,7 @@
 //! Gathers the facts.
 
 use super::facts::{Caller, HostFacts, Kernel, Questions};
-use super::{accounts, cgroups, paths, uids, walk};
+use super::{accounts, cgroups, disks, paths, uids, walk};
 use crate::sys;
 use std::collections::BTreeSet;
 use std::io::IsTerminal as _;
@@ -10,14 +10,17 @@ use std::path::Path;
 /// Answers `questions` of `caller` about this host. Needs no privilege; where one is lacking, an answer says so.
 #[must_use]
 pub fn probe(questions: &Questions, caller: &Caller) -> HostFacts {
+    let cgroups = cgroups::probe();
     HostFacts {
         kernel: kernel(),
-        cgroups: cgroups::probe(),
+        io_weights: cgroups.mount.as_deref().and_then(disks::weight_files),
+        cgroups,
         caller: caller.clone(),
         account: questions.user.as_deref().and_then(account),
         groups: groups(&questions.groups),
         auto_uid: uids::of(&questions.agent),
         paths: questions.paths.iter().map(|path| (path.clone(), paths::look(path))).collect(),
+        disks: disks::probe(&questions.disks),
         root_links: paths::root_links(),
         programs: questions.programs.iter().filter(|path| runnable(path)).cloned().collect(),
         variables: questions.variables.iter().filter_map(variable).collect(),

@@ -100,6 +100,7 @@ pub fn perform(step: &Step, inside: &mut Inside<'_>) -> Result<(), StepError> {
         | Step::HoldCeiling
         | Step::MakeCgroup
         | Step::HoldUserNamespace
+        | Step::BoundDisk(_)
         | Step::MakeTree(_)
         | Step::Clone(_) => {
             Err(cannot("perform in the child", "a step of the parent")(Errno::INVAL))

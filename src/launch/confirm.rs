@@ -3,6 +3,7 @@
 //! What the kernel tells about the jail's first process is what the jail is. [`expected`] is pure;
 //! [`confirm`] reads. A difference ends the jail before anything of the agent has run.
 
+use super::disk;
 use super::error::{LaunchError, cannot, cannot_io};
 use crate::host::{cgroups, text};
 use crate::plan::Plan;
@@ -131,7 +132,8 @@ pub(super) fn confirm(pid: i32, plan: &Plan, cgroup: Option<&str>) -> Result<(),
     if cgroup.is_some() {
         found.insert("cgroup path", cgroup_path(&read(pid, "cgroup")?));
     }
-    compare(&expected(plan, cgroup), &found)
+    compare(&expected(plan, cgroup), &found)?;
+    disk::confirm(plan)
 }
 
 fn read(pid: i32, file: &str) -> Result<String, LaunchError> {

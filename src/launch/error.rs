@@ -64,6 +64,9 @@ pub enum LaunchError {
         /// Its file.
         file: String,
     },
+    /// A tree cannot be bounded.
+    #[error(transparent)]
+    Disk(#[from] super::disk::DiskError),
     /// systemd did not do its part.
     #[error(transparent)]
     Systemd(#[from] crate::systemd::SystemdError),
@@ -87,6 +90,16 @@ impl LaunchError {
                  agent the owner's uid with `user`"
                     .to_owned()
             }
+            Self::Call { verb: "give to a project", errno: Errno::PERM, object } => {
+                format!("a file that cannot be changed cannot be bounded: chattr -i -a {object}")
+            }
+            // Only now is there a cgroup to look into.
+            Self::Call { verb: "open", errno: Errno::NOENT, object } if object.ends_with("/io.weight") => {
+                "this kernel gives cgroups no share of the disks (CONFIG_BLK_CGROUP_IOCOST): leave \
+                 `io_weight` out, or --without io"
+                    .to_owned()
+            }
+            Self::Disk(error) => error.hint(),
             Self::Call { errno: Errno::ACCESS, .. } if !rustix::process::geteuid().is_root() => {
                 "run it with sudo".to_owned()
             }

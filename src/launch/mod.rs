@@ -8,6 +8,7 @@
 //! Decides nothing: the plan did.
 
 pub mod confirm;
+pub mod disk;
 pub mod error;
 pub mod jail;
 pub mod record;
@@ -21,6 +22,7 @@ mod secrets;
 mod start;
 mod stubs;
 mod tree;
+mod trees;
 mod user_namespace;
 
 use crate::limits::Kept;

@@ -6,7 +6,7 @@
 //! either at once.
 
 use super::error::{LaunchError, cannot, cannot_io};
-use super::{RUN, cgroup, stubs};
+use super::{RUN, cgroup, disk, stubs};
 use crate::limits::Kept;
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{FlockOperation, Mode, OFlags, flock};
@@ -24,6 +24,8 @@ pub struct Made {
     pub cgroup: Option<PathBuf>,
     /// Stubs in trees of the host.
     pub stubs: Vec<stubs::Stub>,
+    /// Bounds on what trees of the host hold on disk.
+    pub disk: Vec<disk::Bound>,
     /// What must be known to read the jail's figures, once it runs.
     pub kept: Option<Kept>,
 }
@@ -166,23 +168,30 @@ impl AllRecords {
                 LaunchError::Unusable(format!("{shown} {cause}: {error}"))
             })?;
             tracing::info!(record = %shown, "removing what a launcher left behind");
-            undo(&made, &self.others(path))?;
+            undo(&made, &self.besides(path))?;
         }
         std::fs::remove_file(path).map_err(cannot_io("remove", &shown))
     }
 
-    /// Stubs that other records still tell of.
-    fn others(&self, mine: &Path) -> Vec<stubs::Stub> {
+    /// What other records still tell of, by the names of their launches.
+    fn besides(&self, mine: &Path) -> Vec<(String, Made)> {
         let entries = std::fs::read_dir(folder()).into_iter().flatten().flatten();
         let others = entries.map(|entry| entry.path()).filter(|path| path != mine);
-        let read =
-            |path: PathBuf| serde_json::from_str::<Made>(&std::fs::read_to_string(path).ok()?).ok();
-        others.filter_map(read).flat_map(|made| made.stubs).collect()
+        let read = |path: PathBuf| {
+            let made = serde_json::from_str(&std::fs::read_to_string(&path).ok()?).ok()?;
+            Some((path.file_name()?.to_string_lossy().into_owned(), made))
+        };
+        others.filter_map(read).collect()
+    }
+
+    /// What other launches have announced.
+    pub(super) fn others(&self, mine: &Record) -> Vec<(String, Made)> {
+        self.besides(&mine.path)
     }
 
     /// Stubs that other launches have announced.
     pub(super) fn stubs_of_others(&self, mine: &Record) -> Vec<stubs::Stub> {
-        self.others(&mine.path)
+        self.others(mine).into_iter().flat_map(|(_, made)| made.stubs).collect()
     }
 
     /// Opens the record `name`; fails where a living launcher has it.
@@ -244,26 +253,29 @@ impl Record {
     /// [`LaunchError::Call`] for the first thing that could not be removed; the record then stays, and
     /// the next launch tries again.
     pub fn close(self) -> Result<(), LaunchError> {
-        if self.made.stubs.is_empty() {
+        // What others may share is looked at, and undone, by one launcher at a time.
+        if self.made.stubs.is_empty() && self.made.disk.is_empty() {
             undo(&self.made, &[])?;
         } else {
             let all = lock()?;
-            undo(&self.made, &all.others(&self.path))?;
+            undo(&self.made, &all.besides(&self.path))?;
         }
         let shown = self.path.display().to_string();
         std::fs::remove_file(&self.path).map_err(cannot_io("remove", &shown))
     }
 }
 
-fn undo(made: &Made, others: &[stubs::Stub]) -> Result<(), LaunchError> {
+fn undo(made: &Made, others: &[(String, Made)]) -> Result<(), LaunchError> {
     if let Some(path) = &made.cgroup {
         cgroup::remove(path)?;
     }
     for stub in made.stubs.iter().rev() {
         // By path: what another launch took for a file may be a directory here.
-        if !others.iter().any(|other| other.path == stub.path) {
+        let mut theirs = others.iter().flat_map(|(_, other)| &other.stubs);
+        if !theirs.any(|other| other.path == stub.path) {
             stubs::remove(stub)?;
         }
     }
-    Ok(())
+    // Last: by now nothing of the agent writes any more.
+    made.disk.iter().try_for_each(|bound| disk::remove(bound, others))
 }

@@ -6,11 +6,11 @@ use super::jail::Jail;
 use super::record::{self, Record};
 use super::stubs::Stub;
 use super::user_namespace::OneId;
-use super::{book, confirm, program, pts, secrets, stubs, tree, user_namespace};
+use super::{book, confirm, disk, program, pts, secrets, stubs, tree, user_namespace};
 use crate::host::text;
 use crate::jail::protocol::{self, Order};
 use crate::jail::{Inside, StepError, Terminal, perform};
-use crate::limits::Kept;
+use crate::limits::read::{Kept, KeptDisk};
 use crate::plan::{
     Mask, MaskKind, Mode, Mount, Phase, Plan, RlimitName, Source, Step, TMUX_DIRECTORY, steps,
 };
@@ -101,9 +101,13 @@ fn announce(
     // Without a root of its own the jail covers nothing, and a stub would protect nothing.
     let covers = plan.stands(Wall::Mount);
     let stubs = if covers { stubs_of(plan, &all.stubs_of_others(&record)) } else { Vec::new() };
-    let announced = record.announce(|made| {
-        made.cgroup = cgroup;
-        made.stubs = stubs;
+    let disk = disk::bounds(plan);
+    let announced = disk::refuse_shared(&disk, &all.others(&record)).and_then(|()| {
+        record.announce(|made| {
+            made.cgroup = cgroup;
+            made.stubs = stubs;
+            made.disk = disk;
+        })
     });
     match announced {
         Ok(()) => Ok(record),
@@ -223,6 +227,7 @@ impl<'p> Launcher<'p> {
             Source::Pts { max } => Some(u64::from(max)),
             Source::Host { .. } | Source::Memory { .. } | Source::Proc => None,
         };
+        let disks = self.record.iter().flat_map(|record| &record.made().disk);
         Kept {
             agent: plan.agent.clone(),
             profile: plan.profile.clone(),
@@ -232,6 +237,9 @@ impl<'p> Launcher<'p> {
             cgroup: self.location.as_ref().map(Location::directory),
             cgroup_path: self.location.as_ref().map(Location::path).unwrap_or_default(),
             trees: mounts.clone().filter(in_memory).map(|mount| mount.at.clone()).collect(),
+            disks: disks
+                .map(|bound| KeptDisk { trees: bound.trees.clone(), project: bound.project })
+                .collect(),
             terminals: mounts.clone().find_map(terminals),
             open_files: rlimit(RlimitName::OpenFiles),
             rlimit_tasks: rlimit(RlimitName::Processes),
@@ -260,6 +268,10 @@ impl<'p> Launcher<'p> {
                 let same = |id| OneId { inside: id, outside: id };
                 let made = user_namespace::make(same(identity.uid), same(identity.gid))?;
                 inside.user_namespace = Some(made);
+            }
+            Step::BoundDisk(index) => {
+                let announced = self.record.as_ref().and_then(|r| r.made().disk.get(*index));
+                disk::make(announced.ok_or_else(no_child)?)?;
             }
             Step::MakeTree(index) => {
                 let made = tree::make(&self.plan.mounts[*index], identity)?;

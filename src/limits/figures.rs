@@ -27,6 +27,9 @@ impl Figures {
     }
 }
 
+/// How the names of gauges of trees on disk begin.
+pub const DISK: &str = "disk ";
+
 /// One thing that is counted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Gauge {
@@ -62,10 +65,12 @@ impl Gauge {
         Self { name, unit, used, peak, limit, hits, held_by, process }
     }
 
-    /// Whether nothing is left.
+    /// Whether nothing is left; on disk, whether so little is left that a write may have been refused: xfs
+    /// refuses one as a whole that would not fit, and the kernel counts no refusals.
     #[must_use]
     pub fn is_full(&self) -> bool {
-        self.limit.is_some_and(|limit| limit > 0 && self.used >= limit)
+        let spared = |limit: u64| if self.name.starts_with(DISK) { limit / 8 } else { 0 };
+        self.limit.is_some_and(|limit| limit > 0 && self.used >= limit - spared(limit))
     }
 }
 

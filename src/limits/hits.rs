@@ -279,6 +279,9 @@ impl Hit {
             ),
             What::Reached => format!("{limit}: the limit of {most} was reached {times}{peak}"),
             What::Refused => format!("{limit}: refused {times} at the limit of {most}{peak}{by}"),
+            What::Full if self.peak < self.max => {
+                format!("{limit}: little or no room was left{peak} of {most}{by}")
+            }
             What::Full => format!("{limit}: nothing was left of {most}{by}"),
             What::HeldBack => {
                 let most = self.max.map(|max| format!(" of {}", percent(max))).unwrap_or_default();
@@ -365,6 +368,18 @@ mod tests {
         assert!(finder.look(at(20), figures(256 << 20), quiet).is_empty());
         assert!(finder.look(at(40), figures(1), quiet).is_empty());
         assert_eq!(finder.look(at(60), figures(256 << 20), quiet).len(), 1);
+    }
+
+    #[test]
+    fn a_disk_is_told_of_when_a_write_may_have_been_refused() {
+        let figures = |used| Figures {
+            gauges: vec![gauge("disk /srv/a", used, 8 << 20, None)],
+            ..Figures::default()
+        };
+        let mut finder = Finder::default();
+        assert!(finder.look(at(1), figures(6 << 20), quiet).is_empty());
+        let told = finder.look(at(2), figures(7 << 20), quiet);
+        assert_eq!(told[0].told(), "disk /srv/a: little or no room was left, peak 7M of 8M");
     }
 
     #[test]

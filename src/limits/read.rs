@@ -2,9 +2,10 @@
 //!
 //! What cannot be read is left out: a figure that is missing must not end an agent.
 
-use super::figures::{Figures, Gauge, Pressure, Throttle, Traffic, Unit};
+use super::figures::{DISK, Figures, Gauge, Pressure, Throttle, Traffic, Unit};
 use super::processes;
 use crate::host::{paths, text};
+use crate::sys;
 use rustix::fd::{AsFd as _, OwnedFd};
 use rustix::fs::{Mode, OFlags, fstatfs};
 use serde::{Deserialize, Serialize};
@@ -30,6 +31,8 @@ pub struct Kept {
     pub cgroup_path: String,
     /// The trees in memory that the agent can write, by their paths in the jail.
     pub trees: Vec<String>,
+    /// Trees on disk that are bounded.
+    pub disks: Vec<KeptDisk>,
     /// Pseudo terminals at the most.
     pub terminals: Option<u64>,
     /// Descriptors of one process at the most (`RLIMIT_NOFILE`).
@@ -38,6 +41,15 @@ pub struct Kept {
     pub rlimit_tasks: Option<u64>,
     /// Bytes at which the memory watch ends the agent, where it stands in for the controller.
     pub memory_watch: Option<u64>,
+}
+
+/// Trees on disk that a project quota bounds together.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeptDisk {
+    /// Their paths on the host.
+    pub trees: Vec<PathBuf>,
+    /// The number of the project.
+    pub project: u32,
 }
 
 /// Where the figures of one jail are read.
@@ -83,6 +95,7 @@ impl Source {
             figures.gauges.extend(self.counted_tasks());
         }
         figures.gauges.extend(self.trees.iter().flat_map(|(at, tree)| of_tree(at, tree)));
+        figures.gauges.extend(self.kept.disks.iter().filter_map(of_disk).flatten());
         figures.gauges.extend(self.of_terminals());
         figures.gauges.extend(self.of_descriptors());
         figures
@@ -256,6 +269,22 @@ fn of_tree(at: &str, tree: &OwnedFd) -> Vec<Gauge> {
         gauge(at.to_owned(), Unit::Bytes, stat.f_blocks, stat.f_bfree, block),
         gauge(format!("{at} (files)"), Unit::Count, stat.f_files, stat.f_ffree, 1),
     ]
+}
+
+/// Bytes and files of trees on disk, by the quota of their project (quotactl(2)).
+fn of_disk(disk: &KeptDisk) -> Option<[Gauge; 2]> {
+    let opened = paths::open(disk.trees.first()?).ok()?;
+    let held = sys::project_use(&opened, disk.project).ok()?;
+    let trees: Vec<_> = disk.trees.iter().map(|tree| tree.display().to_string()).collect();
+    let name = format!("{DISK}{}", trees.join(", "));
+    let gauge = |name, unit, used, limit| {
+        let gauge = Gauge::new(name, unit, used, Some(limit).filter(|limit| *limit > 0));
+        Gauge { held_by: Some("project quota"), ..gauge }
+    };
+    Some([
+        gauge(name.clone(), Unit::Bytes, held.bytes, held.byte_limit),
+        gauge(format!("{name} (files)"), Unit::Count, held.inodes, held.inode_limit),
+    ])
 }
 
 #[cfg(test)]

@@ -2,7 +2,10 @@
 
 use super::resolve::Draft;
 use super::steps::{Phase, steps};
-use super::types::{Content, Limit, MaskKind, Mount, Plan, Rlimit, SeccompPlan, Source, WallState};
+use super::types::{
+    Content, DiskTree, Limit, MaskKind, Mount, Plan, Rlimit, SeccompPlan, Source, TreeBound,
+    WallState,
+};
 use crate::document::one_line;
 use crate::profile::Wall;
 use crate::profile::types::Bytes;
@@ -171,8 +174,23 @@ fn write_limits(text: &mut String, plan: &Plan) -> fmt::Result {
     for Rlimit { resource, value, origin } in &plan.rlimits {
         writeln!(text, "  {:<16} {value}  [{origin}]", format!("{resource:?}"))?;
     }
+    write_disk(text, plan)?;
     if let Some(bytes) = plan.memory_watch {
         writeln!(text, "  {:<16} {}", "memory watch", Bytes(bytes))?;
+    }
+    Ok(())
+}
+
+/// What bounds each writable tree of the host. Without a root of its own the agent is not held to them.
+fn write_disk(text: &mut String, plan: &Plan) -> fmt::Result {
+    let origin = plan.disk.bounds.first().map(|bound| format!("  [{}]", bound.origin));
+    let origin = origin.unwrap_or_default();
+    for DiskTree { at, bound } in &plan.disk.trees {
+        let at = one_line(at);
+        match bound {
+            TreeBound::Quota(how) => writeln!(text, "  {:<16} {at}: {how}{origin}", "disk")?,
+            TreeBound::None(why) => writeln!(text, "  {:<16} {at}: not bounded: {why}", "disk")?,
+        }
     }
     Ok(())
 }

@@ -4,7 +4,7 @@ use super::request::Input;
 use super::types::{CgroupPlan, Limit, Mount, Parent, Rlimit, RlimitName, Source};
 use crate::config::{Ceiling, Share, Slice};
 use crate::document::{Located, Place};
-use crate::host::{HostFacts, Keeper, PathAnswer, SLICE};
+use crate::host::{HostFacts, Keeper, SLICE};
 use crate::profile::types::{Bytes, Cpus, Limits, Oom};
 use crate::profile::validate::DEFAULT;
 use crate::profile::{Profile, Wall};
@@ -17,12 +17,22 @@ const NONE: &str = "max";
 /// Length of the period in which processor time is counted, in microseconds.
 const CPU_PERIOD: u64 = 100_000;
 
+/// A cgroup's share of the disks, by the controller's cost model.
+const IO_WEIGHT: &str = "io.weight";
+/// The same, by the scheduler BFQ.
+const BFQ_WEIGHT: &str = "io.bfq.weight";
+
 /// The controller that a wall needs.
 pub(super) fn controller(wall: Wall) -> Option<&'static str> {
     [(Wall::Memory, "memory"), (Wall::Tasks, "pids"), (Wall::Cpu, "cpu"), (Wall::Io, "io")]
         .into_iter()
         .find(|(known, _)| *known == wall)
         .map(|(_, controller)| controller)
+}
+
+/// Whether `wall` is there only where the profile sets a limit.
+pub(super) fn is_limit(wall: Wall) -> bool {
+    wall == Wall::Disk || controller(wall).is_some()
 }
 
 /// Whether the profile sets a limit that `wall` enforces.
@@ -33,8 +43,9 @@ pub(super) fn is_set(wall: Wall, limits: &Limits) -> bool {
         }
         Some("pids") => limits.tasks.is_some(),
         Some("cpu") => limits.cpu.is_some() || limits.cpu_weight.is_some(),
-        Some("io") => limits.io.is_some(),
-        Some(_) | None => false,
+        Some("io") => limits.io.is_some() || limits.io_weight.is_some(),
+        Some(_) => false,
+        None => wall == Wall::Disk && limits.disk.is_some(),
     }
 }
 
@@ -48,7 +59,9 @@ pub(super) fn cgroup(input: Input<'_>, mounts: &[Mount], stand: &BTreeSet<Wall>)
     let io = profile.limits.io.as_ref().filter(|_| stand.contains(&Wall::Io));
     let io = io.into_iter().flat_map(|io| traffic(io, facts, mounts));
     let ceiling = ceiling(&request.config.slice, facts);
-    let limits: Vec<_> = own.into_iter().chain(io).collect();
+    let weight = profile.limits.io_weight.as_ref().filter(|_| stand.contains(&Wall::Io));
+    let weight = weight.into_iter().flat_map(|weight| share(weight, facts));
+    let limits: Vec<_> = own.into_iter().chain(io).chain(weight).collect();
     let mount = facts.cgroups.mount.as_deref().unwrap_or(Path::new(""));
     CgroupPlan {
         mount: mount.display().to_string(),
@@ -104,6 +117,15 @@ fn traffic(io: &Located<Bytes>, facts: &HostFacts, mounts: &[Mount]) -> Vec<Limi
     let values = disks(facts, mounts).into_iter().map(value);
     let limit = |value| Limit { file: "io.max", value, origin: io.place.to_string() };
     values.map(limit).collect()
+}
+
+fn share(weight: &Located<u64>, facts: &HostFacts) -> Vec<Limit> {
+    let limit = |(file, value)| Limit {
+        file,
+        value: format!("default {value}"),
+        origin: weight.place.to_string(),
+    };
+    io_weights(facts, weight.value).into_iter().map(limit).collect()
 }
 
 /// What all agents together may use, as far as this host has the controllers.
@@ -165,6 +187,25 @@ fn part(whole: u64, percent: u64) -> Option<u64> {
     Some(part).filter(|part| *part > 0)
 }
 
+/// The files that give a share of the disks, with what to write to them. Where no cgroup shows which
+/// there are, the controller's own is tried, and the launch tells.
+fn io_weights(facts: &HostFacts, weight: u64) -> Vec<(&'static str, u64)> {
+    let has = |file: &str| facts.io_weights.as_ref().is_none_or(|files| files.contains(file));
+    let bfq = facts.io_weights.is_some() && has(BFQ_WEIGHT);
+    let own = has(IO_WEIGHT).then_some((IO_WEIGHT, weight));
+    own.into_iter().chain(bfq.then(|| (BFQ_WEIGHT, bfq_weight(weight)))).collect()
+}
+
+/// A weight of 1 to 10000 as BFQ wants it, 1 to 1000; 100 is the default of both.
+fn bfq_weight(weight: u64) -> u64 {
+    if weight <= 100 { weight } else { 100 + (weight - 100) * 900 / 9900 }
+}
+
+/// Whether cgroups here are known to have no share of the disks.
+pub(super) fn has_no_io_weight(facts: &HostFacts) -> bool {
+    io_weights(facts, 100).is_empty()
+}
+
 #[derive(Default)]
 struct Settings(Vec<Limit>);
 
@@ -178,17 +219,13 @@ impl Settings {
     }
 }
 
-/// Block devices under the writable trees of the host.
+/// The disks under the writable trees of the host. A file system without a block device has none.
 pub(super) fn disks(facts: &HostFacts, mounts: &[Mount]) -> BTreeSet<(u32, u32)> {
     let device = |mount: &Mount| match &mount.source {
-        Source::Host { path, .. } if mount.write => match facts.paths.get(path) {
-            Some(PathAnswer::Found(fact)) => Some(fact.device),
-            Some(_) | None => None,
-        },
+        Source::Host { path, .. } if mount.write => facts.disks.get(path)?.as_ref().ok()?.block,
         Source::Host { .. } | Source::Memory { .. } | Source::Pts { .. } | Source::Proc => None,
     };
-    // Major number 0 is a file system without a block device (overlay, tmpfs, network).
-    mounts.iter().filter_map(device).filter(|(major, _)| *major != 0).collect()
+    mounts.iter().filter_map(device).collect()
 }
 
 /// Limits of each process; `RLIMIT_NPROC` only where it stands in for the controller.
@@ -216,4 +253,28 @@ pub(super) fn rlimits(profile: &Profile, walls: &BTreeSet<Wall>) -> Vec<Rlimit> 
 fn limit(resource: RlimitName, value: Option<Located<u64>>, default: u64) -> Rlimit {
     let origin = value.as_ref().map_or(DEFAULT.to_owned(), |located| located.place.to_string());
     Rlimit { resource, value: value.map_or(default, |located| located.value), origin }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bfq_gets_its_own_scale() {
+        assert_eq!([1, 50, 100, 10_000].map(bfq_weight), [1, 50, 100, 1000]);
+    }
+
+    #[test]
+    fn a_share_is_written_to_the_files_there_are() {
+        let with = |files: Option<&[&str]>| {
+            let files = files.map(|files| files.iter().map(|file| (*file).to_owned()).collect());
+            let facts = HostFacts { io_weights: files, ..HostFacts::default() };
+            let told = (io_weights(&facts, 200), has_no_io_weight(&facts));
+            (told.0.into_iter().map(|(file, _)| file).collect::<Vec<_>>(), told.1)
+        };
+        assert_eq!(with(None), (vec![IO_WEIGHT], false));
+        assert_eq!(with(Some(&[])), (vec![], true));
+        assert_eq!(with(Some(&[BFQ_WEIGHT])), (vec![BFQ_WEIGHT], false));
+        assert_eq!(with(Some(&[IO_WEIGHT, BFQ_WEIGHT])), (vec![IO_WEIGHT, BFQ_WEIGHT], false));
+    }
 }

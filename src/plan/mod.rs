@@ -10,6 +10,7 @@
 #![forbid(unsafe_code)]
 
 mod command;
+mod disk;
 mod environ;
 mod explain;
 mod filter;
@@ -34,9 +35,9 @@ pub use request::{Mode, Request, questions};
 pub use resolve::{Draft, draft, resolve};
 pub use steps::{Phase, Step, steps};
 pub use types::{
-    CgroupPlan, CommandPlan, Content, Identity, Idmap, LandlockPlan, LandlockRule, Limit, Mask,
-    MaskKind, Mount, Node, Parent, Plan, Rights, Rlimit, RlimitName, SeccompPlan, Source,
-    TerminalPlan, Value, Variable, WallPlan, WallState,
+    CgroupPlan, CommandPlan, Content, DiskBound, DiskPlan, DiskTree, Identity, Idmap, LandlockPlan,
+    LandlockRule, Limit, Mask, MaskKind, Mount, Node, Parent, Plan, Rights, Rlimit, RlimitName,
+    SeccompPlan, Source, TerminalPlan, TreeBound, Value, Variable, WallPlan, WallState,
 };
 pub use walls::{Ability, abilities};
 

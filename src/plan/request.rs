@@ -61,6 +61,7 @@ pub fn questions(profile: &Profile, request: &Request, caller: &Caller) -> Quest
         paths: wanted_paths(profile, request, &trees, &paths),
         programs: command::candidates(profile, request, &trees),
         variables: profile.environment.pass.iter().map(|v| v.value.as_str().to_owned()).collect(),
+        disks: trees.written(),
         trees: trees.scanned(),
         patterns: trees.globs(profile, &paths),
     }

@@ -6,7 +6,9 @@ use super::refusal::{PlanError, Refusal};
 use super::request::{Input, Mode, Request};
 use super::tree::{HostTree, HostTrees, Paths, below};
 use super::types::{CommandPlan, Identity, Plan, SeccompPlan, TerminalPlan, WallPlan, WallState};
-use super::{command, environ, identity, landlock, limits, mounts, terminal, walls, workspace};
+use super::{
+    command, disk, environ, identity, landlock, limits, mounts, terminal, walls, workspace,
+};
 use crate::document::{Located, Place, Problem, Problems};
 use crate::host::{HostFacts, PathAnswer};
 use crate::profile::{Profile, Wall};
@@ -156,6 +158,7 @@ impl Decided {
             network: profile.network.value,
             cgroup: limits::cgroup(input, &mounts, &standing),
             rlimits: limits::rlimits(profile, &standing),
+            disk: disk::resolve(input, &identity, &walls, &mounts),
             memory_watch: memory_watch(input, &standing),
             proc_masks: PROC_MASKS.to_vec(),
             identity,

@@ -7,7 +7,7 @@
 use super::types::{Limit, MaskKind, Parent, Plan, Source};
 use crate::document::one_line;
 use crate::profile::Wall;
-use crate::profile::types::Network;
+use crate::profile::types::{Bytes, Network};
 use std::fmt;
 
 /// Who performs a step.
@@ -32,6 +32,8 @@ pub enum Step {
     MakeCgroup,
     /// Makes the user namespace that the jail will enter last, with a map of one id.
     HoldUserNamespace,
+    /// Gives the trees of the bound with this index to the agent's project, and the project its limit.
+    BoundDisk(usize),
     /// Makes the mount with this index, attached to nothing.
     MakeTree(usize),
     /// Makes the child in its namespaces, born in its cgroup.
@@ -106,6 +108,8 @@ fn before_clone(plan: &Plan, steps: &mut Vec<Step>) {
     push_if(steps, cgroup && !plan.cgroup.ceiling.is_empty(), Step::HoldCeiling);
     push_if(steps, cgroup, Step::MakeCgroup);
     push_if(steps, plan.stands(Wall::User), Step::HoldUserNamespace);
+    // Before anybody can write: what is made later belongs to the project by inheritance.
+    steps.extend((0..plan.disk.bounds.len()).map(Step::BoundDisk));
     if plan.stands(Wall::Mount) {
         let made = |mount: &super::Mount| !matches!(mount.source, Source::Proc);
         let indices = (0..plan.mounts.len()).filter(|index| made(&plan.mounts[*index]));
@@ -194,6 +198,7 @@ impl Step {
             | Self::HoldCeiling
             | Self::MakeCgroup
             | Self::HoldUserNamespace
+            | Self::BoundDisk(_)
             | Self::MakeTree(_)
             | Self::Clone(_) => Phase::Parent,
             Self::DieWithLauncher
@@ -249,6 +254,7 @@ impl fmt::Display for Told<'_> {
             Step::HoldUserNamespace => {
                 write!(f, "make a user namespace in which only uid {} exists", identity.uid)
             }
+            Step::BoundDisk(index) => tell_bound(f, plan, *index),
             Step::MakeTree(index) => {
                 write!(f, "make the tree for {}", one_line(&plan.mounts[*index].at))
             }
@@ -284,6 +290,12 @@ impl fmt::Display for Told<'_> {
             Step::ExecInit => f.write_str("exec init"),
         }
     }
+}
+
+fn tell_bound(f: &mut fmt::Formatter<'_>, plan: &Plan, index: usize) -> fmt::Result {
+    let bound = &plan.disk.bounds[index];
+    let trees = bound.trees.iter().map(|tree| one_line(tree)).collect::<Vec<_>>().join(", ");
+    write!(f, "give {trees} to project {} and limit it to {}", bound.project, Bytes(bound.bytes))
 }
 
 fn tell_ceiling(f: &mut fmt::Formatter<'_>, plan: &Plan) -> fmt::Result {

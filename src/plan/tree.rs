@@ -90,6 +90,11 @@ impl HostTrees {
         scanned.map(|tree| tree.host.clone()).collect()
     }
 
+    /// Trees that the agent may write.
+    pub(super) fn written(&self) -> BTreeSet<String> {
+        self.0.iter().filter(|tree| tree.access.write).map(|tree| tree.host.clone()).collect()
+    }
+
     /// `pattern` at every tree that it applies to.
     pub(super) fn anchor<'a>(
         &'a self,

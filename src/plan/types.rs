@@ -36,6 +36,8 @@ pub struct Plan {
     pub cgroup: CgroupPlan,
     /// Limits of each process.
     pub rlimits: Vec<Rlimit>,
+    /// What writable trees hold on disk.
+    pub disk: DiskPlan,
     /// Bytes above which the memory watch ends the agent, where it stands in for the controller.
     pub memory_watch: Option<u64>,
     /// The environment.
@@ -363,6 +365,54 @@ impl Limit {
     pub fn is_none(&self) -> bool {
         self.value == "max" || self.value.starts_with("max ")
     }
+}
+
+/// Bounds on what writable trees of the host hold on disk.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct DiskPlan {
+    /// One for each file system that is bounded.
+    pub bounds: Vec<DiskBound>,
+    /// Every writable tree of the host, with what bounds it.
+    pub trees: Vec<DiskTree>,
+}
+
+/// A bound on what the writable trees of one file system hold together, what is there at the start
+/// counted: a project quota.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct DiskBound {
+    /// Major and minor number of the file system.
+    pub device: (u32, u32),
+    /// Its type.
+    pub kind: String,
+    /// The project's number: the agent's uid.
+    pub project: u32,
+    /// Bytes.
+    pub bytes: u64,
+    /// Files, directories and all else that takes an inode.
+    pub inodes: u64,
+    /// The trees, none inside another.
+    pub trees: Vec<String>,
+    /// Where it comes from.
+    pub origin: String,
+}
+
+/// A writable tree of the host.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct DiskTree {
+    /// Where it appears.
+    pub at: String,
+    /// What bounds it.
+    pub bound: TreeBound,
+}
+
+/// What bounds a tree.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "bound", content = "detail", rename_all = "kebab-case")]
+pub enum TreeBound {
+    /// A project quota; the text says which.
+    Quota(String),
+    /// Nothing; the text says why.
+    None(String),
 }
 
 /// A limit of each process.

@@ -1,9 +1,9 @@
 //! Which walls stand. A wall that cannot stand ends the launch, unless the profile names it.
 
-use super::limits;
 use super::refusal::Refusal;
 use super::request::Request;
 use super::types::{WallPlan, WallState};
+use super::{disk, limits};
 use crate::document::{Located, Problems};
 use crate::host::{HostFacts, Kernel};
 use crate::profile::types::Network;
@@ -27,6 +27,12 @@ const NEEDS: &[(Wall, Wall, &str)] = &[
     (Wall::Tasks, Wall::Cgroup, "the limit is the cgroup's"),
     (Wall::Cpu, Wall::Cgroup, "the limit is the cgroup's"),
     (Wall::Io, Wall::Cgroup, "the limit is the cgroup's"),
+    (
+        Wall::Disk,
+        Wall::User,
+        "in the first user namespace the owner of a file may give it to another project",
+    ),
+    (Wall::Disk, Wall::Mount, "without a root of its own the agent writes in other places, too"),
 ];
 
 /// What a host can do about a wall.
@@ -87,10 +93,10 @@ fn state(
         let place = &profile.network.place;
         return Ok(WallState::Without(format!("the host's network, by {place}")));
     }
-    if limits::controller(wall).is_some() && !limits::is_set(wall, &profile.limits) {
+    if limits::is_limit(wall) && !limits::is_set(wall, &profile.limits) {
         return Ok(WallState::NotSet);
     }
-    match ability(wall, facts) {
+    match ability_for(wall, profile, facts) {
         Ability::Stands(how) => Ok(WallState::Stands(how)),
         Ability::NotInKernel(since) => Ok(WallState::NotInKernel(since)),
         Ability::Lacks { reason, cure } => match named(wall, &profile.without) {
@@ -126,6 +132,23 @@ fn named(wall: Wall, names: &[Located<Wall>]) -> Option<&Located<Wall>> {
     names.iter().find(|named| named.value == wall)
 }
 
+/// Why nothing of `wall` stands, whatever the host could do: the command line took it away, or what it
+/// rests on does not stand.
+pub(super) fn off(wall: Wall, walls: &[WallPlan], request: &Request) -> Option<String> {
+    if let Some(named) = named(wall, &request.without) {
+        return Some(format!("taken away by {}", named.place));
+    }
+    let stands = |wall: Wall| {
+        walls.iter().any(|plan| plan.wall == wall && matches!(plan.state, WallState::Stands(_)))
+    };
+    let gone = NEEDS.iter().find(|(known, footing, _)| *known == wall && !stands(*footing));
+    gone.map(|(_, footing, why)| needs(*footing, why))
+}
+
+fn needs(footing: Wall, why: &str) -> String {
+    format!("needs `{footing}`: {why}")
+}
+
 /// What stands in for a wall that a profile does without.
 fn stand_in(wall: Wall, request: &Request, facts: &HostFacts) -> &'static str {
     let taken = |wall| named(wall, &request.without).is_some();
@@ -134,9 +157,25 @@ fn stand_in(wall: Wall, request: &Request, facts: &HostFacts) -> &'static str {
         "RLIMIT_NPROC of its own uid stands in"
     } else if wall == Wall::Memory && has_cgroup {
         "a watch of its memory stands in"
+    } else if wall == Wall::Disk {
+        "trees on other file systems are bounded where they can be"
     } else {
         "nothing stands in"
     }
+}
+
+/// What the host can do about a wall for what `profile` asks of it.
+fn ability_for(wall: Wall, profile: &Profile, facts: &HostFacts) -> Ability {
+    let ability = ability(wall, facts);
+    let wants_share = wall == Wall::Io && profile.limits.io_weight.is_some();
+    if wants_share && matches!(ability, Ability::Stands(_)) && limits::has_no_io_weight(facts) {
+        return lacks(
+            "`io_weight` is set, and cgroups here have neither io.weight nor io.bfq.weight",
+            "use a kernel with CONFIG_BLK_CGROUP_IOCOST or the disk scheduler BFQ, leave `io_weight` out, \
+             or let the agent run without it: without = [\"io\"] in its profile, or --without io",
+        );
+    }
+    ability
 }
 
 fn ability(wall: Wall, facts: &HostFacts) -> Ability {
@@ -167,6 +206,7 @@ fn ability(wall: Wall, facts: &HostFacts) -> Ability {
         Wall::MemfdExec if kernel.memfd_noexec => Ability::Stands("vm.memfd_noexec = 2".to_owned()),
         Wall::MemfdExec => Ability::NotInKernel("exists since Linux 6.3".to_owned()),
         Wall::Memory | Wall::Tasks | Wall::Cpu | Wall::Io => limit(wall, facts),
+        Wall::Disk => disk::ability(facts),
     }
 }
 
@@ -252,7 +292,7 @@ fn check_needs(walls: &mut [WallPlan], request: &Request, problems: &mut Problem
                     .problem(cause, format!("take away both: --without {footing} --without {wall}"))
             }));
         } else if let Some(plan) = walls.iter_mut().find(|plan| plan.wall == *wall) {
-            plan.state = WallState::Without(format!("needs `{footing}`: {why}"));
+            plan.state = WallState::Without(needs(*footing, why));
         }
     }
 }

@@ -108,6 +108,8 @@ fn limits(base: RawLimits, over: RawLimits) -> RawLimits {
         cpu: over.cpu.or(base.cpu),
         cpu_weight: over.cpu_weight.or(base.cpu_weight),
         io: over.io.or(base.io),
+        io_weight: over.io_weight.or(base.io_weight),
+        disk: over.disk.or(base.disk),
         open_files: over.open_files.or(base.open_files),
         file_size: over.file_size.or(base.file_size),
         core: over.core.or(base.core),

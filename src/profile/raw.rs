@@ -121,6 +121,10 @@ pub struct RawLimits {
     pub cpu_weight: Option<Located<i64>>,
     /// `io`.
     pub io: Option<Located<String>>,
+    /// `io_weight`.
+    pub io_weight: Option<Located<i64>>,
+    /// `disk`.
+    pub disk: Option<Located<String>>,
     /// `open_files`.
     pub open_files: Option<Located<i64>>,
     /// `file_size`.
@@ -282,6 +286,8 @@ impl RawLimits {
             cpu: table.scalar(reader, "cpu"),
             cpu_weight: table.integer(reader, "cpu_weight"),
             io: table.scalar(reader, "io"),
+            io_weight: table.integer(reader, "io_weight"),
+            disk: table.scalar(reader, "disk"),
             open_files: table.integer(reader, "open_files"),
             file_size: table.scalar(reader, "file_size"),
             core: table.scalar(reader, "core"),

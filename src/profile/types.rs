@@ -212,6 +212,10 @@ pub struct Limits {
     pub cpu_weight: Option<Located<u64>>,
     /// Bytes a second, read and write each, on the disks of writable trees (`io.max`).
     pub io: Option<Located<Bytes>>,
+    /// Share of the disks under contention, 1 to 10000 (`io.weight`).
+    pub io_weight: Option<Located<u64>>,
+    /// Bytes that the writable trees of one file system hold together (project quota).
+    pub disk: Option<Located<Bytes>>,
     /// Open descriptors of one process (`RLIMIT_NOFILE`).
     pub open_files: Option<Located<u64>>,
     /// Size of one file (`RLIMIT_FSIZE`).

@@ -260,6 +260,8 @@ impl Checker {
             cpu: self.maybe(raw.cpu.as_ref(), Cpus::parse),
             cpu_weight: self.number(raw.cpu_weight.as_ref(), 1),
             io: self.maybe(raw.io.as_ref(), memory_size),
+            io_weight: self.number(raw.io_weight.as_ref(), 1),
+            disk: self.maybe(raw.disk.as_ref(), disk_size),
             open_files: self.number(raw.open_files.as_ref(), 16),
             file_size: self.maybe(raw.file_size.as_ref(), Bytes::parse),
             core: self.maybe(raw.core.as_ref(), Bytes::parse),
@@ -270,9 +272,8 @@ impl Checker {
             let cause = format!("{} is above memory, {}", high.value, max.value);
             self.report(&high.place, cause, "memory_high slows down before memory stops");
         }
-        if let Some(weight) = &limits.cpu_weight
-            && weight.value > 10_000
-        {
+        let weights = [&limits.cpu_weight, &limits.io_weight].into_iter().flatten();
+        for weight in weights.filter(|weight| weight.value > 10_000) {
             self.report(&weight.place, "is above the most, 10000", "the default is 100");
         }
         limits
@@ -303,7 +304,7 @@ fn no_unless(raw: Option<&Located<bool>>, key: &str) -> Located<bool> {
 /// What may help with the key at hand.
 fn hint_for(key: &str) -> &'static str {
     match key.rsplit('.').next().unwrap_or(key) {
-        "memory" | "memory_high" | "swap" | "io" | "file_size" | "core" | "tmp_size"
+        "memory" | "memory_high" | "swap" | "io" | "disk" | "file_size" | "core" | "tmp_size"
         | "home_size" => "sizes are written 512M, 4G, 1T (powers of 1024), or in bytes",
         "cpu" => "write processors, as in 2 or 1.5, or a percentage, as in 150%",
         _ => "",
@@ -401,6 +402,14 @@ fn memory_size(text: &str) -> Result<Bytes, String> {
     let bytes = Bytes::parse(text)?;
     if bytes.0 < 64 << 10 {
         return Err(format!("`{}` is less than the least, 64K", text.escape_debug()));
+    }
+    Ok(bytes)
+}
+
+fn disk_size(text: &str) -> Result<Bytes, String> {
+    let bytes = Bytes::parse(text)?;
+    if bytes.0 < 1 << 20 {
+        return Err(format!("`{}` is less than the least, 1M", text.escape_debug()));
     }
     Ok(bytes)
 }

@@ -8,6 +8,7 @@
 mod clone;
 mod kernel;
 mod mount;
+mod quota;
 
 pub use clone::{CloneFlags, Cloned, clone_into, user_namespace_holder};
 pub use kernel::{
@@ -15,6 +16,10 @@ pub use kernel::{
     raise_loopback,
 };
 pub use mount::{TreeAttributes, set_tree_attributes};
+pub use quota::{
+    Project, ProjectQuotas, ProjectUse, has_quotas, limit_project, project_of, project_quotas,
+    project_use, set_project,
+};
 
 use rustix::io::Errno;
 

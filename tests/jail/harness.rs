@@ -111,6 +111,12 @@ fn lack(need: &str) -> Option<String> {
             let setting = std::fs::read_to_string("/proc/sys/dev/tty/legacy_tiocsti");
             missing(setting.map_or(true, |it| it.trim() == "1"), "this kernel refuses it to all")
         }
+        "prjquota" => {
+            let there = cellblock::host::disks::probe(&[DISK.to_owned()].into());
+            let quota = there.get(DISK).and_then(|disk| disk.as_ref().ok()).map(|disk| disk.quota);
+            let enforced = quota == Some(cellblock::host::ProjectQuota::Enforced);
+            missing(enforced, "the file system of /var/tmp has no project quotas")
+        }
         "perl" | "tmux" | "git" | "ps" => {
             let folders = ["/usr/bin", "/usr/local/bin", "/bin"];
             let found = folders.iter().any(|folder| Path::new(folder).join(need).exists());
@@ -313,12 +319,22 @@ pub(crate) fn eventually<T>(what: &str, mut done: impl FnMut() -> Option<T>) -> 
     }
 }
 
+/// Where every host has room on a disk.
+const DISK: &str = "/var/tmp";
+
 /// A directory that everybody may look into, with profiles in it.
 pub(crate) struct Folder(tempfile::TempDir);
 
 impl Folder {
     pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
+        open_to_all(folder.path(), 0o755);
+        Self(folder)
+    }
+
+    /// One on a disk: /tmp may be in memory.
+    pub(crate) fn on_disk() -> Self {
+        let folder = tempfile::tempdir_in(DISK).unwrap();
         open_to_all(folder.path(), 0o755);
         Self(folder)
     }

@@ -12,6 +12,7 @@ mod harness;
 
 mod bad_input;
 mod claude;
+mod disk;
 mod host;
 mod killed;
 mod lifetime;

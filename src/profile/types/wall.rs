@@ -45,11 +45,13 @@ pub enum Wall {
     Cpu,
     /// A limit on disk traffic (cgroup v2 `io`).
     Io,
+    /// A bound on what writable trees hold on disk (project quotas, quotactl(2)).
+    Disk,
 }
 
 impl Wall {
     /// All walls, in the order in which they are told.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::User,
         Self::Mount,
         Self::Pid,
@@ -70,6 +72,7 @@ impl Wall {
         Self::Tasks,
         Self::Cpu,
         Self::Io,
+        Self::Disk,
     ];
 
     /// Its name.
@@ -96,6 +99,7 @@ impl Wall {
             Self::Tasks => "tasks",
             Self::Cpu => "cpu",
             Self::Io => "io",
+            Self::Disk => "disk",
         }
     }
 
@@ -123,6 +127,7 @@ impl Wall {
             Self::Tasks => "cannot fill the process table",
             Self::Cpu => "cannot take all processor time",
             Self::Io => "cannot take all disk time",
+            Self::Disk => "cannot fill the disks of trees it may write",
         }
     }
 
