@@ -40,8 +40,10 @@ class Terminal:
         os.write(self.master, text.encode())
 
     def ends(self):
-        while self.look(PATIENCE):
-            pass
+        deadline = time.monotonic() + PATIENCE
+        while self.look(1):
+            if time.monotonic() > deadline:
+                sys.exit(f"check-shell: no end after {self.seen[-2000:].decode(errors='replace')}")
         return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
 
 
@@ -54,6 +56,9 @@ def main():
     terminal.sees(rb"uid 0 on /dev/ttyS0 of 42")
     terminal.types("cellblock exec demo -- sh -c 'echo jailed$((1 + 1))'\r")
     terminal.sees(rb"jailed2")
+    terminal.types("\r")
+    # What is typed while the jail has the terminal is the jail's.
+    terminal.sees(rb"root@guest:.*# ")
     terminal.types("exit\r")
     status = terminal.ends()
     print(f"scripts/vm shell ended with status {status}")

@@ -122,6 +122,7 @@ made() {
     if [ "$status" -ne 0 ]; then
         tail -n 20 "$new/log" >&2
         cp "$new/log" "$VM_CACHE/build.log"
+        rm -rf "$new"
         die "cannot build $words" "the messages above are the end of $VM_CACHE/build.log; is the package mirror reachable?"
     fi
     # The disk must hold it before its name says so.

@@ -7,6 +7,7 @@ MACHINE=''
 READ_WITH=(cat)
 QEMU_PID=''
 READER=''
+TERMINAL=''
 DISKS=()
 
 new_folder() {
@@ -50,11 +51,14 @@ remove_dead_machines() {
 
 clean_up() {
     end_machine
+    # QEMU that is killed leaves the terminal raw.
+    [ -z "$TERMINAL" ] || stty "$TERMINAL" 2>/dev/null || true
     [ -z "$SCRATCH" ] || rm -rf "$SCRATCH"
 }
 
+# Nothing in the machine is worth an orderly end. QEMU_PID may be that of timeout, with which QEMU is killed.
 end_machine() {
-    [ -z "$QEMU_PID" ] || { kill -TERM "$QEMU_PID" && wait "$QEMU_PID"; } 2>/dev/null || true
+    [ -z "$QEMU_PID" ] || { kill -KILL "$QEMU_PID" && wait "$QEMU_PID"; } 2>/dev/null || true
     [ -z "$READER" ] || { kill -TERM "$READER" && wait "$READER"; } 2>/dev/null || true
     QEMU_PID='' READER=''
 }
@@ -119,7 +123,7 @@ prepare() {
     kernel=$(kernel_image "$KERNEL")
     find_qemu
     # shellcheck disable=SC2054 # QEMU's commas
-    QEMU+=(-M q35 -accel tcg,thread=multi -cpu max -smp 2 -m "$MEMORY" -nographic -nodefaults -no-user-config -no-reboot
+    QEMU+=(-M q35 -accel tcg,thread=multi -cpu max -smp 2 -m "$MEMORY" -display none -nodefaults -no-user-config -no-reboot
         -kernel "$kernel/vmlinuz" -initrd "$kernel/initrd" -append "console=ttyS0 panic=-1 $options")
     local others=("${DISKS[@]}")
     DISKS=()
@@ -205,10 +209,11 @@ boot_shell() {
     printf '%s\n' "${TERM:-linux}" >"$MACHINE/job/term"
     prepare "quiet systemd.show_status=0"
     progress "starting Linux $KERNEL (about 15 s); 'exit' or 'poweroff' ends it, Ctrl-a x at once"
-    local settings
-    settings=$(stty -g)
-    setpriv --pdeathsig KILL "${QEMU[@]}" -serial mon:stdio || status=$?
-    # QEMU that is killed leaves the terminal raw.
-    stty "$settings"
+    TERMINAL=$(stty -g)
+    # Beside this shell, which would else answer no signal before QEMU's end; the terminal is QEMU's all the same.
+    setpriv --pdeathsig KILL "${QEMU[@]}" -serial mon:stdio <&0 &
+    QEMU_PID=$!
+    wait "$QEMU_PID" || status=$?
+    QEMU_PID=''
     [ "$status" -eq 0 ] || die "the machine ended badly: QEMU ended with status $status"
 }
