@@ -79,7 +79,10 @@ impl Person {
                 self.read = self.seen.len();
                 return;
             }
-            assert!(begun.elapsed() < harness::patient(harness::DEADLINE), "no `{text}` in {new:?}");
+            assert!(
+                begun.elapsed() < harness::patient(harness::DEADLINE),
+                "no `{text}` in {new:?}"
+            );
             std::thread::sleep(std::time::Duration::from_millis(5));
         }
     }
