@@ -9,6 +9,9 @@ pub enum LaunchError {
     /// Not root.
     #[error("a jail can only be made by root")]
     NotRoot,
+    /// Not root, and running jails are looked at.
+    #[error("what agents use is shown to root alone")]
+    NotShown,
     /// A call failed before the child existed.
     #[error("cannot {verb} {object}: {errno}")]
     Call {
@@ -77,7 +80,7 @@ impl LaunchError {
     #[must_use]
     pub fn hint(&self) -> String {
         match self {
-            Self::NotRoot => "run it with sudo".to_owned(),
+            Self::NotRoot | Self::NotShown => "run it with sudo".to_owned(),
             Self::Running(_) => "give this one another name with --name".to_owned(),
             Self::Call { errno: Errno::NOSPC | Errno::DQUOT, object, .. } => {
                 format!("make room on the disk of {object}")
