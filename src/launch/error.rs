@@ -85,6 +85,11 @@ impl LaunchError {
             Self::Call { errno: Errno::NOSPC | Errno::DQUOT, object, .. } => {
                 format!("make room on the disk of {object}")
             }
+            Self::Call { errno: Errno::AGAIN, .. } => {
+                "no task is left, of all agents' ([slice] tasks of the configuration) or of the host's: end \
+                 something, or raise the ceiling"
+                    .to_owned()
+            }
             Self::Call { verb: "translate the owners of", .. } => {
                 "this file system has no idmapped mounts: use ext4, xfs, btrfs or tmpfs, or give the \
                  agent the owner's uid with `user`"

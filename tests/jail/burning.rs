@@ -32,8 +32,14 @@ impl Watched {
 
     pub(crate) fn start_with(command: &mut std::process::Command, agent: &str) -> Self {
         forget_journal(agent);
-        let running = start(command);
-        let kept = harness::eventually("the record of its jail", || record(agent));
+        let mut running = start(command);
+        let kept = harness::eventually("the record of its jail", || {
+            let ended = running.child.try_wait().unwrap().is_some();
+            record(agent).map(Some).or(ended.then_some(None))
+        });
+        let Some(kept) = kept else {
+            panic!("{agent} did not start: {:#?}", running.wait(harness::DEADLINE));
+        };
         let cgroup = PathBuf::from(kept["cgroup"].as_str().unwrap());
         let init = i32::try_from(kept["init"].as_i64().unwrap()).unwrap();
         Self { agent: agent.to_owned(), running, cgroup, init }

@@ -116,3 +116,24 @@ fn ten_agents_share_the_tasks_of_one_ceiling() {
     keeper.stop();
     host::expect_nothing_left("jt-keeper");
 }
+
+#[test]
+fn no_agent_starts_where_all_agents_have_all_tasks() {
+    needs!("root", "cgroup2:pids", "systemd", "perl", "disposable", "quiet");
+    let (agent, folder) = ("jt-full-slice", Folder::new());
+    let config = folder.file("config.toml", "schema = 1\n[slice]\ntasks = 16\n", 0o644);
+    let options = ["--config", &config];
+    let script =
+        "$| = 1; 1 while defined($p = fork) && ($p or sleep 600); print qq(full\n); sleep 600";
+    let mut full = cellblock("exec", agent, &options, "demo", &["perl", "-e", script]);
+    let full = Watched::start_with(&mut full, agent);
+    full.running.says("full");
+    let next = exec("jt-next", &options, "demo", &["true"]);
+    println!("{}", next.err);
+    next.expect_refusal(125, &["Resource temporarily unavailable", "[slice] tasks"]);
+    host::expect_nothing_left("jt-next");
+    // The host has tasks, and raising the ceiling is enough.
+    exec("jt-next", &[], "demo", &["true"]).expect(0);
+    full.stop();
+    host::expect_nothing_left(agent);
+}

@@ -23,7 +23,9 @@ struct Inside {
 impl Inside {
     fn start() -> Self {
         let folder = Folder::new();
-        let text = "extends = ['demo']\n[filesystem]\nwrite = ['/sys/fs/cgroup']\n";
+        // Not `demo`: what it protects in trees that can be written cannot be made there.
+        let text = "extends = ['base']\n[filesystem]\nwrite = ['/sys/fs/cgroup']\n\
+            [limits]\nmemory = '128M'\nmemory_high = '128M'\ntasks = 64\n";
         let profile = folder.profile("shown", text);
         let sibling = Watched::start("exec", "jt-sibling", "demo", &["sleep", "600"]);
         let words = ["perl", "-MErrno", "-e", PROBE];
@@ -81,8 +83,8 @@ impl Inside {
             assert_eq!(text.trim(), line);
         }
         assert_eq!(self.probe.file("cgroup.procs").lines().count(), 2, "init and the probe");
-        assert_eq!(self.probe.number("memory.max"), 1 << 30);
-        assert_eq!(self.probe.number("pids.max"), 128);
+        assert_eq!(self.probe.number("memory.max"), 128 << 20);
+        assert_eq!(self.probe.number("pids.max"), 64);
         assert_eq!(self.sibling.field("cgroup.events", "frozen"), 0);
         assert!(!self.probe.cgroup.join("child").exists());
     }
