@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 /// Does what each line asks for, `write FILE TEXT` or `mkdir DIRECTORY`, and says how it ended.
-const PROBE: &str = "$| = 1; print qq(ready\\n); while (<STDIN>) { chomp; my ($verb, $path, $text) = split / /; \
-    my $done = $verb eq 'mkdir' ? mkdir $path : (sysopen(my $f, $path, 1) && defined syswrite($f, $text)); \
+const PROBE: &str = "$| = 1; print qq(ready\\n); while (<STDIN>) { chomp; my ($verb, $path, $text) = split / /; my $f; \
+    my $done = $verb eq 'mkdir' ? mkdir $path : (sysopen($f, $path, 1) && defined syswrite($f, $text)); \
     my $why = $done ? 'done' : (grep { $!{$_} } keys %!)[0]; print qq(answer $why\\n) }";
 
 /// An agent that does what it is asked to, beside another one.

@@ -342,6 +342,15 @@ impl Running {
     }
 }
 
+impl Drop for Running {
+    /// A test that failed leaves nothing running to the next ones.
+    fn drop(&mut self) {
+        if matches!(self.child.try_wait(), Ok(None)) && self.child.kill().is_ok() {
+            self.child.wait().unwrap();
+        }
+    }
+}
+
 /// Whether the child `pid` ends within `deadline`; it is not reaped.
 fn ends_within(pid: Pid, deadline: Duration) -> bool {
     let pidfd = pidfd_open(pid, PidfdFlags::empty()).unwrap();
