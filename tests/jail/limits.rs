@@ -87,7 +87,7 @@ fn changes_that_cannot_be_are_refused() {
         (&[agent, "--set", "memory"], &["`memory` is not KEY=VALUE"]),
         (&[agent, "--set", "tasks=many"], &["`many` is not a number"]),
         // One that cannot be keeps the others from being made.
-        (&[agent, "--set", "tasks=20", "--set", "cpu=0"], &["cpu"]),
+        (&[agent, "--set", "tasks=20", "--set", "cpu=0"], &["processors"]),
         (&["jt-nobody", "--set", "tasks=20"], &["no agent named `jt-nobody`", "cellblock limits"]),
         (&["jt-nobody"], &["no agent named `jt-nobody`"]),
     ];
