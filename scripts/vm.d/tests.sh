@@ -78,7 +78,7 @@ guest_script() {
     local needs
     needs=$(excuses "$1" | cut -d '|' -f 1 | paste -sd ,)
     shift
-    printf 'export CELLBLOCK_BINARY=/usr/local/bin/cellblock CELLBLOCK_REQUIRE=all CELLBLOCK_TEST_PATIENCE=15\n'
+    printf 'export CELLBLOCK_BINARY=/usr/local/bin/cellblock CELLBLOCK_REQUIRE=all CELLBLOCK_TEST_PATIENCE=15 CELLBLOCK_DISPOSABLE=1\n'
     printf 'export CELLBLOCK_REQUIRE_EXCEPT=%q PROPTEST_DISABLE_FAILURE_PERSISTENCE=1\n' "$needs"
     [ -z "${CELLBLOCK_CLAUDE:-}" ] || printf 'export CELLBLOCK_CLAUDE=/srv/claude-code/claude\n'
     printf 'cd %q || exit\nset --' "$SOURCE"

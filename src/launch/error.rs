@@ -9,6 +9,9 @@ pub enum LaunchError {
     /// Not root.
     #[error("a jail can only be made by root")]
     NotRoot,
+    /// Not root, and running jails are looked at.
+    #[error("what agents use is shown to root alone")]
+    NotShown,
     /// A call failed before the child existed.
     #[error("cannot {verb} {object}: {errno}")]
     Call {
@@ -80,10 +83,15 @@ impl LaunchError {
     #[must_use]
     pub fn hint(&self) -> String {
         match self {
-            Self::NotRoot => "run it with sudo".to_owned(),
+            Self::NotRoot | Self::NotShown => "run it with sudo".to_owned(),
             Self::Running(_) => "give this one another name with --name".to_owned(),
             Self::Call { errno: Errno::NOSPC | Errno::DQUOT, object, .. } => {
                 format!("make room on the disk of {object}")
+            }
+            Self::Call { errno: Errno::AGAIN, .. } => {
+                "no task is left, of all agents' ([slice] tasks of the configuration) or of the host's: end \
+                 something, or raise the ceiling"
+                    .to_owned()
             }
             Self::Call { verb: "translate the owners of", .. } => {
                 "this file system has no idmapped mounts: use ext4, xfs, btrfs or tmpfs, or give the \

@@ -128,15 +128,17 @@ impl Jail {
     /// # Errors
     /// [`LaunchError::Call`].
     pub fn kill(&self) -> Result<(), LaunchError> {
+        // PID 1 first: it must not see the others end before it and tell of that as of their own end.
+        // Where there is no cgroup, its end is the end of its namespace.
+        let init = match rustix::process::pidfd_send_signal(&self.process.pidfd, Signal::KILL) {
+            Ok(()) | Err(Errno::SRCH) => Ok(()),
+            Err(errno) => Err(cannot("end", "init of the jail")(errno)),
+        };
         let made = self.record.as_ref().map(Record::made);
         if let Some(path) = made.and_then(|made| made.cgroup.as_ref()) {
             cgroup::kill(path)?;
         }
-        // Where there is no cgroup, the end of PID 1 is the end of its namespace.
-        match rustix::process::pidfd_send_signal(&self.process.pidfd, Signal::KILL) {
-            Ok(()) | Err(Errno::SRCH) => Ok(()),
-            Err(errno) => Err(cannot("end", "init of the jail")(errno)),
-        }
+        init
     }
 
     /// Waits for the end of the jail and gives the status as a shell does; removes what was made.

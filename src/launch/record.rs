@@ -42,10 +42,13 @@ pub struct Running {
 /// The jails that run, by the records of launchers that live. Only root may look.
 ///
 /// # Errors
-/// [`LaunchError::Call`].
+/// [`LaunchError::NotShown`], [`LaunchError::Call`].
 pub fn running() -> Result<Vec<Running>, LaunchError> {
     let folder = folder();
     let shown = folder.display().to_string();
+    if !rustix::process::geteuid().is_root() {
+        return Err(LaunchError::NotShown);
+    }
     let entries = match std::fs::read_dir(&folder) {
         Ok(entries) => entries,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),

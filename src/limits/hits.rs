@@ -15,6 +15,9 @@ pub const PAUSE: Duration = Duration::from_secs(10);
 /// or all of them at once.
 const SOME_WAITED: u64 = 30;
 const ALL_WAITED: u64 = 10;
+/// A process that ends so soon after the agent's own memory ran out ended for that: the kernel counts the
+/// one before it ends the other, and a look may come in between.
+const ONE_OOM: Duration = Duration::from_secs(2);
 /// Being held back is told when it happened in so many periods, and in more than half of them.
 const PERIODS: u64 = 8;
 
@@ -66,6 +69,8 @@ pub enum What {
 pub struct Finder {
     before: Figures,
     at: Duration,
+    /// When the agent's own memory was found to have run out, last.
+    ran_out: Option<Duration>,
     /// What was found and not told, and when it was told last.
     open: BTreeMap<(String, What), (Hit, Option<Duration>)>,
     /// All there was.
@@ -82,7 +87,11 @@ impl Finder {
         mut about: impl FnMut(&Hit) -> Vec<String>,
     ) -> Vec<Hit> {
         let between = at.saturating_sub(self.at);
-        for mut hit in found(&self.before, &now, between) {
+        if now.ooms > self.before.ooms {
+            self.ran_out = Some(at);
+        }
+        let own = self.ran_out.is_some_and(|ran_out| at.saturating_sub(ran_out) <= ONE_OOM);
+        for mut hit in found(&self.before, &now, between, own) {
             hit.processes.extend(about(&hit));
             let key = (hit.limit.clone(), hit.what);
             merge(self.total.entry(key.clone()).or_insert_with(|| nothing(&hit)), &hit);
@@ -139,8 +148,9 @@ fn merge(into: &mut Hit, hit: &Hit) {
     }
 }
 
-fn found(before: &Figures, now: &Figures, between: Duration) -> Vec<Hit> {
-    let mut hits = ended(before, now);
+/// `own` says that the agent's own memory has run out.
+fn found(before: &Figures, now: &Figures, between: Duration, own: bool) -> Vec<Hit> {
+    let mut hits = ended(before, now, own);
     for gauge in &now.gauges {
         hits.extend(of_gauge(before.gauge(&gauge.name), gauge, !hits.is_empty()));
     }
@@ -161,10 +171,9 @@ fn hit(gauge: &Gauge, what: What, count: u64) -> Hit {
     }
 }
 
-fn ended(before: &Figures, now: &Figures) -> Vec<Hit> {
+fn ended(before: &Figures, now: &Figures, own: bool) -> Vec<Hit> {
     let kills = now.oom_kills.saturating_sub(before.oom_kills);
     let Some(memory) = now.gauge("memory").filter(|_| kills > 0) else { return Vec::new() };
-    let own = now.ooms > before.ooms;
     vec![hit(memory, if own { What::Ended } else { What::EndedForOthers }, kills)]
 }
 
@@ -349,8 +358,12 @@ mod tests {
         let expected =
             "memory: the kernel ended 2 process(es) at the limit of 64M, peak 60M: perl (pid 7)";
         assert_eq!(told.iter().map(Hit::told).collect::<Vec<_>>(), [expected]);
-        let told = finder.look(at(3), figures(1, 3, 9), quiet);
+        let told = finder.look(at(5), figures(1, 3, 9), quiet);
         assert_eq!(told[0].what, What::EndedForOthers);
+        // The agent's own memory ran out at one look, and the next one sees whom that ended.
+        assert!(finder.look(at(20), figures(2, 3, 9), quiet).is_empty());
+        let told = finder.look(at(21), figures(2, 4, 9), quiet);
+        assert_eq!(told.iter().map(|hit| hit.what).collect::<Vec<_>>(), [What::Ended]);
     }
 
     #[test]

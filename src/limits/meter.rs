@@ -21,8 +21,10 @@ use std::time::{Duration, Instant};
 const FIRST: Duration = Duration::from_millis(100);
 /// How often it looks where nothing is told.
 const PERIOD: Duration = Duration::from_secs(1);
-/// How soon it looks again where events come thick and fast.
+/// How soon it looks again where events come thick and fast; after so many times as long as the look took,
+/// where the jail's processes make it slow.
 const LEAST: Duration = Duration::from_millis(50);
+const REST: u32 = 4;
 /// How often the memory watch looks.
 const WATCH_PERIOD: Duration = Duration::from_millis(200);
 /// The files of a cgroup whose changes the kernel tells.
@@ -44,6 +46,8 @@ pub struct Meter {
     begun: Instant,
     next: Instant,
     looked: Instant,
+    /// How long that took.
+    took: Duration,
     /// When the memory watch looked last.
     watched: Instant,
     /// Processes that have their rank, with their start: a number may come to mean another.
@@ -75,6 +79,7 @@ impl Meter {
             begun: now,
             next: now + FIRST,
             looked: now,
+            took: Duration::ZERO,
             watched: now,
             ranked: BTreeMap::new(),
             troubles: Vec::new(),
@@ -107,7 +112,7 @@ impl Meter {
     pub fn turn(&mut self, came: bool) -> Option<u64> {
         if came {
             self.drain();
-            self.next = self.next.min(self.looked + LEAST);
+            self.next = self.next.min(self.looked + LEAST.max(self.took * REST));
         }
         let now = Instant::now();
         if now >= self.next {
@@ -124,11 +129,13 @@ impl Meter {
     }
 
     fn look(&mut self, now: Instant) {
-        (self.looked, self.next) = (now, now + PERIOD);
         let figures = self.opened().source.read();
         self.rank();
         let hits = self.compare(now, figures);
         self.write_down(&hits);
+        self.took = now.elapsed();
+        self.looked = now + self.took;
+        self.next = self.looked + PERIOD;
     }
 
     fn opened(&mut self) -> &Opened {

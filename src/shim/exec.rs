@@ -96,10 +96,6 @@ impl Exec {
         {
             self.failed = Some((cause, status));
         }
-        if let Some(used) = self.meter.turn(events.limits) {
-            self.meter.watch_ended(used);
-            self.jail.kill()?;
-        }
         match events.signal {
             Some(Signal::SIGWINCH) => {
                 if let (Some(person), Some(master)) = (&self.person, self.jail.master()) {
@@ -108,6 +104,10 @@ impl Exec {
             }
             Some(signal) => self.pass_on(signal)?,
             None => {}
+        }
+        if let Some(used) = self.meter.turn(events.limits) {
+            self.meter.watch_ended(used);
+            self.jail.kill()?;
         }
         Ok(())
     }

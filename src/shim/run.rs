@@ -202,10 +202,7 @@ impl Run {
                 None => {}
             }
         }
-        if let Some(used) = self.meter.turn(events.limits) {
-            self.meter.watch_ended(used);
-            self.jail.kill()?;
-        }
+        // Who asks for the end does not wait for a look at a jail that keeps every processor busy.
         match events.signal {
             Some(Signal::SIGWINCH) => match &self.view {
                 View::Shown(person) => person.fit(self.master()?)?,
@@ -218,6 +215,10 @@ impl Run {
                 self.jail.kill()?;
             }
             Some(_) | None => {}
+        }
+        if let Some(used) = self.meter.turn(events.limits) {
+            self.meter.watch_ended(used);
+            self.jail.kill()?;
         }
         Ok(())
     }

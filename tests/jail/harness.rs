@@ -2,12 +2,15 @@
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open};
+use std::cell::RefCell;
 use std::fs::File;
 use std::io::{Read, Write as _};
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, LazyLock, Mutex, OnceLock};
+use std::sync::{
+    Arc, LazyLock, Mutex, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
+};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -48,6 +51,7 @@ pub(crate) fn host_has(test: &str, needs: &[&str]) -> bool {
     let lacking = needs.iter().find_map(|need| Some((need, lack(need)?)));
     let Some((need, reason)) = lacking else {
         alone();
+        take_turn(needs.contains(&"quiet"));
         return true;
     };
     let listed = |variable: &str, name: &str| {
@@ -72,6 +76,41 @@ fn alone() {
         });
     }
 }
+
+/// Held from a test's needs to its end.
+#[allow(dead_code, reason = "they are held, not read")]
+enum Turn {
+    Shared(RwLockReadGuard<'static, ()>),
+    Own(RwLockWriteGuard<'static, ()>),
+}
+
+/// Tests run beside each other, but for those that measure time or change what all agents share: these
+/// run when no other does. The turn ends with the test's thread.
+fn take_turn(own: bool) {
+    static TURNS: RwLock<()> = RwLock::new(());
+    thread_local!(static TURN: RefCell<Option<Turn>> = const { RefCell::new(None) });
+    TURN.with(|turn| {
+        // Where all tests have one thread, the one before has ended.
+        turn.take();
+        let taken = if own {
+            Turn::Own(TURNS.write().unwrap_or_else(PoisonError::into_inner))
+        } else {
+            Turn::Shared(TURNS.read().unwrap_or_else(PoisonError::into_inner))
+        };
+        turn.replace(Some(taken));
+    });
+}
+
+/// Where the first of `programs` is installed.
+pub(crate) fn installed(programs: &[&str]) -> Option<PathBuf> {
+    let folders = ["/usr/bin", "/usr/local/bin", "/bin"];
+    let places =
+        programs.iter().flat_map(|name| folders.map(|folder| Path::new(folder).join(name)));
+    places.into_iter().find(|place| place.exists())
+}
+
+/// Programs that compile C.
+pub(crate) const COMPILERS: &[&str] = &["tcc", "cc", "gcc"];
 
 /// Why the host does not have `need`, if so.
 fn lack(need: &str) -> Option<String> {
@@ -118,10 +157,17 @@ fn lack(need: &str) -> Option<String> {
             missing(enforced, "the file system of /var/tmp has no project quotas")
         }
         "perl" | "tmux" | "git" | "ps" => {
-            let folders = ["/usr/bin", "/usr/local/bin", "/bin"];
-            let found = folders.iter().any(|folder| Path::new(folder).join(need).exists());
-            missing(found, "it is not installed")
+            missing(installed(&[need]).is_some(), "it is not installed")
         }
+        "cc" => missing(installed(COMPILERS).is_some(), "no compiler of C is installed"),
+        "systemd" => missing(Path::new("/run/systemd/system").is_dir(), "it is not PID 1"),
+        // For what would harm a host that somebody uses.
+        "disposable" => missing(
+            std::env::var("CELLBLOCK_DISPOSABLE").is_ok_and(|it| it == "1"),
+            "CELLBLOCK_DISPOSABLE=1 does not say that this machine is thrown away",
+        ),
+        // No other test at the same time: every host has that.
+        "quiet" => None,
         "claude" => missing(
             std::env::var_os("CELLBLOCK_CLAUDE").is_some(),
             "CELLBLOCK_CLAUDE does not name the program (scripts/test fetches it)",
@@ -269,11 +315,15 @@ impl Running {
         rustix::process::kill_process(self.pid(), signal).unwrap();
     }
 
+    /// What came on standard output up to now.
+    pub(crate) fn out(&self) -> String {
+        self.out.as_ref().map(Gathered::text).unwrap_or_default()
+    }
+
     /// Waits until standard output holds `text`.
     #[track_caller]
     pub(crate) fn says(&self, text: &str) {
-        let said = || self.out.as_ref().unwrap().text();
-        eventually(text, || said().contains(text).then_some(()));
+        eventually(text, || self.out().contains(text).then_some(()));
     }
 
     /// Waits for the end; who does not end in time is killed and fails the test.
@@ -295,6 +345,15 @@ impl Running {
         let ended = Ended { status: status.code(), signal: status.signal(), out, err };
         assert!(in_time, "{} did not end within {deadline:?}: {ended:#?}", self.words);
         ended
+    }
+}
+
+impl Drop for Running {
+    /// A test that failed leaves nothing running to the next ones.
+    fn drop(&mut self) {
+        if matches!(self.child.try_wait(), Ok(None)) && self.child.kill().is_ok() {
+            self.child.wait().unwrap();
+        }
     }
 }
 

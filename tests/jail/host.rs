@@ -1,5 +1,6 @@
 //! What is on the host of an agent: processes, cgroups, records, mounts.
 
+use crate::harness;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
@@ -52,11 +53,27 @@ fn entries_of(folder: &Path, agent: &str) -> Vec<String> {
     names.filter(|name| name.starts_with(&prefix)).collect()
 }
 
-/// The cgroups of `agent`.
+/// The slice of all agents.
+pub(crate) fn slice() -> PathBuf {
+    cgroup_mount().unwrap_or_default().join("cellblock.slice")
+}
+
+/// The cgroups of `agent`, and the scopes that hold them.
 pub(crate) fn cgroups(agent: &str) -> Vec<String> {
-    cgroup_mount()
-        .map(|mount| entries_of(&mount.join("cellblock.slice"), agent))
-        .unwrap_or_default()
+    let mut found = entries_of(&slice(), agent);
+    found.extend(scopes(agent));
+    found
+}
+
+/// The scopes of systemd that launchers of `agent` are in.
+pub(crate) fn scopes(agent: &str) -> Vec<String> {
+    let of = |name: &String| {
+        let rest = name.strip_prefix("cellblock-").and_then(|name| name.strip_prefix(agent));
+        let pid = rest.and_then(|rest| rest.strip_prefix('-')?.strip_suffix(".scope"));
+        pid.is_some_and(|pid| pid.parse::<u32>().is_ok())
+    };
+    let names = std::fs::read_dir(slice()).into_iter().flatten().flatten();
+    names.filter_map(|entry| entry.file_name().into_string().ok()).filter(of).collect()
 }
 
 /// The records of launches of `agent`.
@@ -77,9 +94,10 @@ pub(crate) fn left_of(agent: &str) -> Vec<String> {
     left
 }
 
-/// Fails where `agent` has left something.
+/// Fails where `agent` has left something. A scope is systemd's to remove, after its last process.
 #[track_caller]
 pub(crate) fn expect_nothing_left(agent: &str) {
+    harness::eventually("the end of its scopes", || scopes(agent).is_empty().then_some(()));
     assert_eq!(left_of(agent), [""; 0], "{agent} left this behind");
 }
 

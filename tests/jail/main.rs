@@ -11,11 +11,18 @@
 mod harness;
 
 mod bad_input;
+mod bombs;
+mod burning;
+mod ceiling;
+mod cgroup;
 mod claude;
 mod disk;
 mod host;
 mod killed;
 mod lifetime;
+mod limits;
+mod memory_runs_out;
+mod nothing_left;
 mod pty;
 mod refusals;
 mod session;

@@ -2,10 +2,11 @@
 
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
-use rustix::event::{PollFd, PollFlags, poll};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::process::{Pid, WaitOptions, WaitStatus};
+use std::time::Duration;
 
 /// Told about every child that ends, ours or orphaned.
 pub(super) struct Children {
@@ -39,18 +40,20 @@ impl Children {
         Ok(started)
     }
 
-    /// Waits for whatever comes first.
+    /// Waits for whatever comes first, `patience` at the most where it is given.
     pub(super) fn wait(
         &self,
         control: &OwnedFd,
         watched: Option<BorrowedFd<'_>>,
+        patience: Option<Duration>,
     ) -> Result<Ready, Errno> {
         let mut fds = vec![
             PollFd::from_borrowed_fd(self.signals.as_fd(), PollFlags::IN),
             PollFd::new(control, PollFlags::IN),
         ];
         fds.extend(watched.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)));
-        match poll(&mut fds, None) {
+        let timeout = patience.and_then(|patience| Timespec::try_from(patience).ok());
+        match poll(&mut fds, timeout.as_ref()) {
             Ok(_) | Err(Errno::INTR) => {}
             Err(errno) => return Err(errno),
         }

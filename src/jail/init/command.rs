@@ -58,7 +58,7 @@ fn follow(control: &OwnedFd, children: &Children, child: Pid) -> u8 {
         if let Some(status) = ended {
             return status;
         }
-        match children.wait(control, None) {
+        match children.wait(control, None, None) {
             Ok(ready) if ready.control && !obey(control, child) => return FAILED,
             Ok(_) => {}
             Err(_) => return FAILED,

@@ -9,7 +9,9 @@ use super::{FAILED, Task, fail};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsFd as _, OwnedFd};
 use rustix::process::{Pid, PidfdFlags, Signal};
+use std::cell::Cell;
 use std::ffi::{OsStr, OsString};
+use std::io::{Error, ErrorKind};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -21,6 +23,8 @@ const PATIENCE: u32 = 2;
 /// How long an answer of the server may take, and how much it may say.
 const ANSWER: Duration = Duration::from_secs(3);
 const MAX_ANSWER: usize = 1 << 20;
+/// How soon tmux is asked again where no process could be started to ask it.
+const STARVED: Duration = Duration::from_millis(200);
 
 /// Leads a session of its own, with standard input as its terminal if that is one.
 ///
@@ -52,6 +56,10 @@ struct Session<'t> {
     client_status: i32,
     /// The first process of the agent's pane.
     pane: Option<OwnedFd>,
+    /// Whether the launcher waits for the end of that process.
+    watching: bool,
+    /// Whether the agent has taken all tasks there are, so that none was left to ask tmux with.
+    starved: Cell<bool>,
 }
 
 /// Keeps the session of `task` to its end.
@@ -78,6 +86,8 @@ pub(super) fn run(control: &OwnedFd, task: &Task) -> u8 {
         client: None,
         client_status: 0,
         pane: None,
+        watching: false,
+        starved: Cell::new(false),
     };
     match session.start(words).and_then(|()| session.keep()) {
         Ok(status) => status,
@@ -152,10 +162,14 @@ impl Session<'_> {
             if let Some(status) = self.reap()? {
                 return Ok(status);
             }
+            if self.watching && self.pane.is_none() && !self.watch() {
+                return self.finish();
+            }
             let pane = self.pane.as_ref().map(|pane| pane.as_fd());
+            let again = (self.watching && self.pane.is_none()).then_some(STARVED);
             let ready = self
                 .children
-                .wait(self.control, pane)
+                .wait(self.control, pane, again)
                 .map_err(|errno| format!("init cannot wait: {errno}"))?;
             if ready.watched {
                 return self.finish();
@@ -213,12 +227,7 @@ impl Session<'_> {
     fn obey(&mut self) -> Result<Option<u8>, String> {
         match hear(self.control) {
             Ok(Some(Order::Watch)) => {
-                self.pane = self.pane_process();
-                // It has ended already, or the server does not tell: either way nothing is left to
-                // wait for.
-                if self.pane.is_none() {
-                    return self.finish().map(Some);
-                }
+                self.watching = true;
                 Ok(None)
             }
             Ok(Some(Order::Attach)) if self.client.is_none() => self.attach().map(|()| None),
@@ -231,6 +240,13 @@ impl Session<'_> {
             // The launcher is gone.
             Ok(None) | Err(_) => Ok(Some(FAILED)),
         }
+    }
+
+    /// Finds what is to be watched; false where it has ended already, or the server does not tell: either
+    /// way nothing is left to wait for. Who cannot ask now asks again.
+    fn watch(&mut self) -> bool {
+        self.pane = self.pane_process();
+        self.pane.is_some() || (self.starved.get() && self.server_answers())
     }
 
     /// The first process of the agent's pane, if it still runs. A machine under load may be slow to
@@ -254,7 +270,10 @@ impl Session<'_> {
     fn output(&self, arguments: &[&OsStr], last: Option<&str>) -> Option<String> {
         let mut command = self.tmux();
         command.args(arguments).args(last).stdin(Stdio::null()).stderr(Stdio::null());
-        let mut child = command.stdout(Stdio::piped()).spawn().ok()?;
+        let spawned = command.stdout(Stdio::piped()).spawn();
+        let starved = |error: &Error| error.kind() == ErrorKind::WouldBlock;
+        self.starved.set(spawned.as_ref().is_err_and(starved));
+        let mut child = spawned.ok()?;
         let output = child.stdout.take().and_then(|output| read_in_time(&output));
         if output.is_none() && child.kill().is_err() {
             tracing::debug!("a tmux client had ended already");
@@ -305,6 +324,10 @@ impl Session<'_> {
                 break;
             }
             let Some(answer) = answer else {
+                if self.starved.get() {
+                    std::thread::sleep(PAUSE);
+                    continue;
+                }
                 silent += 1;
                 // A server that is there and does not answer will not tell the status either.
                 if silent == PATIENCE {

@@ -1,0 +1,91 @@
+//! Who ends when an agent's memory runs out, and what is told of it.
+
+use crate::burning::{Watched, told_in_journal};
+use crate::harness::{Ended, Folder, eventually};
+use crate::host;
+
+fn small(folder: &Folder, more: &str) -> String {
+    let limits = "extends = ['demo']\n[limits]\nmemory = '64M'\nmemory_high = '64M'\n";
+    folder.profile("small", &format!("{limits}{more}"))
+}
+
+/// `cellblock run` of a shell script to its end.
+fn run(agent: &str, profile: &str, script: &str) -> Ended {
+    let watched = Watched::start("run", agent, profile, &["sh", "-c", script]);
+    watched.running.wait(crate::harness::DEADLINE)
+}
+
+#[test]
+fn a_tool_that_takes_too_much_ends_alone() {
+    needs!("root", "cgroup2:memory", "tmux", "perl");
+    let (agent, folder) = ("jt-tool", Folder::new());
+    let script = "perl -e 'my $x = \"x\" x 400_000_000; sleep 9'; echo child $?; tmux list-windows -F up; exit 7";
+    let ended = run(agent, &small(&folder, ""), script);
+    assert!(ended.expect(7).out.contains("child 137"), "{ended:#?}");
+    assert!(ended.out.lines().any(|line| line.trim() == "up"), "{ended:#?}");
+    let told =
+        ended.err.lines().find(|line| line.contains("memory: the kernel ended 1 process(es)"));
+    let told = told.unwrap_or_else(|| panic!("{ended:#?}"));
+    assert!(told.contains("at the limit of 64M") && told.contains(": perl (pid "), "{told}");
+    let size = told.rsplit_once(", ").unwrap().1.trim_end_matches("M)").parse::<f64>().unwrap();
+    assert!((32.0..=64.0).contains(&size), "{told}");
+    let journal = told_in_journal(agent);
+    assert!(journal.iter().any(|line| line["what"] == "ended"), "{journal:#?}");
+    host::expect_nothing_left(agent);
+}
+
+/// A command that holds 15 % of the limit itself and starts 30 small children that together take
+/// twice the limit, after `pause` seconds.
+fn many(pause: &str) -> String {
+    format!(
+        "my $held = 'x' x 10_000_000; select undef, undef, undef, {pause}; my $ended = 0; \
+         for (1 .. 30) {{ my $p = fork // next; $p or do {{ my $x = 'y' x 4_000_000; sleep 3; exit 0 }} }} \
+         while (wait > 0) {{ $ended++ if $? == 9 }} print qq(ended $ended\\n); exit 7"
+    )
+}
+
+fn small_children(agent: &str, pause: &str) -> Ended {
+    let folder = Folder::new();
+    let words = many(pause);
+    let profile = small(&folder, "");
+    let watched = Watched::start("run", agent, &profile, &["perl", "-e", &words]);
+    watched.running.wait(crate::harness::DEADLINE)
+}
+
+fn expect_command_outlived(agent: &str, ended: &Ended) {
+    let count = ended.out.lines().find_map(|line| line.strip_prefix("ended "));
+    let count = count.and_then(|count| count.trim().parse::<u32>().ok());
+    println!("{agent}: status {:?}, children ended {count:?}, {}", ended.status, ended.err);
+    assert_eq!(ended.status, Some(7), "{ended:#?}");
+    assert!(count.is_some_and(|count| count > 0), "{ended:#?}");
+    host::expect_nothing_left(agent);
+}
+
+#[test]
+fn many_small_children_end_before_the_command() {
+    needs!("root", "cgroup2:memory", "tmux", "perl");
+    let ended = small_children("jt-children", "2");
+    expect_command_outlived("jt-children", &ended);
+}
+
+#[test]
+fn many_small_children_at_once_end_before_the_command() {
+    needs!("root", "cgroup2:memory", "tmux", "perl");
+    let ended = small_children("jt-children-now", "0");
+    expect_command_outlived("jt-children-now", &ended);
+}
+
+#[test]
+fn all_processes_end_together_where_the_profile_says_so() {
+    needs!("root", "cgroup2:memory", "tmux", "perl");
+    let (agent, folder) = ("jt-together", Folder::new());
+    let script = "perl -e 'my $x = \"x\" x 400_000_000; sleep 9'; echo went on; read line";
+    let ended = run(agent, &small(&folder, "oom = 'all'\n"), script);
+    assert!(!ended.expect(137).out.contains("went on"), "{ended:#?}");
+    assert!(ended.err.contains("memory: the kernel ended "), "{ended:#?}");
+    let watched = Watched::start("run", agent, &small(&folder, ""), &["sh", "-c", script]);
+    eventually("its tool's end", || (watched.field("memory.events", "oom_kill") > 0).then_some(()));
+    // Without it the command goes on.
+    watched.stop().0.expect(137);
+    host::expect_nothing_left(agent);
+}
