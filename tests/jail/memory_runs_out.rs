@@ -34,12 +34,13 @@ fn a_tool_that_takes_too_much_ends_alone() {
     host::expect_nothing_left(agent);
 }
 
-/// A command that holds 15 % of the limit itself and starts 30 small children that together take
-/// twice the limit, after `pause` seconds.
+/// A command that holds 15 % of the limit itself and starts 40 programs that hold less each and together
+/// take twice the limit, after `pause` seconds. By size alone the command would be the first to end.
 fn many(pause: &str) -> String {
+    let small = "my $x = q(y) x 1_500_000; sleep 3";
     format!(
-        "my $held = 'x' x 10_000_000; select undef, undef, undef, {pause}; my $ended = 0; \
-         for (1 .. 30) {{ my $p = fork // next; $p or do {{ my $x = 'y' x 4_000_000; sleep 3; exit 0 }} }} \
+        "my $n = 5_000_000; my $held = 'x' x $n; select undef, undef, undef, {pause}; my $ended = 0; \
+         for (1 .. 40) {{ my $p = fork // next; $p or exec 'perl', '-e', '{small}' }} \
          while (wait > 0) {{ $ended++ if $? == 9 }} print qq(ended $ended\\n); exit 7"
     )
 }
