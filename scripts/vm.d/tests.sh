@@ -2,13 +2,10 @@
 # Sourced by scripts/vm: builds the tests and the program here, and runs the tests in the guest.
 
 # KERNEL NEED REASON: what a guest cannot have. A test that needs it is skipped there and listed; every other skip is a failure.
-# `any` is every kernel.
 EXCUSED=(
     "6.1|landlock>=4|Linux 6.1 has Landlock 2: rules for TCP came with 6.7"
     "6.1|landlock>=6|Linux 6.1 has Landlock 2: scopes came with 6.12"
     "6.1|memfd_noexec|the setting came with Linux 6.3"
-    "any|no cgroup2:memory|the guest has every controller: what happens without them is proved on hosts that lack them"
-    "any|no prjquota|the guest's file system has project quotas: what happens without them is proved on hosts that lack them"
 )
 
 # excuses KERNEL: lines of NEED|REASON.

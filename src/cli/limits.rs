@@ -12,7 +12,7 @@ use crate::limits::hits::{amount, seconds};
 use crate::limits::{Figures, Gauge, Source, journal, read};
 use clap::Args;
 use serde::Serialize;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// The arguments.
 #[derive(Args, Debug)]
@@ -143,14 +143,8 @@ fn objections(jail: &Running, changes: &[Change]) -> Vec<(String, String)> {
     if !missing.is_empty() {
         return missing;
     }
-    let ceiling = slice(cgroup).map(|slice| read::of_cgroup(&slice)).unwrap_or_default();
+    let ceiling = read::slice(cgroup).map(|slice| read::of_cgroup(&slice)).unwrap_or_default();
     change::check(changes, &read::of_cgroup(cgroup), &ceiling)
-}
-
-/// The slice of all agents above a cgroup.
-fn slice(cgroup: &Path) -> Option<PathBuf> {
-    let is_slice = |path: &&Path| path.file_name().is_some_and(|name| name == host::SLICE);
-    cgroup.ancestors().find(is_slice).map(Path::to_owned)
 }
 
 fn show(jail: Running) -> Shown {

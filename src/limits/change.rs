@@ -64,10 +64,13 @@ pub fn parse(text: &str) -> Result<Change, String> {
         let key = key.escape_debug();
         return Err(format!("`{key}` cannot be changed; what can is {}", known.join(", ")));
     };
+    let named = |cause| format!("{key}: {cause}");
     let number = match *key {
-        "cpu" => u64::from(Cpus::parse(value)?.0),
-        "memory" | "memory_high" | "swap" => Bytes::parse(value)?.0,
-        _ => value.parse().map_err(|_| format!("`{}` is not a number", value.escape_debug()))?,
+        "cpu" => u64::from(Cpus::parse(value).map_err(named)?.0),
+        "memory" | "memory_high" | "swap" => Bytes::parse(value).map_err(named)?.0,
+        _ => value
+            .parse()
+            .map_err(|_| named(format!("`{}` is not a number", value.escape_debug())))?,
     };
     let least = match *key {
         "memory" | "memory_high" => LEAST_MEMORY,

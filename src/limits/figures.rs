@@ -30,6 +30,11 @@ impl Figures {
 /// How the names of gauges of trees on disk begin.
 pub const DISK: &str = "disk ";
 
+/// The gauges of the ceiling, which all agents share.
+pub const ALL_TASKS: &str = "tasks of all agents";
+/// As [`ALL_TASKS`].
+pub const ALL_MEMORY: &str = "memory of all agents";
+
 /// One thing that is counted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Gauge {

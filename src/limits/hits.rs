@@ -3,7 +3,7 @@
 //! A storm is one finding: what goes on and on is told at once, and then with its count every
 //! [`PAUSE`]. Pure: the caller brings the figures and the time.
 
-use super::figures::{Figures, Gauge, Pressure, Throttle, Unit};
+use super::figures::{ALL_TASKS, Figures, Gauge, Pressure, Throttle, Unit};
 use crate::profile::types::Bytes;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -15,6 +15,8 @@ pub const PAUSE: Duration = Duration::from_secs(10);
 /// or all of them at once.
 const SOME_WAITED: u64 = 30;
 const ALL_WAITED: u64 = 10;
+/// Less than so many microseconds in all hurts nobody.
+const LEAST_WAIT: u64 = 100_000;
 /// A process that ends so soon after the agent's own memory ran out ended for that: the kernel counts the
 /// one before it ends the other, and a look may come in between.
 const ONE_OOM: Duration = Duration::from_secs(2);
@@ -78,6 +80,12 @@ pub struct Finder {
 }
 
 impl Finder {
+    /// Finds what happens from `now` on: what others have met before is not this jail's.
+    #[must_use]
+    pub fn starting(now: Figures) -> Self {
+        Self { before: now, ..Self::default() }
+    }
+
     /// Compares `now`, read `at` (counted from any fixed moment), with what was read before; gives the
     /// limits that were reached and whose turn it is to be told. `about` names the processes of a hit.
     pub fn look(
@@ -141,6 +149,10 @@ fn merge(into: &mut Hit, hit: &Hit) {
     into.count += hit.count;
     into.peak = into.peak.max(hit.peak);
     into.max = hit.max.or(into.max);
+    // Whose tasks they are changes from look to look: the newest counts.
+    if hit.what == What::Refused && !hit.processes.is_empty() {
+        into.processes.clear();
+    }
     for process in &hit.processes {
         if !into.processes.contains(process) && into.processes.len() < NAMES {
             into.processes.push(process.clone());
@@ -188,7 +200,7 @@ fn of_gauge(before: Option<&Gauge>, now: &Gauge, told: bool) -> Option<Hit> {
         "memory_high" => None,
         // Where no controller holds it, the memory watch tells.
         "memory" => None,
-        "tasks" | "swap" if more > 0 => Some(hit(now, What::Refused, more)),
+        "tasks" | "swap" | ALL_TASKS if more > 0 => Some(hit(now, What::Refused, more)),
         _ if now.hits.is_none() && now.is_full() => {
             let was_full = before.is_some_and(|it| it.is_full() && it.process == now.process);
             (!was_full).then(|| hit(now, What::Full, 1))
@@ -224,6 +236,9 @@ fn waited(before: &Figures, now: &Figures, between: Duration) -> Option<Hit> {
     let some = now_waited.some_usec.saturating_sub(before_waited.some_usec);
     let all = now_waited.full_usec.saturating_sub(before_waited.full_usec);
     let whole = u64::try_from(between.as_micros()).unwrap_or(u64::MAX).max(1);
+    if some < LEAST_WAIT {
+        return None;
+    }
     if some.saturating_mul(100) < whole.saturating_mul(SOME_WAITED)
         && all.saturating_mul(100) < whole.saturating_mul(ALL_WAITED)
     {
@@ -364,6 +379,22 @@ mod tests {
         assert!(finder.look(at(20), figures(2, 3, 9), quiet).is_empty());
         let told = finder.look(at(21), figures(2, 4, 9), quiet);
         assert_eq!(told.iter().map(|hit| hit.what).collect::<Vec<_>>(), [What::Ended]);
+    }
+
+    #[test]
+    fn what_others_met_before_is_not_this_jails() {
+        let figures = |hits| Figures {
+            gauges: vec![Gauge {
+                hits: Some(hits),
+                ..Gauge::new(ALL_TASKS, Unit::Count, 9, Some(9))
+            }],
+            ..Figures::default()
+        };
+        let mut finder = Finder::starting(figures(7));
+        assert!(finder.look(at(1), figures(7), quiet).is_empty());
+        let told = finder.look(at(2), figures(9), quiet);
+        let expected = "tasks of all agents: refused 2 times at the limit of 9, peak 9";
+        assert_eq!(told[0].told(), expected);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use super::hits::{Finder, Hit, What};
 use super::kernel_log::KernelLog;
 use super::ranks::{Session, ranks};
 use super::read::{Kept, Source};
-use super::{journal, processes};
+use super::{journal, processes, read};
 use rustix::event::PollFlags;
 use rustix::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use rustix::fs::{Mode, OFlags, inotify};
@@ -67,6 +67,8 @@ impl Meter {
     #[must_use]
     pub fn new(jail: &str, kept: Kept) -> Self {
         let limited = kept.cgroup.as_ref().is_some_and(|path| path.join("memory.events").exists());
+        let ceiling = kept.cgroup.as_deref().filter(|_| limited).map(read::of_ceiling);
+        let before = Figures { gauges: ceiling.unwrap_or_default(), ..Figures::default() };
         let now = Instant::now();
         Self {
             jail: jail.to_owned(),
@@ -75,7 +77,7 @@ impl Meter {
             opened: None,
             // From now on: who is ended before the first look is told there too.
             log: limited.then(KernelLog::open).and_then(Result::ok),
-            finder: Finder::default(),
+            finder: Finder::starting(before),
             begun: now,
             next: now + FIRST,
             looked: now,

@@ -2,9 +2,11 @@
 //!
 //! What cannot be read is left out: a figure that is missing must not end an agent.
 
-use super::figures::{DISK, Figures, Gauge, Pressure, Throttle, Traffic, Unit};
+use super::figures::{
+    ALL_MEMORY, ALL_TASKS, DISK, Figures, Gauge, Pressure, Throttle, Traffic, Unit,
+};
 use super::processes;
-use crate::host::{paths, text};
+use crate::host::{SLICE, paths, text};
 use crate::sys;
 use rustix::fd::{AsFd as _, OwnedFd};
 use rustix::fs::{Mode, OFlags, fstatfs};
@@ -98,6 +100,7 @@ impl Source {
         figures.gauges.extend(self.kept.disks.iter().filter_map(of_disk).flatten());
         figures.gauges.extend(self.of_terminals());
         figures.gauges.extend(self.of_descriptors());
+        figures.gauges.extend(self.kept.cgroup.as_deref().map(of_ceiling).unwrap_or_default());
         figures
     }
 
@@ -165,6 +168,26 @@ impl Source {
         gauge.process = processes::named(pid);
         Some(gauge)
     }
+}
+
+/// The slice of all agents above a cgroup.
+#[must_use]
+pub fn slice(cgroup: &Path) -> Option<PathBuf> {
+    let is_slice = |path: &&Path| path.file_name().is_some_and(|name| name == SLICE);
+    cgroup.ancestors().find(is_slice).map(Path::to_owned)
+}
+
+/// Where the ceiling of all agents stands, if the cgroup at `path` is below one.
+#[must_use]
+pub fn of_ceiling(path: &Path) -> Vec<Gauge> {
+    let Some(slice) = slice(path) else { return Vec::new() };
+    let ceiling = of_cgroup(&slice);
+    let shared = [("memory", ALL_MEMORY), ("tasks", ALL_TASKS)];
+    let gauge = |(name, shown): (&str, &str)| {
+        let gauge = ceiling.gauge(name).filter(|gauge| gauge.limit.is_some())?.clone();
+        Some(Gauge { name: shown.to_owned(), ..gauge })
+    };
+    shared.into_iter().filter_map(gauge).collect()
 }
 
 /// A number in a file of the cgroup; `max` is none.

@@ -67,7 +67,7 @@ pub(super) fn cgroup(input: Input<'_>, mounts: &[Mount], stand: &BTreeSet<Wall>)
         mount: mount.display().to_string(),
         slice: SLICE,
         parent: parent(&facts.cgroups.keeper),
-        controllers: controllers(limits.iter().chain(&ceiling)),
+        controllers: controllers(limits.iter().chain(&ceiling), facts),
         ceiling,
         limits,
     }
@@ -81,11 +81,16 @@ fn parent(keeper: &Keeper) -> Parent {
     }
 }
 
-/// The controllers of the interface files that are written, each once.
-fn controllers<'l>(limits: impl Iterator<Item = &'l Limit>) -> Vec<&'static str> {
+/// The controllers of the interface files that are written, each once; and `cpu`, where there is one:
+/// with it each agent, and what keeps it, gets its share of the processors however many tasks another has.
+fn controllers<'l>(
+    limits: impl Iterator<Item = &'l Limit>,
+    facts: &HostFacts,
+) -> Vec<&'static str> {
     let limits = limits.filter(|limit| !limit.is_none());
     let names = limits.filter_map(|limit| limit.file.split_once('.')).map(|(name, _)| name);
-    names.collect::<BTreeSet<_>>().into_iter().collect()
+    let shared = ["cpu"].into_iter().filter(|name| facts.cgroups.controllers.contains(*name));
+    names.chain(shared).collect::<BTreeSet<_>>().into_iter().collect()
 }
 
 fn own_settings(limits: &Limits, stand: &BTreeSet<Wall>) -> Vec<Limit> {

@@ -78,22 +78,32 @@ fn let_end(mut running: harness::Running) {
 
 #[test]
 fn a_bound_that_nothing_can_hold_is_refused() {
-    needs!("root", "cgroup2", "no prjquota");
-    let (agent, (folder, project, profile)) = ("jt-unbounded", project());
-    let options = ["--workspace", &project];
-    let refused = exec(agent, &options, &profile, &["true"]);
+    needs!("root", "cgroup2");
+    // A file system in memory has no quotas of projects.
+    let (agent, folder) = ("jt-unbounded", Folder::in_memory());
+    let tree = folder.directory("tree", 0o777);
+    let profile = |name: &str, rest: &str| {
+        let text = format!(
+            "extends = ['demo']\n[filesystem]\nwrite = [{{ path = '{tree}', at = '/srv/tree' }}]\n{rest}"
+        );
+        folder.profile(name, &text)
+    };
+    let bounded = profile("bounded", "[limits]\ndisk = '8M'\n");
+    let refused = exec(agent, &[], &bounded, &["true"]);
     let words = ["the wall `disk` cannot stand", "--without disk", "`disk`"];
     refused.expect_refusal(125, &words);
     let told = |profile: &str| {
-        let words = ["explain", "--verb", "exec", "--workspace", &project, profile, "--", "true"];
+        let words = ["explain", "--verb", "exec", profile, "--", "true"];
         finish(command(harness::program()).args(words)).expect(0).out.clone()
     };
-    assert!(told(&profile).contains("/workspace: not bounded: "), "{}", told(&profile));
-    assert!(told("demo").contains("not bounded: the profile sets no limit"), "{}", told("demo"));
+    let not_bounded = "/srv/tree: not bounded: ";
+    assert!(told(&bounded).contains(not_bounded), "{}", told(&bounded));
+    let unlimited = profile("unlimited", "");
+    let unset = format!("{not_bounded}the profile sets no limit");
+    assert!(told(&unlimited).contains(&unset), "{}", told(&unlimited));
     // A profile that can do without says so at the start.
-    let text = "extends = ['demo']\n[limits]\ndisk = '8M'\n[enforcement]\nwithout = ['disk']\n";
-    let profile = folder.profile("either", text);
-    let ended = exec(agent, &options, &profile, &["true"]);
+    let rest = "[limits]\ndisk = '8M'\n[enforcement]\nwithout = ['disk']\n";
+    let ended = exec(agent, &[], &profile("either", rest), &["true"]);
     assert!(ended.expect(0).err.contains("without the wall `disk`"), "{ended:#?}");
     host::expect_nothing_left(agent);
 }

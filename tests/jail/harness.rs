@@ -398,6 +398,13 @@ impl Folder {
         Self(folder)
     }
 
+    /// One in memory.
+    pub(crate) fn in_memory() -> Self {
+        let folder = tempfile::tempdir_in("/dev/shm").unwrap();
+        open_to_all(folder.path(), 0o755);
+        Self(folder)
+    }
+
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.0.path().join(name)
     }

@@ -65,6 +65,16 @@ pub(crate) fn cgroups(agent: &str) -> Vec<String> {
     found
 }
 
+/// Where the processes of the one jail of `agent` are: in the slice, or in its scope.
+pub(crate) fn own_cgroup(agent: &str) -> PathBuf {
+    let scopes = scopes(agent).into_iter().map(|scope| slice().join(scope));
+    let found = scopes.chain([slice()]).find_map(|folder| {
+        let name = entries_of(&folder, agent).into_iter().next()?;
+        Some(folder.join(name))
+    });
+    found.unwrap_or_else(|| panic!("{agent} has no cgroup"))
+}
+
 /// The scopes of systemd that launchers of `agent` are in.
 pub(crate) fn scopes(agent: &str) -> Vec<String> {
     let of = |name: &String| {

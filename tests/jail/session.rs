@@ -249,9 +249,7 @@ fn the_terminal_is_as_before_however_it_ends() {
             if how == "signal" {
                 person.running.as_ref().unwrap().signal(Signal::TERM);
             } else {
-                let slice = host::cgroup_mount().unwrap().join("cellblock.slice");
-                let kill = slice.join(&host::cgroups(agent)[0]).join("cgroup.kill");
-                std::fs::write(kill, "1").unwrap();
+                std::fs::write(host::own_cgroup(agent).join("cgroup.kill"), "1").unwrap();
             }
             let (ended, _) = person.ends();
             assert!(ended.status.unwrap() >= 125, "{verb} {how}: {ended:#?}");
