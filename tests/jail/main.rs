@@ -18,6 +18,7 @@ mod cgroup;
 mod claude;
 mod disk;
 mod host;
+mod kernels;
 mod killed;
 mod lifetime;
 mod limits;
