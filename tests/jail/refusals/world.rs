@@ -24,7 +24,8 @@ const PERSON: u32 = 4242;
 
 impl World {
     pub(super) fn new(uid: u32) -> Self {
-        let folder = Folder::new();
+        // Where /tmp is a file system of its own, no setuid program gains anything there, jail or not.
+        let folder = Folder::on_disk();
         let canary = canary();
         files(&folder, &canary);
         let tcp = TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0)).unwrap();
