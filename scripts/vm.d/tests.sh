@@ -64,6 +64,8 @@ stage() {
         deps=${program%/*}
         printf '%s\t%s\n' "${source#"$SOURCE"/}" "$program" >>"$payload/list"
     done <<<"$TESTS"
+    # Where cargo builds inside the sources, which the guest cannot write: the place must be there.
+    [[ "$deps" != "$SOURCE"/* ]] || mkdir -p "$payload/source/${deps#"$SOURCE"/}"
     printf 'source\t%s\nprograms\t%s\n' "$SOURCE" "$deps" >"$payload/places"
     chmod -R a+rX "$payload"
     truncate -s $(($(du -sm "$payload" | cut -f 1) * 5 / 4 + 32))M "$SCRATCH/payload.img"

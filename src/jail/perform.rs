@@ -121,7 +121,10 @@ pub fn perform(step: &Step, inside: &mut Inside<'_>) -> Result<(), StepError> {
         Step::BuildRuleset => landlock::build(inside),
         Step::CloseDescriptors => confine::close_descriptors(),
         Step::SetGroups => confine::set_groups(inside.plan),
-        Step::EnterUserNamespace => confine::enter_user_namespace(inside),
+        Step::EnterUserNamespace => {
+            settings::prepare(inside)?;
+            confine::enter_user_namespace(inside)
+        }
         Step::ForbidUserNamespaces => settings::forbid_user_namespaces(inside),
         Step::DropBounding => confine::drop_bounding(),
         Step::SetIds => confine::set_ids(inside),

@@ -4,6 +4,7 @@ use super::error::{StepError, cannot};
 use super::mount;
 use super::perform::Inside;
 use crate::plan::{Plan, RlimitName};
+use crate::profile::Wall;
 use nix::sched::CloneFlags;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{BorrowedFd, OwnedFd};
@@ -28,6 +29,12 @@ pub(super) fn enter_cgroup_namespace() -> Result<(), StepError> {
     nix::sched::unshare(CloneFlags::CLONE_NEWCGROUP)
         .map_err(|errno| Errno::from_raw_os_error(errno as i32))
         .map_err(cannot("enter", "a cgroup namespace"))
+}
+
+/// Makes the view of `/proc` by which settings are written, where they will be and there is none yet: in
+/// the jail's user namespace no file system can be made any more.
+pub(super) fn prepare(inside: &mut Inside<'_>) -> Result<(), StepError> {
+    if inside.plan.stands(Wall::NestedNamespaces) { settings(inside).map(|_| ()) } else { Ok(()) }
 }
 
 /// The writable view of the jail's `/proc`; made for this where the jail has no root of its own.

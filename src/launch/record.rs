@@ -116,15 +116,23 @@ fn open(path: &Path, flags: OFlags) -> Result<File, Errno> {
 /// # Errors
 /// [`LaunchError::Call`]. What cannot be removed is logged and left for the next launch.
 pub(super) fn lock() -> Result<AllRecords, LaunchError> {
+    let all = lock_alone()?;
+    all.sweep()?;
+    Ok(all)
+}
+
+/// Takes the lock.
+///
+/// # Errors
+/// [`LaunchError::Call`].
+pub(super) fn lock_alone() -> Result<AllRecords, LaunchError> {
     make_folder(Path::new(RUN), 0o755)?;
     make_folder(&folder(), 0o700)?;
     let path = Path::new(RUN).join("lock");
     let shown = path.display().to_string();
     let file = open(&path, OFlags::CREATE).map_err(cannot("open", &shown))?;
     flock(&file, FlockOperation::LockExclusive).map_err(cannot("lock", &shown))?;
-    let all = AllRecords { _lock: file };
-    all.sweep()?;
-    Ok(all)
+    Ok(AllRecords { _lock: file })
 }
 
 /// Removes what launchers that are gone have left: to be called before the host is looked at, for
@@ -212,11 +220,16 @@ impl AllRecords {
 }
 
 impl Record {
-    /// Says what is about to be made, before it is made.
+    /// Says what is about to be made, before it is made. The lock over all records keeps others from reading
+    /// half a text: whose stubs a record tells of must be known to who removes them.
     ///
     /// # Errors
     /// [`LaunchError::Call`], as on a full disk.
-    pub(super) fn announce(&mut self, change: impl FnOnce(&mut Made)) -> Result<(), LaunchError> {
+    pub(super) fn announce(
+        &mut self,
+        _all: &AllRecords,
+        change: impl FnOnce(&mut Made),
+    ) -> Result<(), LaunchError> {
         change(&mut self.made);
         let shown = self.path.display().to_string();
         let text = serde_json::to_string(&self.made)

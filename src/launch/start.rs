@@ -103,7 +103,7 @@ fn announce(
     let stubs = if covers { stubs_of(plan, &all.stubs_of_others(&record)) } else { Vec::new() };
     let disk = disk::bounds(plan);
     let announced = disk::refuse_shared(&disk, &all.others(&record)).and_then(|()| {
-        record.announce(|made| {
+        record.announce(&all, |made| {
             made.cgroup = cgroup;
             made.stubs = stubs;
             made.disk = disk;
@@ -204,7 +204,7 @@ impl<'p> Launcher<'p> {
         clock.lap("confirm");
         let kept = self.kept(pid);
         let record = self.record.as_mut().ok_or_else(no_child)?;
-        record.announce(|made| made.kept = Some(kept))?;
+        record.announce(&record::lock_alone()?, |made| made.kept = Some(kept))?;
         clock.lap("record the jail");
         protocol::tell(&control, &Order::Start).map_err(cannot("tell", "init to start"))?;
         self.finish(control, master, own_pts)

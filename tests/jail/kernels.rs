@@ -1,6 +1,7 @@
 //! What is smaller on an older kernel is told, and nothing else is missing on a host that has everything.
 
-use crate::harness::{command, finish, program};
+use crate::harness::{command, exec, finish, program};
+use crate::host;
 
 /// The rows of `doctor`, as name, state and detail.
 fn doctor() -> Vec<(String, String, String)> {
@@ -40,4 +41,12 @@ fn the_landlock_of_this_kernel_is_told() {
     if kernel() < (6, 2) {
         assert_eq!(abi, *least);
     }
+}
+
+#[test]
+fn settings_are_made_where_other_walls_are_missing() {
+    needs!("root", "cgroup2");
+    let without = ["--without", "mount", "--without", "memfd-exec"];
+    exec("jt-settings", &without, "demo", &["true"]).expect(0);
+    host::expect_nothing_left("jt-settings");
 }
