@@ -269,13 +269,12 @@ impl Record {
     /// [`LaunchError::Call`] for the first thing that could not be removed; the record then stays, and
     /// the next launch tries again.
     pub fn close(self) -> Result<(), LaunchError> {
-        // What others may share is looked at, and undone, by one launcher at a time.
-        if self.made.stubs.is_empty() && self.made.disk.is_empty() {
-            undo(&self.made, &[])?;
-        } else {
-            let all = lock()?;
-            undo(&self.made, &all.besides(&self.path))?;
-        }
+        // What others may share is looked at, and undone, by one launcher at a time, who holds the lock until
+        // its record is gone: two that end at once would each leave the stubs to the other.
+        let shared = !self.made.stubs.is_empty() || !self.made.disk.is_empty();
+        let all = if shared { Some(lock()?) } else { None };
+        let others = all.as_ref().map(|all| all.besides(&self.path)).unwrap_or_default();
+        undo(&self.made, &others)?;
         let shown = self.path.display().to_string();
         std::fs::remove_file(&self.path).map_err(cannot_io("remove", &shown))
     }

@@ -100,8 +100,7 @@ fn ten_agents_share_the_tasks_of_one_ceiling() {
     fresh_slice();
     let keeper = Watched::start("exec", "jt-keeper", "demo", &["sleep", "600"]);
     let before = number_of_slice("pids.max");
-    let script =
-        "$n++ while $n < 18 && (defined($p = fork) ? ($p or sleep 600) : 0); print qq(got $n\\n);";
+    let script = "$n = 0; $n++ while $n < 18 && (defined($p = fork) ? ($p or sleep 600) : 0); print qq(got $n\\n);";
     let ended = ten("tasks = 64", "tasks = 20", script);
     let (peak, refused) = (number_of_slice("pids.peak"), of_slice("pids.events"));
     let got = |one: &Ended| -> u32 {
