@@ -131,8 +131,10 @@ impl Meter {
     }
 
     fn look(&mut self, now: Instant) {
-        let figures = self.opened().source.read();
+        // First of all: memory may run out in the next moment.
+        self.opened();
         self.rank();
+        let figures = self.opened().source.read();
         let hits = self.compare(now, figures);
         self.write_down(&hits);
         self.took = now.elapsed();

@@ -5,8 +5,13 @@ use crate::harness::{Ended, Folder, eventually};
 use crate::host;
 
 fn small(folder: &Folder, more: &str) -> String {
-    let limits = "extends = ['demo']\n[limits]\nmemory = '64M'\nmemory_high = '64M'\n";
-    folder.profile("small", &format!("{limits}{more}"))
+    small_with("64M", folder, more)
+}
+
+/// Above `high` the agent is slowed down: time enough to see who is new.
+fn small_with(high: &str, folder: &Folder, more: &str) -> String {
+    let limits = "extends = ['demo']\n[limits]\nmemory = '64M'\n";
+    folder.profile("small", &format!("{limits}memory_high = '{high}'\n{more}"))
 }
 
 /// `cellblock run` of a shell script to its end.
@@ -48,7 +53,7 @@ fn many(pause: &str) -> String {
 fn small_children(agent: &str, pause: &str) -> Ended {
     let folder = Folder::new();
     let words = many(pause);
-    let profile = small(&folder, "");
+    let profile = small_with("48M", &folder, "");
     let watched = Watched::start("run", agent, &profile, &["perl", "-e", &words]);
     watched.running.wait(crate::harness::DEADLINE)
 }
