@@ -42,7 +42,7 @@ fn a_tool_that_takes_too_much_ends_alone() {
 /// A command that holds 15 % of the limit itself and starts 40 programs that hold less each and together
 /// take twice the limit, after `pause` seconds. By size alone the command would be the first to end.
 fn many(pause: &str) -> String {
-    let small = "my $x = q(y) x 1_500_000; sleep 3";
+    let small = "my $x = q(y) x 1_500_000; sleep 600";
     format!(
         "my $n = 5_000_000; my $held = 'x' x $n; select undef, undef, undef, {pause}; my $ended = 0; \
          for (1 .. 40) {{ my $p = fork // next; $p or exec 'perl', '-e', '{small}' }} \
