@@ -44,16 +44,16 @@ fn a_tool_that_takes_too_much_ends_alone() {
 fn many(pause: &str) -> String {
     let small = "my $x = q(y) x 1_500_000; sleep 600";
     format!(
-        "my $n = 5_000_000; my $held = 'x' x $n; select undef, undef, undef, {pause}; my $ended = 0; \
-         for (1 .. 40) {{ my $p = fork // next; $p or exec 'perl', '-e', '{small}' }} \
-         while (wait > 0) {{ $ended++ if $? == 9 }} print qq(ended $ended\\n); exit 7"
+        "my $n = 5_000_000; my $held = 'x' x $n; select undef, undef, undef, {pause}; my @p; \
+         for (1 .. 40) {{ my $p = fork // next; $p or exec 'perl', '-e', '{small}'; push @p, $p }} \
+         wait; my $ended = $? == 9 ? 1 : 0; kill 'TERM', @p; 1 while wait > 0; print qq(ended $ended\\n); exit 7"
     )
 }
 
 fn small_children(agent: &str, pause: &str) -> Ended {
     let folder = Folder::new();
     let words = many(pause);
-    let profile = small_with("48M", &folder, "");
+    let profile = small_with("56M", &folder, "");
     let watched = Watched::start("run", agent, &profile, &["perl", "-e", &words]);
     watched.running.wait(crate::harness::DEADLINE)
 }
