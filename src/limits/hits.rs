@@ -16,7 +16,7 @@ pub const PAUSE: Duration = Duration::from_secs(10);
 const SOME_WAITED: u64 = 30;
 const ALL_WAITED: u64 = 10;
 /// Less than so many microseconds in all hurts nobody.
-const LEAST_WAIT: u64 = 100_000;
+const LEAST_WAIT: u64 = 20_000;
 /// A process that ends so soon after the agent's own memory ran out ended for that: the kernel counts the
 /// one before it ends the other, and a look may come in between.
 const ONE_OOM: Duration = Duration::from_secs(2);
