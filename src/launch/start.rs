@@ -57,22 +57,30 @@ pub fn launch(plan: &Plan, standard: Standard, timings: &mut Timings) -> Result<
         Mode::Exec => format!("{}.exec.{}", plan.agent, rustix::process::getpid().as_raw_nonzero()),
     };
     let mut clock = Clock { since: Instant::now(), timings };
-    let location =
-        plan.stands(Wall::Cgroup).then(|| Location::new(&plan.cgroup, &plan.agent, &name));
-    let record = announce(plan, &name, location.as_ref())?;
-    clock.lap("record");
-    let mut launcher = Launcher { plan, location, record: Some(record), cgroup: None, child: None };
     // What is made has the modes of the plan, whatever the caller's mask; the child sets its own.
     let mask = rustix::process::umask(FileMode::empty());
-    let made = launcher.make(standard, &mut clock);
+    let made = make(plan, &name, standard, &mut clock);
     rustix::process::umask(mask);
-    match made {
-        Ok(jail) => Ok(jail),
-        Err(error) => {
-            launcher.give_up();
-            Err(error)
-        }
+    made
+}
+
+/// Makes the jail whose name is `name`; what was made of one that failed is removed again.
+fn make(
+    plan: &Plan,
+    name: &str,
+    standard: Standard,
+    clock: &mut Clock<'_>,
+) -> Result<Jail, LaunchError> {
+    let location =
+        plan.stands(Wall::Cgroup).then(|| Location::new(&plan.cgroup, &plan.agent, name));
+    let record = announce(plan, name, location.as_ref())?;
+    clock.lap("record");
+    let mut launcher = Launcher { plan, location, record: Some(record), cgroup: None, child: None };
+    let made = launcher.make(standard, clock);
+    if made.is_err() {
+        launcher.give_up();
     }
+    made
 }
 
 struct Clock<'t> {
@@ -88,7 +96,7 @@ impl Clock<'_> {
     }
 }
 
-/// Opens the record and says in it what will be made on the host.
+/// Opens the record, says in it what will be made on the host, and makes what other jails may share.
 fn announce(
     plan: &Plan,
     name: &str,
@@ -109,7 +117,10 @@ fn announce(
             made.disk = disk;
         })
     });
-    match announced {
+    // Still under the lock: a jail that stands on the same stubs would else put its own into a directory
+    // that is not given away yet.
+    let made = announced.and_then(|()| record.made().stubs.iter().try_for_each(stubs::make));
+    match made {
         Ok(()) => Ok(record),
         Err(error) => {
             drop(all);
@@ -182,7 +193,6 @@ impl<'p> Launcher<'p> {
         inside.environment = secrets::environment(plan)?;
         inside.arguments = program::arguments(plan, &inner)?;
         inside.filter = plan.seccomp.program.to_sock_filters();
-        self.make_stubs()?;
         clock.lap("prepare");
         let steps = steps(plan);
         let (before, after): (Vec<_>, Vec<_>) =
@@ -245,11 +255,6 @@ impl<'p> Launcher<'p> {
             rlimit_tasks: rlimit(RlimitName::Processes),
             memory_watch: plan.memory_watch,
         }
-    }
-
-    fn make_stubs(&self) -> Result<(), LaunchError> {
-        let made = self.record.as_ref().map(Record::made);
-        made.into_iter().flat_map(|made| &made.stubs).try_for_each(stubs::make)
     }
 
     /// Performs a step of the parent.
