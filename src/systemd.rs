@@ -98,6 +98,21 @@ pub fn set(unit: &str, settings: &[Setting]) -> Result<(), SystemdError> {
     call("SetUnitProperties", &format!("limit {unit}"), &(unit, true, settings))
 }
 
+/// Stops `unit`; one that is gone is stopped.
+///
+/// # Errors
+/// [`SystemdError`].
+pub fn stop(unit: &str) -> Result<(), SystemdError> {
+    match call("StopUnit", &format!("stop {unit}"), &(unit, "fail")) {
+        Err(SystemdError::Refused { error: zbus::Error::MethodError(name, ..), .. })
+            if name.as_str() == "org.freedesktop.systemd1.NoSuchUnit" =>
+        {
+            Ok(())
+        }
+        other => other,
+    }
+}
+
 /// Calls a method of systemd's manager and drops its answer.
 fn call<B>(method: &'static str, what: &str, body: &B) -> Result<(), SystemdError>
 where

@@ -10,6 +10,7 @@
 
 use super::error::{LaunchError, cannot};
 use crate::host::{cgroups, text};
+use crate::limits::processes;
 use crate::plan::{CgroupPlan, Limit, Parent};
 use crate::systemd;
 use rustix::fd::OwnedFd;
@@ -40,7 +41,7 @@ impl<'p> Location<'p> {
     pub(super) fn new(plan: &'p CgroupPlan, agent: &str, name: &str) -> Self {
         let scope = match plan.parent {
             // The number keeps it apart from one that ended a moment ago, and that systemd still knows.
-            Parent::Scope => Some(format!("cellblock-{agent}-{}.scope", std::process::id())),
+            Parent::Scope => Some(scope(agent, std::process::id())),
             Parent::Slice | Parent::Delegated(_) => None,
         };
         Self { plan, name: name.to_owned(), scope }
@@ -78,10 +79,29 @@ impl<'p> Location<'p> {
     /// Has systemd make the scope and puts this process into it.
     pub(super) fn enter_scope(&self, agent: &str) -> Result<(), LaunchError> {
         let Some(scope) = &self.scope else { return Ok(()) };
+        self.stop_scopes_of_the_dead();
         let parent = self.parent();
         let entered = || own().is_ok_and(|own| own == parent);
         let description = format!("The jail of the agent {agent}");
         Ok(systemd::enter_scope(scope, self.plan.slice, &description, entered)?)
+    }
+
+    /// A launcher that is killed while systemd moves it leaves a scope that stays: the kernel takes the move of
+    /// a dead process for done, and systemd waits for the end of what never was in. What cannot be stopped is
+    /// logged and left for the next launch.
+    fn stop_scopes_of_the_dead(&self) {
+        let slice = self.slice();
+        let of_the_dead = |scope: &PathBuf| {
+            let launcher = scope.file_name().and_then(|name| launcher_of(name.to_str()?));
+            launcher.is_some_and(|pid| !processes::is_running(pid)) && was_never_entered(scope)
+        };
+        for scope in children(&slice).into_iter().filter(of_the_dead) {
+            let name = scope.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            match systemd::stop(&name) {
+                Ok(()) => tracing::info!(scope = name, "stopped what a killed launcher left"),
+                Err(error) => tracing::warn!(scope = name, %error, "left for the next launch"),
+            }
+        }
     }
 
     /// Sees to it that all agents together have their ceiling.
@@ -126,6 +146,24 @@ impl<'p> Location<'p> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         rustix::fs::open(&path, flags, Mode::empty()).map_err(cannot("open", &shown))
     }
+}
+
+/// The scope of the launcher `pid`.
+fn scope(agent: &str, pid: u32) -> String {
+    format!("cellblock-{agent}-{pid}.scope")
+}
+
+/// The launcher that a scope is called after.
+fn launcher_of(scope: &str) -> Option<i32> {
+    let name = scope.strip_prefix("cellblock-")?.strip_suffix(".scope")?;
+    name.rsplit_once('-')?.1.parse().ok()
+}
+
+/// Whether no process is in the cgroup, and none made a cgroup in it, as a launcher does first of all.
+fn was_never_entered(scope: &Path) -> bool {
+    let empty = text::read(scope.join("cgroup.events"))
+        .is_ok_and(|events| events.lines().any(|line| line == "populated 0"));
+    empty && children(scope).is_empty()
 }
 
 /// The cgroup of this process, below the mount.
@@ -282,6 +320,13 @@ mod tests {
             "8:0 rbps=1 wbps=1 riops=max wiops=max\n"
         ));
         assert!(!same(&limit("pids.max", "128"), "12\n"));
+    }
+
+    #[test]
+    fn a_scope_names_its_launcher() {
+        assert_eq!(launcher_of(&scope("a-b", 4711)), Some(4711));
+        let others = ["session-4.scope", "cellblock-7.scope", "cellblock-a-7.service", "a.run"];
+        assert!(others.iter().all(|name| launcher_of(name).is_none()));
     }
 
     #[test]

@@ -53,6 +53,13 @@ fn parse(pid: i32, stat: &str) -> Option<Process> {
     Some(Process { pid, parent: id(4)?, session: id(6)?, start })
 }
 
+/// Whether the process `pid` is there and has not ended: one that nobody has waited for yet has.
+#[must_use]
+pub fn is_running(pid: i32) -> bool {
+    let state = stat(pid).and_then(|stat| fields(&stat)?.next().map(str::to_owned));
+    state.is_some_and(|state| state != "Z" && state != "X")
+}
+
 /// How many threads the process `pid` has.
 #[must_use]
 pub fn threads(pid: i32) -> Option<u64> {
@@ -173,6 +180,7 @@ mod tests {
         assert!(threads(me).unwrap() >= 1 && descriptors(me).unwrap() >= 3);
         assert!(held_memory(me).unwrap().anonymous > 0);
         assert_eq!(look(me).unwrap().pid, me);
+        assert!(is_running(me) && !is_running(0));
         assert!(most_common(&[me]).unwrap().1 >= 1);
         assert_eq!(threads(0), None);
         // In another cgroup than the one named, nothing is changed.

@@ -146,6 +146,41 @@ fn a_killed_launcher_leaves_no_scope_and_can_be_started_again_at_once() {
     host::expect_nothing_left(agent);
 }
 
+/// Has systemd make a scope for a process that has ended and that nobody has waited for.
+fn scope_of_the_dead(agent: &str) -> (String, std::process::Child) {
+    let dead = command("true").spawn().unwrap();
+    let pid = dead.id().to_string();
+    let ended = || std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap().contains(") Z ");
+    eventually("its end", || ended().then_some(()));
+    let scope = format!("cellblock-{agent}-{pid}.scope");
+    let manager = ["org.freedesktop.systemd1", "/org/freedesktop/systemd1"];
+    let method = ["org.freedesktop.systemd1.Manager", "StartTransientUnit", "ssa(sv)a(sa(sv))"];
+    let properties = ["3", "Slice", "s", "cellblock.slice", "Delegate", "b", "true"];
+    let pids = ["PIDs", "au", "1", &pid, "0"];
+    let mut call = command("busctl");
+    call.arg("call").args(manager).args(method).args([&scope, "fail"]).args(properties).args(pids);
+    finish(&mut call).expect(0);
+    (scope, dead)
+}
+
+#[test]
+fn a_launcher_killed_while_systemd_moves_it_leaves_no_scope() {
+    // Another test's launch would stop it.
+    needs!("root", "cgroup2", "systemd", "quiet");
+    let agent = "jt-dead-scope";
+    exec(agent, &[], "demo", &["true"]).expect(0);
+    let (scope, mut dead) = scope_of_the_dead(agent);
+    let stands = || host::scopes(agent).contains(&scope);
+    eventually("the scope", || stands().then_some(()));
+    // It does not go by itself.
+    std::thread::sleep(harness::patient(std::time::Duration::from_millis(200)));
+    assert!(stands(), "systemd has found that it is empty: nothing is left to do");
+    exec("jt-sweeper", &[], "demo", &["true"]).expect(0);
+    eventually("its end", || (!stands()).then_some(()));
+    dead.wait().unwrap();
+    host::expect_nothing_left(agent);
+}
+
 /// The message bus is stopped until this is dropped.
 struct NoBus;
 
