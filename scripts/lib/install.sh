@@ -5,6 +5,10 @@
 MUSL_TARGET="$(uname -m)-unknown-linux-musl"
 CACHE="${XDG_CACHE_HOME:-${HOME:?HOME must be set}/.cache}/cellblock"
 
+# For cargo: its bar of progress is for a terminal, and a line for each crate is no progress elsewhere.
+QUIET=()
+[ -t 2 ] || QUIET=(--quiet)
+
 say() {
     printf '==> %s\n' "$*"
 }
@@ -61,7 +65,7 @@ need_musl() {
 build_release() {
     need_rust
     say "building the release binary${BUILD_TARGET:+ for $BUILD_TARGET} (minutes the first time)"
-    cargo build --release --locked ${BUILD_TARGET:+--target "$BUILD_TARGET"} || return 1
+    cargo build --release --locked "${QUIET[@]}" ${BUILD_TARGET:+--target "$BUILD_TARGET"} || return 1
     # shellcheck disable=SC2034 # read by the scripts that source this
     BINARY="${CARGO_TARGET_DIR:-target}/${BUILD_TARGET:+$BUILD_TARGET/}release/cellblock"
 }

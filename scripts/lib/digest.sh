@@ -1,0 +1,52 @@
+# shellcheck shell=bash
+# Sourced by the scripts that run tests: what a person must see of their output, and all of it in a file.
+
+LOGS="${CARGO_TARGET_DIR:-target}/test-logs"
+
+# digest NAME: reads the output of test programs, writes it to $LOGS/NAME and prints it without the tests that passed and
+# what they said; how many there were is told as they pass.
+digest() {
+    local line passed=0 within_successes='' terminal=''
+    [ ! -t 1 ] || terminal=yes
+    mkdir -p "$LOGS"
+    while IFS= read -r line || [ -n "$line" ]; do
+        printf '%s\n' "$line" >&3
+        case "$line" in
+            'test '*' ... ok') passed=$((passed + 1)) && tell_passed; continue ;;
+            successes:) within_successes=yes ;;
+            failures: | 'test result: '*) within_successes='' ;;
+        esac
+        [ -n "$within_successes" ] || [ -z "$line" ] || printf '%s%s\n' "${terminal:+$'\r\e[K'}" "$line"
+    done 3>"$LOGS/$1"
+}
+
+tell_passed() {
+    if [ -n "$terminal" ]; then
+        printf '\r%s tests passed' "$passed"
+    elif [ $((passed % 50)) -eq 0 ]; then
+        printf '%s tests passed\n' "$passed"
+    fi
+}
+
+# sum_of passed|failed NAME: over all test programs whose output is in $LOGS/NAME.
+sum_of() {
+    sed -nE "s/^test result: .* ([0-9]+) $1;.*/\1/p" "$LOGS/$2" | awk '{ sum += $1 } END { print sum + 0 }'
+}
+
+# skips_in NAME: a line for each test that did not run, with its reason.
+skips_in() {
+    sed -nE 's/^SKIP ([^ ].*)/\1/p; s/^test (.*) \.\.\. ignored(, )?(.*)/\1: ignored \3/p' "$LOGS/$1" | sort -u
+}
+
+# proved_in NAME: how many tests passed and did not skip. A test that printed SKIP ended well for itself, but proved
+# nothing; an attempt is one of many in a test that ran.
+proved_in() {
+    local skipped
+    skipped=$(skips_in "$1" | sed -nE '/: ignored /!s/^([^:]+):.*/\1/p' | sort -u | grep -vc '^attempt_' || true)
+    echo $(($(sum_of passed "$1") - skipped))
+}
+
+# failures_in NAME
+failures_in() {
+    sed -nE 's/^test (.*) \.\.\. FAILED$/\1/p' "$LOGS/$1" | sort
+}
