@@ -4,19 +4,22 @@
 LOGS="${CARGO_TARGET_DIR:-target}/test-logs"
 
 # digest NAME: reads the output of test programs, writes it to $LOGS/NAME and prints it without the tests that passed and
-# what they said; how many there were is told as they pass.
+# what they said, and without programs that ran none; how many passed is told as they pass.
 digest() {
-    local line passed=0 within_successes='' terminal=''
+    local line passed=0 hidden='' program='' terminal=''
     [ ! -t 1 ] || terminal=yes
     mkdir -p "$LOGS"
     while IFS= read -r line || [ -n "$line" ]; do
         printf '%s\n' "$line" >&3
         case "$line" in
             'test '*' ... ok') passed=$((passed + 1)) && tell_passed; continue ;;
-            successes:) within_successes=yes ;;
-            failures: | 'test result: '*) within_successes='' ;;
+            *' Running '* | *' Doc-tests '*) program=$line hidden='' && continue ;;
+            'running 0 tests') hidden=program && continue ;;
+            'running '*) printf '%s: %s\n' "$program" "${line#running }" && continue ;;
+            successes:) hidden=${hidden:-successes} ;;
+            failures: | 'test result: '*) [ "$hidden" = program ] || hidden='' ;;
         esac
-        [ -n "$within_successes" ] || [ -z "$line" ] || printf '%s%s\n' "${terminal:+$'\r\e[K'}" "$line"
+        [ -n "$hidden" ] || [ -z "$line" ] || printf '%s%s\n' "${terminal:+$'\r\e[K'}" "$line"
     done 3>"$LOGS/$1"
 }
 

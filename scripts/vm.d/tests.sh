@@ -48,7 +48,7 @@ build_tests() {
     [ -n "$BUILD_TARGET" ] || die "cannot build the static binary: it is what is tested" "install rustup: it brings the target $MUSL_TARGET"
     progress "building the tests (minutes the first time)"
     local messages
-    messages=$(cargo test --locked --no-run --message-format json) ||
+    messages=$(cargo test --locked --no-run "${QUIET[@]}" --message-format json) ||
         die "cannot build the tests" "cargo test --no-run says why"
     TESTS=$(sed -nE 's/.*"src_path":"([^"]+)".*"profile":\{[^}]*"test":true\}.*"executable":"([^"]+)".*/\1\t\2/p' <<<"$messages" | sort -u)
     SOURCE=$(sed -nE 's/.*"manifest_path":"([^"]+)\/Cargo.toml".*"profile":\{[^}]*"test":true\}.*/\1/p' <<<"$messages" | head -n 1)
