@@ -11,17 +11,19 @@ use std::time::Duration;
 
 /// How long one limit is quiet after it was told.
 pub const PAUSE: Duration = Duration::from_secs(10);
-/// Memory pressure is told when some process waited this many hundredths of the time between two looks,
-/// or all of them at once.
+/// What takes time is compared over this time, however often the figures are read: in less, too little
+/// happens to count.
+const WINDOW: Duration = Duration::from_secs(1);
+/// Memory pressure is told when some process waited this many hundredths of the time, or all of them at once.
 const SOME_WAITED: u64 = 30;
 const ALL_WAITED: u64 = 10;
 /// Less than so many microseconds in all hurts nobody.
-const LEAST_WAIT: u64 = 20_000;
+const LEAST_WAIT: u64 = 100_000;
 /// A process that ends so soon after the agent's own memory ran out ended for that: the kernel counts the
 /// one before it ends the other, and a look may come in between.
 const ONE_OOM: Duration = Duration::from_secs(2);
-/// Being held back is told when it happened in so many periods, and in more than half of them.
-const PERIODS: u64 = 8;
+/// Being held back is told when it happened in so many periods, and in half of them at least.
+const PERIODS: u64 = 5;
 
 /// One limit that was reached.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -66,11 +68,37 @@ pub enum What {
     Waited,
 }
 
+/// A figure as it was when the window opened.
+#[derive(Debug, Default)]
+struct Window<T> {
+    since: Duration,
+    before: T,
+}
+
+impl<T: Clone> Window<T> {
+    /// What `found` makes of the figure then, the figure now, and the time between them. The window opens anew
+    /// after a hit, and after [`WINDOW`].
+    fn look(
+        &mut self,
+        at: Duration,
+        now: &T,
+        found: impl FnOnce(&T, &T, Duration) -> Option<Hit>,
+    ) -> Option<Hit> {
+        let between = at.saturating_sub(self.since);
+        let hit = found(&self.before, now, between);
+        if hit.is_some() || between >= WINDOW {
+            *self = Self { since: at, before: now.clone() };
+        }
+        hit
+    }
+}
+
 /// Finds hits in a row of figures.
 #[derive(Debug, Default)]
 pub struct Finder {
     before: Figures,
-    at: Duration,
+    throttle: Window<Throttle>,
+    pressure: Window<Pressure>,
     /// When the agent's own memory was found to have run out, last.
     ran_out: Option<Duration>,
     /// What was found and not told, and when it was told last.
@@ -94,19 +122,28 @@ impl Finder {
         now: Figures,
         mut about: impl FnMut(&Hit) -> Vec<String>,
     ) -> Vec<Hit> {
-        let between = at.saturating_sub(self.at);
         if now.ooms > self.before.ooms {
             self.ran_out = Some(at);
         }
         let own = self.ran_out.is_some_and(|ran_out| at.saturating_sub(ran_out) <= ONE_OOM);
-        for mut hit in found(&self.before, &now, between, own) {
+        let mut hits = counted(&self.before, &now, own);
+        if let Some(cpu) = &now.cpu {
+            hits.extend(self.throttle.look(at, cpu, held_back));
+        }
+        let pressure = now.pressure.iter().find(|pressure| pressure.resource == "memory");
+        if let (Some(pressure), Some(memory)) = (pressure, strictest_memory(&now)) {
+            hits.extend(self.pressure.look(at, pressure, |before, now, between| {
+                Some(Hit { count: waited(before, now, between)?, ..waiting(memory) })
+            }));
+        }
+        for mut hit in hits {
             hit.processes.extend(about(&hit));
             let key = (hit.limit.clone(), hit.what);
             merge(self.total.entry(key.clone()).or_insert_with(|| nothing(&hit)), &hit);
             let (open, _) = self.open.entry(key).or_insert_with(|| (nothing(&hit), None));
             merge(open, &hit);
         }
-        (self.before, self.at) = (now, at);
+        self.before = now;
         let mut told = Vec::new();
         for (open, last) in self.open.values_mut() {
             let due = last.is_none_or(|last| at.saturating_sub(last) >= PAUSE);
@@ -160,14 +197,12 @@ fn merge(into: &mut Hit, hit: &Hit) {
     }
 }
 
-/// `own` says that the agent's own memory has run out.
-fn found(before: &Figures, now: &Figures, between: Duration, own: bool) -> Vec<Hit> {
+/// What the kernel counts one by one. `own` says that the agent's own memory has run out.
+fn counted(before: &Figures, now: &Figures, own: bool) -> Vec<Hit> {
     let mut hits = ended(before, now, own);
     for gauge in &now.gauges {
         hits.extend(of_gauge(before.gauge(&gauge.name), gauge, !hits.is_empty()));
     }
-    hits.extend(held_back(before.cpu.as_ref(), now.cpu.as_ref()));
-    hits.extend(waited(before, now, between));
     hits
 }
 
@@ -209,8 +244,7 @@ fn of_gauge(before: Option<&Gauge>, now: &Gauge, told: bool) -> Option<Hit> {
     }
 }
 
-fn held_back(before: Option<&Throttle>, now: Option<&Throttle>) -> Option<Hit> {
-    let (now, before) = (now?, before.copied().unwrap_or_default());
+fn held_back(before: &Throttle, now: &Throttle, _between: Duration) -> Option<Hit> {
     let periods = now.periods.saturating_sub(before.periods);
     let throttled = now.throttled.saturating_sub(before.throttled);
     if throttled < PERIODS || throttled * 2 < periods {
@@ -227,26 +261,26 @@ fn held_back(before: Option<&Throttle>, now: Option<&Throttle>) -> Option<Hit> {
     })
 }
 
-fn waited(before: &Figures, now: &Figures, between: Duration) -> Option<Hit> {
-    let of = |figures: &Figures| {
-        figures.pressure.iter().find(|pressure| pressure.resource == "memory").cloned()
-    };
-    let now_waited: Pressure = of(now)?;
-    let before_waited = of(before).unwrap_or_default();
-    let some = now_waited.some_usec.saturating_sub(before_waited.some_usec);
-    let all = now_waited.full_usec.saturating_sub(before_waited.full_usec);
+/// How long processes waited for memory, in microseconds, if it hurts.
+fn waited(before: &Pressure, now: &Pressure, between: Duration) -> Option<u64> {
+    let some = now.some_usec.saturating_sub(before.some_usec);
+    let all = now.full_usec.saturating_sub(before.full_usec);
     let whole = u64::try_from(between.as_micros()).unwrap_or(u64::MAX).max(1);
-    if some < LEAST_WAIT {
-        return None;
-    }
-    if some.saturating_mul(100) < whole.saturating_mul(SOME_WAITED)
-        && all.saturating_mul(100) < whole.saturating_mul(ALL_WAITED)
-    {
-        return None;
-    }
-    let memory = now.gauge("memory_high").or_else(|| now.gauge("memory"))?;
-    let told = hit(memory, What::Waited, some);
-    Some(Hit { limit: "memory pressure".to_owned(), processes: Vec::new(), ..told })
+    let part = |waited: u64, hundredths: u64| {
+        waited.saturating_mul(100) >= whole.saturating_mul(hundredths)
+    };
+    let hurts = some >= LEAST_WAIT && (part(some, SOME_WAITED) || part(all, ALL_WAITED));
+    hurts.then_some(some)
+}
+
+/// The limit at which processes wait first.
+fn strictest_memory(now: &Figures) -> Option<&Gauge> {
+    now.gauge("memory_high").or_else(|| now.gauge("memory"))
+}
+
+fn waiting(memory: &Gauge) -> Hit {
+    let told = hit(memory, What::Waited, 0);
+    Hit { limit: "memory pressure".to_owned(), processes: Vec::new(), ..told }
 }
 
 /// An amount in its unit, for a person.
@@ -448,6 +482,12 @@ mod tests {
         hog.cpu.as_mut().unwrap().periods = 80;
         let told = finder.look(at(3), hog, quiet);
         assert_eq!(told[0].told(), "cpu: held back for 0.50 s by the limit of 1.50 processors");
+        // Looked at more often, it counts all the same, once there is enough of it.
+        let often = |step: u64| {
+            (at(4) + Duration::from_millis(50 * step), figures(500_000 + 40_000 * step, 17))
+        };
+        assert!((0..=3).map(often).all(|(at, now)| finder.look(at, now, quiet).is_empty()));
+        assert_eq!(finder.rest().iter().map(|hit| hit.count).collect::<Vec<_>>(), [120_000]);
     }
 
     #[test]
