@@ -16,7 +16,7 @@ use cellblock::host::{
 use cellblock::plan::{self, Mode, PlanError, Request};
 use cellblock::policy::seccomp::{self, Arch};
 use cellblock::profile::load::Search;
-use cellblock::profile::types::{AgentName, Bytes, Limits};
+use cellblock::profile::types::{AgentName, Bytes, Limits, Oom};
 use cellblock::profile::{Profile, Wall, shipped};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -366,6 +366,22 @@ fn a_limit_on_disks_that_names_none_is_refused() {
     assert!(text.contains("259:0 rbps=1048576 wbps=1048576"), "not the whole disk: {text}");
     let refused = limited("demo").unwrap_err().to_string();
     assert!(refused.contains("limits nothing"), "{refused}");
+}
+
+#[test]
+fn ending_together_needs_the_memory_controller_whatever_else_is_limited() {
+    let case = CASES.iter().find(|case| case.name == "claude").unwrap();
+    let told =
+        |sets: fn(&mut Limits)| plan::explain_draft(&draft(&Case { sets, ..*case }).unwrap());
+    let unlimited = |limits: &mut Limits| {
+        (limits.memory, limits.memory_high, limits.swap) = (None, None, None);
+    };
+    assert!(!told(unlimited).contains("memory.oom.group"), "{}", told(unlimited));
+    let together = told(|limits| {
+        (limits.memory, limits.memory_high, limits.swap) = (None, None, None);
+        limits.oom = Some(given("oom", Oom::All));
+    });
+    assert!(together.contains("memory.oom.group"), "{together}");
 }
 
 #[test]

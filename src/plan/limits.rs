@@ -39,7 +39,9 @@ pub(super) fn is_limit(wall: Wall) -> bool {
 pub(super) fn is_set(wall: Wall, limits: &Limits) -> bool {
     match controller(wall) {
         Some("memory") => {
-            limits.memory.is_some() || limits.memory_high.is_some() || limits.swap.is_some()
+            let together = limits.oom.as_ref().is_some_and(|oom| oom.value == Oom::All);
+            let limits = [&limits.memory, &limits.memory_high, &limits.swap];
+            together || limits.iter().any(|limit| limit.is_some())
         }
         Some("pids") => limits.tasks.is_some(),
         Some("cpu") => limits.cpu.is_some() || limits.cpu_weight.is_some(),
