@@ -109,8 +109,7 @@ impl Limits {
         }
         problems.into_result(())?;
         let by = host::probe::caller().person.uid;
-        for jail in running {
-            launch::set_limits(&jail.kept, &changes)?;
+        for jail in launch::set_limits(running, &changes)? {
             let changed = changes.iter().map(|change| (change.key, change.value()));
             let folder = Path::new(journal::FOLDER);
             journal::write_changes(folder, &jail.kept.agent, &jail.name, by, changed).map_err(

@@ -223,7 +223,9 @@ fn same(limit: &Limit, found: &str) -> bool {
         let whole = wanted / page * page;
         return number(found.trim()).is_some_and(|found| found == wanted || found == whole);
     }
-    found.lines().any(|line| line.starts_with(&limit.value))
+    // More may follow: what was not set, as in `max 100000`.
+    let rest = |line: &'_ str| line.strip_prefix(&limit.value).map(str::to_owned);
+    found.lines().filter_map(rest).any(|rest| rest.is_empty() || rest.starts_with(' '))
 }
 
 fn write(file: &Path, value: &str) -> Result<(), LaunchError> {
@@ -254,6 +256,13 @@ fn enable(cgroup: &Path, controllers: &[&str]) -> Result<(), LaunchError> {
         }
     }
     Ok(())
+}
+
+/// What a file of the cgroup says, as it could be written to it.
+pub(super) fn setting_of(path: &Path, file: &str) -> Result<String, LaunchError> {
+    let file = path.join(file);
+    let text = text::read(&file).map_err(cannot("read", &file.display().to_string()))?;
+    Ok(text.trim().to_owned())
 }
 
 /// Changes settings of a cgroup that exists, and reads them back.
@@ -320,6 +329,9 @@ mod tests {
             "8:0 rbps=1 wbps=1 riops=max wiops=max\n"
         ));
         assert!(!same(&limit("pids.max", "128"), "12\n"));
+        assert!(!same(&limit("pids.max", "100"), "1000\n"));
+        assert!(!same(&limit("io.weight", "default 10"), "default 100\n"));
+        assert!(same(&limit("io.weight", "default 10"), "default 10\n8:0 20\n"));
     }
 
     #[test]

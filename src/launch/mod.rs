@@ -15,6 +15,7 @@ pub mod record;
 
 mod book;
 mod cgroup;
+mod change;
 mod memory;
 mod program;
 mod pts;
@@ -25,26 +26,10 @@ mod tree;
 mod trees;
 mod user_namespace;
 
-use crate::limits::Kept;
-use crate::limits::change::Change;
-use crate::plan::Limit;
-
+pub use change::set_limits;
 pub use error::LaunchError;
 pub use jail::Jail;
 pub use start::{Standard, Timings, launch};
-
-/// Makes `changes` of the limits of a jail that runs.
-///
-/// # Errors
-/// [`LaunchError::Call`], or [`LaunchError::NotAsPlanned`] where the kernel made something else of it.
-pub fn set_limits(kept: &Kept, changes: &[Change]) -> Result<(), LaunchError> {
-    let limit = |change: &Change| {
-        let origin = String::from("cellblock limits");
-        Limit { file: change.file, value: change.value(), origin }
-    };
-    let limits: Vec<_> = changes.iter().map(limit).collect();
-    kept.cgroup.as_deref().map_or(Ok(()), |cgroup| cgroup::set(cgroup, &limits))
-}
 
 /// Where launchers keep what they must remember while they run.
 pub const RUN: &str = "/run/cellblock";
