@@ -5,13 +5,13 @@
 //! the agent's user namespace the kernel lets nobody change a file's project (`fileattr_set_prepare` of
 //! fs/ioctl.c), and the policy refuses the call. At the end the files are nobody's again.
 //!
-//! Never changes a file that belongs to another project, nor a limit that may be somebody else's. What
-//! cannot be opened without an act (symbolic links, pipes, sockets) is left alone: it holds no data.
+//! Never changes a file that belongs to another project. Projects with the numbers that agents have are
+//! cellblock's alone, with their limits. What cannot be opened without an act (symbolic links, pipes, sockets) is left alone: it holds no data.
 
 use super::error::{LaunchError, cannot};
 use super::record::Made;
 use super::trees::{self, Visited};
-use crate::host::{paths, uids};
+use crate::host::paths;
 use crate::plan::{DiskBound, Plan};
 use crate::profile::types::Bytes;
 use crate::sys::{self, Project, ProjectUse};
@@ -55,19 +55,6 @@ pub enum DiskError {
         /// The name of its launch.
         launch: String,
     },
-    /// The project is in use, and nothing says that it is the agent's.
-    #[error(
-        "project {project} is in use on the file system of `{}` ({} bytes, limit {})",
-        .path.display(), .used.bytes, .used.byte_limit
-    )]
-    Taken {
-        /// A tree on the file system.
-        path: PathBuf,
-        /// The project.
-        project: u32,
-        /// Its use.
-        used: ProjectUse,
-    },
     /// What is there is more than the bound.
     #[error(
         "`{}` holds {used} bytes in {inodes} files already, more than `disk` allows: {} and {most} files",
@@ -106,7 +93,6 @@ impl DiskError {
             Self::Shared { .. } => {
                 "let that agent end, or give this one another directory".to_owned()
             }
-            Self::Taken { .. } => "give the agent a number of its own: user = \"auto\"".to_owned(),
             Self::Full { .. } => "make room, or raise `disk` in [limits]".to_owned(),
             Self::Mounted(_) => "unmount it, or let the profile write to less".to_owned(),
             Self::Moving(_) => "try again when nobody moves directories in it".to_owned(),
@@ -164,7 +150,6 @@ pub(super) fn make(bound: &Bound) -> Result<(), LaunchError> {
     let Some(first) = bound.trees.first() else { return Ok(()) };
     let (opened, _) = trees::open(first)?;
     let project = bound.project;
-    refuse_taken(&opened, first, project)?;
     for tree in &bound.trees {
         on_device(tree, bound.device)?;
         trees::walk(tree, &mut |file, visited| take(file, visited, project))?;
@@ -187,18 +172,6 @@ pub(super) fn make(bound: &Bound) -> Result<(), LaunchError> {
 fn used_of(opened: &OwnedFd, tree: &Path, project: u32) -> Result<ProjectUse, LaunchError> {
     let shown = tree.display().to_string();
     sys::project_use(opened, project).map_err(cannot("ask for the quota of", &shown))
-}
-
-/// A project by the number of a person or a service may be the admin's own.
-fn refuse_taken(opened: &OwnedFd, tree: &Path, project: u32) -> Result<(), LaunchError> {
-    if uids::RANGE.contains(&project) {
-        return Ok(());
-    }
-    let used = used_of(opened, tree, project)?;
-    if used == ProjectUse::default() {
-        return Ok(());
-    }
-    Err(DiskError::Taken { path: tree.to_owned(), project, used }.into())
 }
 
 /// The tree must be on the file system that it was planned for.

@@ -1,13 +1,13 @@
 //! What the writable trees of the host may hold on disk.
 //!
 //! The bound is a project quota: all files below the trees belong to one project, whose number is the
-//! agent's uid, and the file system holds that project to a limit. One limit a file system, for all the
+//! agent's uid or made of it, and the file system holds that project to a limit. One limit a file system, for all the
 //! trees on it together. What is in memory has sizes of its own.
 
 use super::request::Input;
 use super::types::{DiskBound, DiskPlan, DiskTree, Identity, Mount, Source, TreeBound, WallPlan};
 use super::walls::Ability;
-use crate::host::{Disk, HostFacts, ProjectQuota};
+use crate::host::{Disk, HostFacts, ProjectQuota, uids};
 use crate::profile::Wall;
 use crate::profile::types::Bytes;
 use std::collections::BTreeMap;
@@ -92,6 +92,15 @@ fn cure(kind: &str, source: &str, mount: &str) -> String {
     }
 }
 
+/// Added to the uids of persons: below it admins number projects of their own.
+const FAR_ABOVE: u32 = 1 << 30;
+
+/// The project of the agent with `uid`. The range of agents is cellblock's; a person's uid may be the number
+/// of a project with files and a limit that the admin gave it.
+fn project(uid: u32) -> u32 {
+    if uids::RANGE.contains(&uid) { uid } else { uid ^ FAR_ABOVE }
+}
+
 /// The bounds of the jail, and for each writable tree of the host what bounds it.
 pub(super) fn resolve(
     input: Input<'_>,
@@ -116,7 +125,7 @@ pub(super) fn resolve(
                     let bound = bounds.entry(disk.device).or_insert_with(|| DiskBound {
                         device: disk.device,
                         kind: disk.kind.clone(),
-                        project: identity.uid,
+                        project: project(identity.uid),
                         bytes: limit.value.0,
                         inodes: limit.value.0 / BYTES_PER_FILE,
                         trees: Vec::new(),

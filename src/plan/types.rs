@@ -384,7 +384,7 @@ pub struct DiskBound {
     pub device: (u32, u32),
     /// Its type.
     pub kind: String,
-    /// The project's number: the agent's uid.
+    /// The project's number: the agent's uid, or one far above those of persons, whose projects are the admin's.
     pub project: u32,
     /// Bytes.
     pub bytes: u64,

@@ -274,6 +274,35 @@ fn a_foreign_project_is_refused_and_left_as_it_was() {
 }
 
 #[test]
+fn a_persons_own_project_is_the_admins() {
+    needs!("root", "cgroup2", "prjquota");
+    let (agent, (folder, project, _)) = ("jt-person", project());
+    let text = "extends = ['demo']\n[agent]\nuser = '4343'\n[limits]\ndisk = '8M'\n";
+    let profile = folder.profile("person", text);
+    // The admin's project of that number, with a file and a limit.
+    let (theirs, on) = (4343, File::open(folder.path("")).unwrap());
+    folder.file("theirs", "text", 0o644);
+    let file = File::open(folder.path("theirs")).unwrap();
+    sys::set_project(&file, Project { id: theirs, inherited: false }).unwrap();
+    sys::limit_project(&on, theirs, 1 << 30, 1000).unwrap();
+    let options = ["--workspace", &project];
+    let waiting = waiting(agent, &project, &profile);
+    // Another jail of the agent shares its bound; what stays behind of one does not keep the next from starting.
+    for name in ["one", "two"] {
+        let script =
+            format!("ln -s nowhere {name}; dd if=/dev/zero of=big bs=1M count=12 2>&1; rm big");
+        let ended = exec(agent, &options, &profile, &["sh", "-c", &script]);
+        assert_eq!(refusals(&ended.expect(0).out), 1, "{ended:#?}");
+    }
+    let_end(waiting);
+    exec(agent, &options, &profile, &["true"]).expect(0);
+    assert_eq!(used(&folder, theirs).byte_limit, 1 << 30);
+    assert_eq!(project_of(folder.path("theirs")).id, theirs);
+    sys::limit_project(&on, theirs, 0, 0).unwrap();
+    expect_no_bound(&folder, agent);
+}
+
+#[test]
 fn what_is_there_counts_and_may_be_too_much() {
     needs!("root", "cgroup2", "prjquota");
     let (agent, (folder, project, profile)) = ("jt-full", project());
