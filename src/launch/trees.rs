@@ -3,7 +3,8 @@
 //! Everything is reached from the descriptor of the directory it is in, one name at a time, so that no
 //! symbolic link is followed and no way leads out. Only directories and regular files are opened, the
 //! latter by way of a bare location: opening a pipe or a device would be an act. Depth costs no
-//! descriptors: whoever writes in a tree may have nested it as deep as the disk holds.
+//! descriptors, and width no memory: whoever writes in a tree may have made it as deep and as wide as the
+//! disk holds.
 //!
 //! Knows nothing of what is done to the files.
 
@@ -18,6 +19,8 @@ use std::path::{Path, PathBuf};
 
 /// How many directories above the present one are kept open; those further up are reached by `..`.
 const KEPT: usize = 64;
+/// How many names of directories are noted at a time.
+const NOTED: usize = 1024;
 
 /// What is visited.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -37,8 +40,10 @@ struct Level {
     opened: Option<OwnedFd>,
     /// Device and inode, to know it by.
     identity: (u64, u64),
-    /// Names of directories in it that are still to be walked through.
+    /// Names of directories in it that are still to be walked through, of those read so far.
     left: Vec<CString>,
+    /// Where to read on; `None` after its end.
+    next: Option<i64>,
 }
 
 /// Where `opened` is now, for a message.
@@ -81,20 +86,30 @@ pub(super) fn walk(root: &Path, visit: &mut Visit<'_>) -> Result<(), LaunchError
                     levels[far].opened = None;
                 }
             }
+            None if level.next.is_some() => read_on(level, visit)?,
             None => leave(&mut levels, root)?,
         }
     }
     Ok(())
 }
 
-/// Visits the directory and the files in it, and notes the directories.
+/// Visits the directory, before anything in it is read: what is made in it from then on is as it is.
 fn enter(opened: OwnedFd, visit: &mut Visit<'_>) -> Result<Level, LaunchError> {
     let failed = |errno| cannot("read", &path_of(&opened).display().to_string())(errno);
     let identity = identity(&opened).map_err(failed)?;
-    // First of all the directory itself: what is made in it from then on is as it is.
     visit(&opened, Visited::Directory)?;
-    let mut left = Vec::new();
-    for entry in Dir::read_from(&opened).map_err(failed)? {
+    Ok(Level { opened: Some(opened), identity, left: Vec::new(), next: Some(0) })
+}
+
+/// Visits files in the directory and notes directories, until there are enough of them.
+fn read_on(level: &mut Level, visit: &mut Visit<'_>) -> Result<(), LaunchError> {
+    let (Some(opened), Some(from)) = (&level.opened, level.next) else { return Ok(()) };
+    let left = &mut level.left;
+    let failed = |errno| cannot("read", &path_of(opened).display().to_string())(errno);
+    let mut entries = Dir::read_from(opened).map_err(failed)?;
+    entries.seek(from).map_err(failed)?;
+    level.next = None;
+    for entry in entries {
         let entry = entry.map_err(failed)?;
         let name = entry.file_name();
         if matches!(name.to_bytes(), b"." | b"..") {
@@ -103,7 +118,7 @@ fn enter(opened: OwnedFd, visit: &mut Visit<'_>) -> Result<Level, LaunchError> {
         match entry.file_type() {
             FileType::Directory => left.push(name.to_owned()),
             FileType::RegularFile | FileType::Unknown => {
-                left.extend(file(&opened, name, visit)?.then(|| name.to_owned()));
+                left.extend(file(opened, name, visit)?.then(|| name.to_owned()));
             }
             FileType::Symlink
             | FileType::Fifo
@@ -111,8 +126,12 @@ fn enter(opened: OwnedFd, visit: &mut Visit<'_>) -> Result<Level, LaunchError> {
             | FileType::CharacterDevice
             | FileType::BlockDevice => {}
         }
+        if left.len() >= NOTED {
+            level.next = Some(entry.offset());
+            break;
+        }
     }
-    Ok(Level { opened: Some(opened), identity, left })
+    Ok(())
 }
 
 /// Goes back to the directory above.
@@ -259,6 +278,21 @@ mod tests {
         assert!(most < KEPT + 500, "{most} descriptors");
         // Its own end would go by paths, which are too long.
         unnest(folder.path());
+    }
+
+    #[test]
+    fn all_of_a_wide_directory_is_visited_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut expected = vec![String::new()];
+        for number in 0..3 * NOTED {
+            let name = format!("d{number}");
+            std::fs::create_dir(folder.path().join(&name)).unwrap();
+            std::fs::write(folder.path().join(&name).join("file"), "").unwrap();
+            expected.extend([format!("{name}/file"), name]);
+        }
+        expected.sort();
+        let seen: Vec<_> = walked(folder.path()).into_iter().map(|(path, _)| path).collect();
+        assert_eq!(seen, expected);
     }
 
     /// Removes a chain of directories called `d` from its deep end: halves of it are brought up first.
