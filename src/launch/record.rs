@@ -49,11 +49,9 @@ pub fn running() -> Result<Vec<Running>, LaunchError> {
     if !rustix::process::geteuid().is_root() {
         return Err(LaunchError::NotShown);
     }
-    let entries = match std::fs::read_dir(&folder) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(cannot_io("read", &shown)(error)),
-    };
+    // Who looks must not be taken for a launcher that lives: a look is a lock, too.
+    let _all = lock_alone()?;
+    let entries = std::fs::read_dir(&folder).map_err(cannot_io("read", &shown))?;
     let mut running: Vec<_> = entries.flatten().filter_map(|it| running_one(&it.path())).collect();
     running.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(running)
@@ -209,11 +207,17 @@ impl AllRecords {
     pub(super) fn open(&self, name: &str, agent: &str) -> Result<Record, LaunchError> {
         let path = folder().join(name);
         let shown = path.display().to_string();
-        let file = match open(&path, OFlags::CREATE | OFlags::EXCL) {
-            Ok(file) => file,
-            Err(Errno::EXIST) => return Err(LaunchError::Running(agent.to_owned())),
-            Err(errno) => return Err(cannot("make", &shown)(errno)),
-        };
+        let make = || open(&path, OFlags::CREATE | OFlags::EXCL);
+        let file = make().or_else(|errno| match errno {
+            // Of a launcher that is gone: why it is still there is told.
+            Errno::EXIST => self.sweep_one(&path).and_then(|()| {
+                make().map_err(|errno| match errno {
+                    Errno::EXIST => LaunchError::Running(agent.to_owned()),
+                    other => cannot("make", &shown)(other),
+                })
+            }),
+            other => Err(cannot("make", &shown)(other)),
+        })?;
         flock(&file, FlockOperation::NonBlockingLockExclusive).map_err(cannot("lock", &shown))?;
         Ok(Record { path, file: file.into(), made: Made::default() })
     }
@@ -280,17 +284,22 @@ impl Record {
     }
 }
 
+/// Undoes all that can be undone.
+///
+/// # Errors
+/// The first thing that could not be.
 fn undo(made: &Made, others: &[(String, Made)]) -> Result<(), LaunchError> {
-    if let Some(path) = &made.cgroup {
-        cgroup::remove(path)?;
-    }
+    let mut first = made.cgroup.as_deref().map_or(Ok(()), cgroup::remove);
     for stub in made.stubs.iter().rev() {
         // By path: what another launch took for a file may be a directory here.
         let mut theirs = others.iter().flat_map(|(_, other)| &other.stubs);
         if !theirs.any(|other| other.path == stub.path) {
-            stubs::remove(stub)?;
+            first = first.and(stubs::remove(stub));
         }
     }
     // Last: by now nothing of the agent writes any more.
-    made.disk.iter().try_for_each(|bound| disk::remove(bound, others))
+    for bound in &made.disk {
+        first = first.and(disk::remove(bound, others));
+    }
+    first
 }

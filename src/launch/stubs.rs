@@ -78,8 +78,10 @@ pub(super) fn remove(stub: &Stub) -> Result<(), LaunchError> {
     let shown = stub.path.display().to_string();
     let (above, name) = match parent(&stub.path) {
         Ok(parent) => parent,
-        // The directory is gone, and the stub with it.
-        Err(LaunchError::Call { errno: Errno::NOENT | Errno::NOTDIR, .. }) => return Ok(()),
+        // The directory is gone, and the stub with it; what a link in its place leads to is not ours.
+        Err(LaunchError::Call { errno: Errno::NOENT | Errno::NOTDIR | Errno::LOOP, .. }) => {
+            return Ok(());
+        }
         Err(error) => return Err(error),
     };
     let flags = if stub.directory { AtFlags::REMOVEDIR } else { AtFlags::empty() };
@@ -87,7 +89,7 @@ pub(super) fn remove(stub: &Stub) -> Result<(), LaunchError> {
         match statat(&above, name, AtFlags::SYMLINK_NOFOLLOW) {
             Ok(stat) if stat.st_mode & 0o170_000 == 0o100_000 && is_as_made(&above, name, stub) => {
             }
-            Ok(_) | Err(Errno::NOENT) => return Ok(()),
+            Ok(_) | Err(Errno::NOENT | Errno::NOTDIR) => return Ok(()),
             Err(errno) => return Err(cannot("look at the stub", &shown)(errno)),
         }
     }
@@ -97,11 +99,32 @@ pub(super) fn remove(stub: &Stub) -> Result<(), LaunchError> {
     }
 }
 
-/// Whether the file holds what it was made with.
+/// Whether the file holds what it was made with, or the beginning of it: who made it may have been killed, or
+/// found no room.
 fn is_as_made(above: &OwnedFd, name: &std::ffi::OsStr, stub: &Stub) -> bool {
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let mut buffer = [0; 16];
     let read = openat(above, name, flags, Mode::empty())
         .and_then(|file| rustix::io::read(&file, &mut buffer));
-    read.is_ok_and(|count| buffer[..count] == *text(&stub.path))
+    read.is_ok_and(|count| text(&stub.path).starts_with(&buffer[..count]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stub_goes_as_far_as_it_was_made_and_nothing_else_does() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(".git/commondir");
+        std::fs::create_dir(folder.path().join(".git")).unwrap();
+        let stub = Stub { path: path.clone(), directory: false };
+        make(&stub).unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), ".\n");
+        for (text, stays) in [(".\n", false), (".", false), ("", false), ("..\n", true)] {
+            std::fs::write(&path, text).unwrap();
+            remove(&stub).unwrap();
+            assert_eq!(path.exists(), stays, "{text:?}");
+        }
+    }
 }

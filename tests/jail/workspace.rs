@@ -234,6 +234,30 @@ fn jails_that_come_and_go_share_a_project() {
 }
 
 #[test]
+fn a_link_in_place_of_a_stubs_directory_keeps_nobody_from_starting() {
+    needs!("root", "cgroup2");
+    let (agent, (folder, project)) = ("jt-relinked", project());
+    let options = ["--workspace", &project];
+    let text = "extends = ['demo']\n[filesystem]\nprotect = ['notes/rules']\n";
+    let profile = folder.profile("inner", text);
+    folder.directory("project/notes", 0o755);
+    give(folder.path("project"));
+    let words = ["sh", "-c", "echo inside; read line; exit 0"];
+    let mut first = cellblock("exec", agent, &options, &profile, &words);
+    let mut first = start(first.stdin(std::process::Stdio::piped()));
+    first.says("inside");
+    std::fs::rename(folder.path("project/notes"), folder.path("project/moved")).unwrap();
+    symlink("/etc", folder.path("project/notes")).unwrap();
+    drop(first.child.stdin.take());
+    let ended = first.wait(harness::DEADLINE);
+    assert!(!ended.expect(0).err.contains("next launch"), "{ended:#?}");
+    assert_eq!(names(&folder), ["file", "moved", "notes"]);
+    host::expect_nothing_left(agent);
+    std::fs::remove_file(folder.path("project/notes")).unwrap();
+    exec(agent, &options, &profile, &["true"]).expect(0);
+}
+
+#[test]
 fn links_in_a_project_lead_nowhere_outside() {
     needs!("root", "cgroup2", "perl");
     let (agent, (folder, project)) = ("jt-links", project());
