@@ -98,12 +98,18 @@ fn append(
         Err(errno) => return Err(errno),
     }
     let path = path(folder, agent);
+    let io = |error: std::io::Error| errno(&error);
     let mut file = open(&path)?;
-    if file.metadata().map_err(|error| errno(&error))?.len() >= MOST {
-        std::fs::rename(&path, path.with_extension("jsonl.old")).map_err(|error| errno(&error))?;
-        file = open(&path)?;
+    let mut length = file.metadata().map_err(io)?.len();
+    if length >= MOST {
+        std::fs::rename(&path, path.with_extension("jsonl.old")).map_err(io)?;
+        (file, length) = (open(&path)?, 0);
     }
-    file.write_all(&text).map_err(|error| errno(&error))
+    file.write_all(&text).map_err(|error| {
+        // Half a line would swallow the next one. Where that fails too, it is the disk that is told of.
+        let cut = file.set_len(length);
+        errno(&cut.err().unwrap_or(error))
+    })
 }
 
 /// The newest lines of the jail called `jail`, at most `most`, oldest first.
@@ -117,13 +123,19 @@ pub fn newest(folder: &Path, agent: &str, jail: &str, most: usize) -> Vec<serde_
     newest
 }
 
-/// Two jails of one agent may write at once.
+/// Two jails of one agent may write at once: while this waits for the lock, the file may become the old one.
 fn open(path: &Path) -> Result<File, Errno> {
     let flags = OFlags::WRONLY | OFlags::APPEND | OFlags::CREATE;
     let flags = flags | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-    let file = File::from(rustix::fs::open(path, flags, Mode::from_raw_mode(0o640))?);
-    flock(&file, FlockOperation::LockExclusive)?;
-    Ok(file)
+    loop {
+        let file = File::from(rustix::fs::open(path, flags, Mode::from_raw_mode(0o640))?);
+        flock(&file, FlockOperation::LockExclusive)?;
+        let locked = rustix::fs::fstat(&file)?;
+        let there = rustix::fs::lstat(path);
+        if there.is_ok_and(|there| (there.st_dev, there.st_ino) == (locked.st_dev, locked.st_ino)) {
+            return Ok(file);
+        }
+    }
 }
 
 fn errno(error: &std::io::Error) -> Errno {
@@ -165,6 +177,24 @@ mod tests {
         assert_eq!(newest[1]["told"], "tasks was set to 9 by uid 7");
         assert_eq!((newest.len(), &newest[0]["event"]), (2, &"limit".into()));
         assert!(lines[0]["time"].as_u64().unwrap() > 1_700_000_000);
+    }
+
+    #[test]
+    fn who_waited_for_the_lock_writes_into_the_new_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = path(folder.path(), "a");
+        std::fs::write(&file, "").unwrap();
+        let holder = open(&file).unwrap();
+        let waiter = {
+            let file = file.clone();
+            std::thread::spawn(move || open(&file).unwrap())
+        };
+        let inode = |file: &Path| std::os::unix::fs::MetadataExt::ino(&file.metadata().unwrap());
+        std::thread::sleep(std::time::Duration::from_millis(50));
+        std::fs::rename(&file, file.with_extension("jsonl.old")).unwrap();
+        drop(holder);
+        let locked = rustix::fs::fstat(waiter.join().unwrap()).unwrap();
+        assert_eq!(locked.st_ino, inode(&file));
     }
 
     #[test]
