@@ -119,7 +119,8 @@ where
     B: serde::Serialize + zbus::zvariant::Type,
 {
     let refused = |error| SystemdError::Refused { what: what.to_owned(), error };
-    wait(async {
+    let late = || SystemdError::Late { what: what.to_owned() };
+    wait(late, async {
         let builder = zbus::connection::Builder::system().method_timeout(PATIENCE);
         let bus: Connection = builder.build().await.map_err(SystemdError::Bus)?;
         let service = "org.freedesktop.systemd1";
@@ -130,8 +131,13 @@ where
     })
 }
 
-/// Runs `work` to its end on this thread.
-fn wait<T>(work: impl Future<Output = Result<T, SystemdError>>) -> Result<T, SystemdError> {
+/// Runs `work` to its end on this thread. zbus bounds what it waits for an answer, not what it waits for a bus
+/// that takes the connection and says nothing.
+fn wait<T>(
+    late: impl FnOnce() -> SystemdError,
+    work: impl Future<Output = Result<T, SystemdError>>,
+) -> Result<T, SystemdError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    runtime.map_err(SystemdError::Wait)?.block_on(work)
+    let bounded = async { tokio::time::timeout(PATIENCE, work).await.map_err(|_| late())? };
+    runtime.map_err(SystemdError::Wait)?.block_on(bounded)
 }

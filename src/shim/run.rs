@@ -177,6 +177,9 @@ impl Run {
             }
             Status::TerminalGone => {
                 self.told.push("stopped: the terminal is gone".to_owned());
+                // Once: it would be found gone again and again until the jail has ended.
+                self.view = View::Nobody(Box::default());
+                self.on_terminal = false;
                 Ok(self.jail.kill()?)
             }
         }
