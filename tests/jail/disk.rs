@@ -299,6 +299,11 @@ fn a_persons_own_project_is_the_admins() {
     assert_eq!(used(&folder, theirs).byte_limit, 1 << 30);
     assert_eq!(project_of(folder.path("theirs")).id, theirs);
     sys::limit_project(&on, theirs, 0, 0).unwrap();
+    let agents = used(&folder, theirs + (1 << 30));
+    assert_eq!((agents.inodes, agents.byte_limit, agents.inode_limit), (2, 0, 0), "{agents:?}");
+    for name in ["one", "two"] {
+        std::fs::remove_file(folder.path("project").join(name)).unwrap();
+    }
     expect_no_bound(&folder, agent);
 }
 
