@@ -224,8 +224,8 @@ fn same(limit: &Limit, found: &str) -> bool {
         return number(found.trim()).is_some_and(|found| found == wanted || found == whole);
     }
     // More may follow: what was not set, as in `max 100000`.
-    let rest = |line: &'_ str| line.strip_prefix(&limit.value).map(str::to_owned);
-    found.lines().filter_map(rest).any(|rest| rest.is_empty() || rest.starts_with(' '))
+    let mut rests = found.lines().filter_map(|line| line.strip_prefix(limit.value.as_str()));
+    rests.any(|rest| rest.is_empty() || rest.starts_with(' '))
 }
 
 fn write(file: &Path, value: &str) -> Result<(), LaunchError> {

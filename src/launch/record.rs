@@ -284,12 +284,13 @@ impl Record {
     }
 }
 
-/// Undoes all that can be undone.
+/// Undoes all that can be undone, and nothing where the agent does not end: what holds it stays as long.
 ///
 /// # Errors
 /// The first thing that could not be.
 fn undo(made: &Made, others: &[(String, Made)]) -> Result<(), LaunchError> {
-    let mut first = made.cgroup.as_deref().map_or(Ok(()), cgroup::remove);
+    made.cgroup.as_deref().map_or(Ok(()), cgroup::remove)?;
+    let mut first = Ok(());
     for stub in made.stubs.iter().rev() {
         // By path: what another launch took for a file may be a directory here.
         let mut theirs = others.iter().flat_map(|(_, other)| &other.stubs);
