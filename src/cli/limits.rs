@@ -82,11 +82,13 @@ impl Limits {
         let mut running = launch::record::running()?;
         let Some(name) = &self.name else { return Ok(running) };
         running.retain(|jail| jail.kept.agent == *name || jail.name == *name);
-        if running.is_empty() {
-            let cause = format!("no agent named `{}` is running", name.escape_debug());
-            return Err(wrong("NAME", cause, "cellblock limits shows those that are").into());
-        }
-        Ok(running)
+        if running.is_empty() { Err(self.nobody()) } else { Ok(running) }
+    }
+
+    fn nobody(&self) -> CliError {
+        let name = self.name.as_deref().unwrap_or_default();
+        let cause = format!("no agent named `{}` is running", name.escape_debug());
+        wrong("NAME", cause, "cellblock limits shows those that are").into()
     }
 
     /// Makes all changes of all jails of the agent, or none.
@@ -109,7 +111,12 @@ impl Limits {
         }
         problems.into_result(())?;
         let by = host::probe::caller().person.uid;
-        for jail in launch::set_limits(running, &changes)? {
+        let changed = launch::set_limits(running, &changes)?;
+        if changed.is_empty() {
+            // It has ended since it was looked for.
+            return Err(self.nobody());
+        }
+        for jail in changed {
             let changed = changes.iter().map(|change| (change.key, change.value()));
             let folder = Path::new(journal::FOLDER);
             journal::write_changes(folder, &jail.kept.agent, &jail.name, by, changed).map_err(

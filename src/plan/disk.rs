@@ -1,8 +1,8 @@
 //! What the writable trees of the host may hold on disk.
 //!
 //! The bound is a project quota: all files below the trees belong to one project, whose number is the
-//! agent's uid or made of it, and the file system holds that project to a limit. One limit a file system, for all the
-//! trees on it together. What is in memory has sizes of its own.
+//! agent's uid or made of it, and the file system holds that project to a limit. One limit a file
+//! system, for all the trees on it together. What is in memory has sizes of its own.
 
 use super::request::Input;
 use super::types::{DiskBound, DiskPlan, DiskTree, Identity, Mount, Source, TreeBound, WallPlan};
@@ -92,7 +92,7 @@ fn cure(kind: &str, source: &str, mount: &str) -> String {
     }
 }
 
-/// Added to the uids of persons: below it admins number projects of their own.
+/// Set in the projects of agents that have the uid of a person: admins number their own from below.
 const FAR_ABOVE: u32 = 1 << 30;
 
 /// The project of the agent with `uid`. The range of agents is cellblock's; a person's uid may be the number
