@@ -31,9 +31,9 @@ tell_passed() {
     fi
 }
 
-# sum_of passed|failed NAME: over all test programs whose output is in $LOGS/NAME.
-sum_of() {
-    sed -nE "s/^test result: .* ([0-9]+) $1;.*/\1/p" "$LOGS/$2" | awk '{ sum += $1 } END { print sum + 0 }'
+# passed_in NAME: over all test programs whose output is in $LOGS/NAME.
+passed_in() {
+    sed -nE 's/^test result: .* ([0-9]+) passed;.*/\1/p' "$LOGS/$1" | awk '{ sum += $1 } END { print sum + 0 }'
 }
 
 # skips_in NAME: a line for each test that did not run, with its reason.
@@ -46,7 +46,7 @@ skips_in() {
 proved_in() {
     local skipped
     skipped=$(skips_in "$1" | sed -nE '/: ignored /!s/^([^:]+):.*/\1/p' | sort -u | grep -vc '^attempt_' || true)
-    echo $(($(sum_of passed "$1") - skipped))
+    echo $(($(passed_in "$1") - skipped))
 }
 
 # failures_in NAME
