@@ -12,7 +12,7 @@ pub enum Exit {
     /// 0: done, and nothing is wrong.
     Success,
     /// 1: the question was answered, and the answer is "something is wrong": `check` found problems,
-    /// `doctor` a wall that cannot stand.
+    /// `doctor` a wall that cannot stand, `verify` a probe that got out or showed nothing.
     FoundProblems,
     /// 2: the command line is not understood.
     Usage,
@@ -24,7 +24,7 @@ pub enum Exit {
     NotFound,
     /// The status of the agent's command.
     Command(u8),
-    /// 128 + n: the agent's command was ended by the signal n.
+    /// 128 + n: the agent's command, or a run of `verify`, was ended by the signal n.
     Signal(u8),
 }
 

@@ -38,6 +38,7 @@
 //! - [`document`]: TOML in which every problem is found at once
 //! - [`profile`]: what the author of an agent asks for
 //! - [`policy`]: the reusable parts of a profile
+//! - [`score`]: what a profile gives up, as a number
 //! - [`host`]: what this machine has
 //! - [`plan`]: every value of a jail, and its steps in order
 //! - [`launch`]: the parent's half of making a jail, outside
@@ -47,6 +48,7 @@
 //! - [`systemd`]: what only systemd may do with cgroups
 //! - [`sys`]: the system calls that no safe crate has; the only unsafe code
 //! - [`terminal`]: the way between a jail's terminal and a person's
+//! - [`verify`]: the escape battery: attempts to get out of a jail, judged from outside
 //!
 //! Arrows go one way: `plan` and everything before it see neither `sys` nor what launches. A test
 //! enforces it (`tests/layering.rs`).
@@ -62,10 +64,12 @@ pub mod limits;
 pub mod plan;
 pub mod policy;
 pub mod profile;
+pub mod score;
 pub mod shim;
 pub mod sys;
 pub mod systemd;
 pub mod terminal;
+pub mod verify;
 
 /// musl's own allocator gives memory back to the kernel at once and asks for it again a moment later;
 /// a launch of two milliseconds spends a quarter of its time on that.

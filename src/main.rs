@@ -1,6 +1,8 @@
 //! The program: everything is in the library.
 
 use cellblock::jail;
+use cellblock::verify::prober;
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
@@ -8,7 +10,11 @@ fn main() -> ExitCode {
     // PID 1 of a jail is the same program under another name, and goes its own way before the command
     // line is looked at.
     if words.peek().is_some_and(|name| name == jail::init::NAME) {
-        return ExitCode::from(jail::init::main(words.collect()));
+        return ExitCode::from(jail::init::main(words.collect(), prober::attack));
     }
-    cellblock::cli::main(words).into()
+    let words: Vec<OsString> = words.collect();
+    if prober::is_meant(&words) {
+        return ExitCode::from(prober::main(&words));
+    }
+    cellblock::cli::main(words.into_iter()).into()
 }

@@ -99,6 +99,76 @@ fn check_tells_good_from_bad_in_words_and_in_json() {
     assert_eq!(reports[1]["problems"][2]["line"], 7);
 }
 
+/// A profile that gives up a few things, each in a line that a test can name.
+const LAX: &str =
+    "schema = 1\nextends = ['base']\n[network]\nmode = 'host'\n[filesystem]\nread = ['~/.ssh']\n";
+
+#[test]
+fn a_score_tells_what_is_given_up_where_and_how_to_gain_it_back() {
+    let folder = folder(&[("profiles/lax.toml", LAX)]);
+    let check = |words: &[&str]| {
+        let all = [&["check", "--score"], words].concat();
+        finish(cellblock(folder.path()).args(all))
+    };
+    let run = check(&["lax"]);
+    assert_eq!(run.status, Some(0), "{}{}", run.out, run.err);
+    let found = |line: &str| run.out.lines().any(|found| found == line);
+    for line in [
+        "✓ user              a uid that nobody else has",
+        "✗ mode              no network but one of its own                           2.5",
+        "Given up, the most first:",
+        "3.0 high   profiles/lax.toml:6:9: filesystem.read[0]: `~/.ssh` can be read: keys",
+        "           hint: mode = \"none\"",
+        "Overall exposure of lax: 5.7 exposed",
+    ] {
+        assert!(found(line), "{line}\n{}", run.out);
+    }
+    assert!(run.out.lines().all(|line| line.chars().count() <= 80), "{}", run.out);
+    let both = check(&["base", "lax"]).out;
+    assert!(both.ends_with("\n 0.2 safe     base\n 5.7 exposed  lax\n"), "{both}");
+}
+
+#[test]
+fn a_score_above_the_threshold_fails_the_check() {
+    let folder = folder(&[("profiles/lax.toml", LAX)]);
+    let status = |most: &str| {
+        let words = ["check", "--score", "--threshold", most, "base", "lax"];
+        let run = finish(cellblock(folder.path()).args(words));
+        (run.status, run.out.matches("is above the threshold").count())
+    };
+    assert_eq!(status("5.7"), (Some(0), 0));
+    assert_eq!(status("5.6"), (Some(1), 1));
+    assert_eq!(status("0.1"), (Some(1), 2));
+    assert_eq!(status("50").0, Some(2), "not a number of the scale");
+    for words in [&["--score"][..], &["--threshold", "1.0", "base"]] {
+        let run = here(&[&["check"], words].concat());
+        assert_eq!(run.status, Some(2), "{words:?}: {}", run.out);
+    }
+}
+
+#[test]
+fn a_score_as_json_has_stable_names_and_none_where_there_are_problems() {
+    let folder = folder(&[("profiles/lax.toml", LAX), ("bad.toml", "schema = 1\ncolour = 1\n")]);
+    let words = ["check", "--score", "--json", "lax", "./bad.toml"];
+    let run = finish(cellblock(folder.path()).args(words));
+    assert_eq!(run.status, Some(1), "{}", run.err);
+    let reports: serde_json::Value = serde_json::from_str(&run.out).unwrap();
+    let score = &reports[0]["score"];
+    assert_eq!((score["exposure"].as_f64(), score["word"].as_str()), (Some(5.7), Some("exposed")));
+    let points = score["points"].as_array().unwrap();
+    let mode = points.iter().find(|point| point["name"] == "network.mode").unwrap();
+    assert_eq!(mode["kept"], false);
+    assert_eq!((mode["exposure"].as_f64(), mode["most"].as_f64()), (Some(2.5), Some(2.5)));
+    let loss = &mode["losses"][0];
+    assert_eq!(loss["grade"], "high");
+    assert_eq!((loss["line"].as_u64(), loss["hint"].as_str()), (Some(4), Some("mode = \"none\"")));
+    let user = points.iter().find(|point| point["name"] == "agent.user").unwrap();
+    assert_eq!((&user["kept"], user["losses"].as_array().unwrap().len()), (&true.into(), 0));
+    assert_eq!((&reports[1]["ok"], reports[1].get("score")), (&false.into(), None));
+    let without = here(&["check", "--json", "demo"]);
+    assert!(!without.out.contains("score"), "{}", without.out);
+}
+
 #[test]
 fn a_limit_below_what_a_command_needs_is_a_warning() {
     let text = "schema = 1\nextends = ['claude']\n[limits]\ntasks = 10\n";
@@ -107,6 +177,16 @@ fn a_limit_below_what_a_command_needs_is_a_warning() {
     assert_eq!(run.status, Some(0), "{}", run.out);
     assert!(run.out.starts_with("warning: profiles/small.toml:4:9: limits.tasks: "), "{}", run.out);
     assert!(run.out.ends_with("OK small\n"), "{}", run.out);
+}
+
+#[test]
+fn doing_without_a_wall_that_stands_everywhere_is_a_warning() {
+    let text = "schema = 1\nextends = ['base']\n[enforcement]\nwithout = ['uts', 'rlimits']\n";
+    let folder = folder(&[("profiles/idle.toml", text)]);
+    let run = finish(cellblock(folder.path()).args(["check", "idle"]));
+    assert_eq!(run.status, Some(0), "{}", run.out);
+    assert!(run.out.contains("has no effect: every host can stand `rlimits`"), "{}", run.out);
+    assert!(!run.out.contains("`uts`") && run.out.ends_with("OK idle\n"), "{}", run.out);
 }
 
 #[test]
@@ -179,6 +259,9 @@ fn explain_and_check_need_no_root() {
     let project = folder.path().join("project");
     let run = as_ordinary_user(folder.path(), &["check", "demo", "claude"]);
     assert_eq!((run.status, run.out.as_str()), (Some(0), "OK demo\nOK claude\n"), "{}", run.err);
+    let run = as_ordinary_user(folder.path(), &["check", "--score", "demo"]);
+    assert_eq!(run.status, Some(0), "{}", run.err);
+    assert!(run.out.ends_with("Overall exposure of demo: 2.0 ok\n"), "{}", run.out);
     // The project must not be root's.
     if rustix::process::geteuid().is_root() {
         std::os::unix::fs::chown(&project, Some(65_534), Some(65_534)).unwrap();
@@ -237,6 +320,26 @@ fn a_workspace_behind_a_link_is_told_where_it_leads() {
         "{}",
         run.err
     );
+}
+
+#[test]
+fn the_probes_are_listed_for_everybody_and_made_for_root_alone() {
+    let folder = folder(&[]);
+    let run = as_ordinary_user(folder.path(), &["verify", "--list"]);
+    assert_eq!((run.status, run.err.as_str()), (Some(0), ""));
+    let ids: Vec<_> = run.out.lines().filter_map(|line| line.split_whitespace().next()).collect();
+    let all: Vec<_> = cellblock::verify::battery::all().map(|(_, probe)| probe.id).collect();
+    assert_eq!(ids, all);
+    let run = as_ordinary_user(folder.path(), &["verify", "--list", "--json", "--only", "FS-01"]);
+    let listed: serde_json::Value = serde_json::from_str(&run.out).unwrap();
+    assert!(listed.as_array().unwrap().iter().all(|it| it["family"] == "files"), "{}", run.out);
+    let run = as_ordinary_user(folder.path(), &["verify", "demo"]);
+    assert_eq!((run.status, run.out.as_str()), (Some(125), ""));
+    assert!(run.err.contains("only be made by root\n  hint: run it with sudo"), "{}", run.err);
+    let run = here(&["verify", "--only", "FS-001.x", "demo"]);
+    assert_eq!((run.status, run.out.as_str()), (Some(125), ""));
+    assert!(run.err.contains("`FS-001.x` is no family, attack or probe"), "{}", run.err);
+    assert!(run.err.contains("the families are files"), "{}", run.err);
 }
 
 /// The verbs as `--help` lists them.

@@ -4,8 +4,11 @@
 #![allow(missing_docs, reason = "tests")]
 
 use cellblock::config::{self, Config};
+use cellblock::policy::seccomp;
 use cellblock::profile::raw::RawProfile;
 use cellblock::profile::{Wall, validate};
+use cellblock::score::{self, Word};
+use cellblock::verify::battery;
 use std::collections::BTreeSet;
 
 const MANUAL: &str = include_str!("../docs/profile.md");
@@ -143,6 +146,23 @@ fn the_manual_names_every_wall_with_its_purpose() {
 }
 
 #[test]
+fn the_manual_has_every_point_of_a_score_with_its_cost_and_the_scale() {
+    let profile = validate::profile("x", RawProfile::default()).unwrap();
+    let policy = seccomp::load("agent", &|name| seccomp::shipped(name).map(str::to_owned));
+    let score = score::score(&profile, &policy.unwrap());
+    let groups: BTreeSet<_> = score.points.iter().map(|point| point.group).collect();
+    for group in groups {
+        let points = score.points.iter().filter(|point| point.group == group);
+        let points: Vec<_> =
+            points.map(|point| format!("`{}` {}", point.key, point.most)).collect();
+        let row = format!("| {group} | {} |", points.join(", "));
+        assert!(MANUAL.lines().any(|line| line == row), "{row}");
+    }
+    let words = Word::SCALE.map(|(least, word)| format!("{word} from {least}"));
+    assert!(MANUAL.contains(&words.join(", ")), "{}", words.join(", "));
+}
+
+#[test]
 fn the_profile_at_the_top_of_the_manual_is_valid() {
     let blocks: Vec<_> = MANUAL.split("```toml\n").skip(1).collect();
     assert!(!blocks.is_empty());
@@ -186,4 +206,20 @@ fn the_manual_of_the_configuration_has_every_key_with_a_valid_example() {
     }
     let block = CONFIGURATION.split("```toml\n").nth(1).unwrap().split("```").next().unwrap();
     config::parse("x", block).unwrap_or_else(|problems| panic!("{problems}"));
+}
+
+/// The matrix in the documentation is what a run printed; it must not miss what has come since.
+#[test]
+fn the_documented_matrix_has_every_probe_and_every_wall() {
+    let text = include_str!("../docs/verify.md").replace("\\_", "_");
+    let (_, matrix) = text.split_once("\n## The matrix\n").unwrap();
+    let rows: Vec<&str> = matrix.lines().filter(|line| line.contains(" denied |")).collect();
+    assert!(rows.len() >= 120, "{}", rows.len());
+    let missing = |name: &str| !matrix.contains(&format!("\n| {name} |"));
+    let probes: Vec<_> =
+        battery::all().map(|(_, probe)| probe.id).filter(|id| missing(id)).collect();
+    assert_eq!(probes, [""; 0], "cellblock verify demo --matrix --markdown FILE");
+    for wall in Wall::ALL {
+        assert!(!missing(&format!("`{wall}`")), "{wall}");
+    }
 }

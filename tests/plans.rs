@@ -100,6 +100,7 @@ fn disk() -> Disk {
 /// Debian with cgroup v2 alone, as root called by ada with sudo from her project.
 fn unified(questions: &Questions) -> HostFacts {
     HostFacts {
+        twins: BTreeMap::new(),
         kernel: Kernel {
             release: "6.12.9-amd64".to_owned(),
             landlock_abi: Some(6),

@@ -76,6 +76,16 @@ need_cargo_deny() {
     cargo install --locked --quiet cargo-deny || die "cannot install cargo-deny" "check the network, then: cargo install --locked cargo-deny"
 }
 
+# A browser, for the test that looks at a report as a person would; it is skipped, aloud, where there is none.
+offer_chromium() {
+    local name
+    for name in chromium chromium-browser google-chrome; do
+        ! have "$name" || return 0
+    done
+    (need_program chromium chromium "to look at the page of an escape report, by a test (large)") ||
+        say "there is no chromium: the tests that need it are skipped"
+}
+
 # The real Claude Code, for the tests that start it in a jail. Exports CELLBLOCK_CLAUDE, its path; leaves it unset
 # (and the tests then skip, aloud) where npm cannot bring it.
 offer_claude() {

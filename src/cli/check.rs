@@ -1,12 +1,14 @@
-//! `cellblock check`: every problem of profiles, without asking what this host can do.
+//! `cellblock check`: every problem of profiles, and how much they give up, without asking what this host
+//! can do.
 
 use super::output::{Output, Tone};
-use super::planning;
+use super::{planning, score as printed};
 use crate::document::{Place, Problem, Problems};
 use crate::exit::Exit;
 use crate::host;
-use crate::profile::Profile;
 use crate::profile::types::Bytes;
+use crate::profile::{Profile, Wall};
+use crate::score::{self, Exposure, Score};
 use clap::Args;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -18,6 +20,12 @@ pub struct Check {
     /// Print the result as JSON
     #[arg(long)]
     json: bool,
+    /// Grade what each profile gives up, from 0.0 (nothing) to 10.0 (everything)
+    #[arg(long, requires = "files")]
+    score: bool,
+    /// Fail where the exposure of a profile is above this
+    #[arg(long, value_name = "N", requires = "score", value_parser = Exposure::parse)]
+    threshold: Option<Exposure>,
     /// Check an installation's configuration too
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -28,9 +36,14 @@ pub struct Check {
 
 const EXAMPLES: &str = "\
 Warnings do not fail the check. Whether this host can build the jail: see `cellblock explain`.
+A score says how far an agent of the profile is let out, on any host: below 1.0 safe, 3.0 ok,
+5.0 medium, 7.5 exposed, else unsafe.
 
 Examples:
   cellblock check claude
+  cellblock check --score ./reviewer.toml
+  cellblock check --score --threshold 3.0 profiles/*.toml
+  cellblock check --score --json claude | jq '.[].score.points[] | select(.kept | not)'
   cellblock check --json profiles/*.toml
   cellblock check --config /etc/cellblock/config.toml
   cellblock check ./reviewer.toml && cellblock explain ./reviewer.toml";
@@ -56,6 +69,8 @@ struct Report<'a> {
     ok: bool,
     problems: Vec<Told<'a>>,
     warnings: Vec<Told<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    score: Option<printed::Told<'a>>,
 }
 
 /// A problem as JSON; line and column are 0 where it stands in no file.
@@ -77,9 +92,12 @@ impl<'a> From<&'a Problem> for Told<'a> {
     }
 }
 
+#[derive(Default)]
 struct Checked {
     problems: Vec<Problem>,
     warnings: Vec<Problem>,
+    /// Where it is asked for, and nothing is wrong.
+    score: Option<Score>,
 }
 
 impl Check {
@@ -87,41 +105,80 @@ impl Check {
     pub fn perform(&self, out: &mut Output) -> Exit {
         let config = self.config.as_deref().map(|path| (path.display().to_string(), path));
         let config = config.map(|(file, path)| (file, check_config(path)));
-        let profiles = self.files.iter().map(|file| (file.clone(), check(file)));
+        let profiles = self.files.iter().map(|file| (file.clone(), self.check(file)));
         let checked: Vec<_> = config.into_iter().chain(profiles).collect();
         if self.json {
             out.json(
                 &checked.iter().map(|(file, checked)| report(file, checked)).collect::<Vec<_>>(),
             );
         } else {
-            for (file, checked) in &checked {
-                print(out, file, checked);
-            }
+            self.print(out, &checked);
         }
         let fine = checked.iter().all(|(_, checked)| checked.problems.is_empty());
-        if fine { Exit::Success } else { Exit::FoundProblems }
+        let mut scores = checked.iter().filter_map(|(_, checked)| checked.score.as_ref());
+        let above = |score: &Score| self.threshold.is_some_and(|most| score.exposure() > most);
+        if fine && !scores.any(above) { Exit::Success } else { Exit::FoundProblems }
+    }
+
+    fn check(&self, file: &str) -> Checked {
+        let caller = host::probe::caller();
+        let profile = match planning::profiles(&caller).load(file) {
+            Ok(profile) => profile,
+            Err(Problems(problems)) => return Checked { problems, ..Checked::default() },
+        };
+        match planning::policies(&caller).load(&profile.seccomp.value) {
+            Ok(policy) => Checked {
+                problems: Vec::new(),
+                warnings: warnings(&profile),
+                score: self.score.then(|| score::score(&profile, &policy)),
+            },
+            Err(Problems(problems)) => {
+                Checked { problems, warnings: warnings(&profile), score: None }
+            }
+        }
+    }
+
+    fn print(&self, out: &mut Output, checked: &[(String, Checked)]) {
+        for (index, (file, checked)) in checked.iter().enumerate() {
+            if self.score && index > 0 {
+                out.line("");
+            }
+            print(out, file, checked);
+            if let Some(score) = &checked.score {
+                printed::print(out, score, self.threshold);
+            }
+        }
+        let scores: Vec<_> =
+            checked.iter().filter_map(|(_, checked)| checked.score.as_ref()).collect();
+        if scores.len() > 1 {
+            printed::print_together(out, &scores);
+        }
     }
 }
 
 fn check_config(path: &Path) -> Checked {
     let config = planning::config(Some(path), &host::probe::caller());
     let problems = config.map_or_else(|problems| problems.0, |_| Vec::new());
-    Checked { problems, warnings: Vec::new() }
+    Checked { problems, ..Checked::default() }
 }
 
-fn check(file: &str) -> Checked {
-    let caller = host::probe::caller();
-    let profile = match planning::profiles(&caller).load(file) {
-        Ok(profile) => profile,
-        Err(Problems(problems)) => return Checked { problems, warnings: Vec::new() },
-    };
-    let policy = planning::policies(&caller).load(&profile.seccomp.value);
-    let problems = policy.map_or_else(|problems| problems.0, |_| Vec::new());
-    Checked { problems, warnings: warnings(&profile) }
-}
-
-/// Limits below what the command is known to need.
+/// What is valid, and not what its author will have meant.
 fn warnings(profile: &Profile) -> Vec<Problem> {
+    let mut warnings = low_limits(profile);
+    let idle = profile.without.iter().filter(|named| STANDS_EVERYWHERE.contains(&named.value));
+    warnings.extend(idle.map(|named| {
+        let cause = format!("has no effect: every host can stand `{}`", named.value);
+        named.problem(cause, format!("leave it out; for one start: --without {}", named.value))
+    }));
+    warnings
+}
+
+/// Walls that need nothing of a host: a profile that may do without them never does.
+const STANDS_EVERYWHERE: [Wall; 4] =
+    [Wall::Capabilities, Wall::NoNewPrivs, Wall::Rlimits, Wall::Descriptors];
+
+/// Limits that the command is known not to work with.
+fn low_limits(profile: &Profile) -> Vec<Problem> {
     let words = profile.agent.command.iter().flat_map(|command| command.value.first());
     let name = words.last().map(|word| word.rsplit('/').next().unwrap_or(word));
     let Some(need) = NEEDS.iter().find(|need| Some(need.command) == name) else {
@@ -167,6 +224,7 @@ fn report<'a>(file: &'a str, checked: &'a Checked) -> Report<'a> {
         ok: checked.problems.is_empty(),
         problems: checked.problems.iter().map(Told::from).collect(),
         warnings: checked.warnings.iter().map(Told::from).collect(),
+        score: checked.score.as_ref().map(printed::Told::from),
     }
 }
 

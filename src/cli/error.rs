@@ -6,6 +6,7 @@ use crate::launch::LaunchError;
 use crate::plan::PlanError;
 use crate::policy::seccomp::CompileError;
 use crate::shim::ShimError;
+use crate::verify::referee::RefereeError;
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
@@ -33,6 +34,9 @@ pub enum CliError {
     /// Something about running jails could not be done.
     #[error("{0}{hint}", hint = Hint(.0.hint()))]
     Launch(#[from] LaunchError),
+    /// No attempt to get out of a jail can be made.
+    #[error("{0}{hint}", hint = Hint(.0.hint()))]
+    Referee(#[from] RefereeError),
     /// A file was not written.
     #[error("cannot write {}: {error}", path.display())]
     Write {
@@ -60,6 +64,7 @@ impl CliError {
             | Self::Filter(_)
             | Self::Processor
             | Self::Launch(_)
+            | Self::Referee(_)
             | Self::Write { .. } => Exit::Failed,
         }
     }

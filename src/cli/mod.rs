@@ -21,6 +21,8 @@ pub mod planning;
 pub mod policies;
 pub mod profiles;
 pub mod run;
+pub mod score;
+pub mod verify;
 
 use crate::exit::Exit;
 use clap::{CommandFactory as _, Parser, Subcommand};
@@ -55,6 +57,7 @@ Examples:
   sudo cellblock run claude       Claude Code on the current directory, in a jail
   sudo cellblock exec demo -- id  one command in a jail
   sudo cellblock limits           what running agents use of each limit
+  sudo cellblock verify demo      attempts to get out of a jail, and what stops each
   cellblock doctor                which walls this host can stand
   cellblock profiles              the profiles there are
   cellblock explain demo          everything that would be done to jail the demo agent
@@ -73,6 +76,8 @@ pub enum Verb {
     Exec(exec::Exec),
     /// Show what running agents use of each limit, and change limits
     Limits(limits::Limits),
+    /// Try to get out of a profile's jail, and show what stops each attempt
+    Verify(verify::Verify),
     /// Show which walls this host can stand, and what to do where one cannot
     Doctor(doctor::Doctor),
     /// Report every problem of profiles
@@ -126,6 +131,7 @@ fn perform(verb: &Verb, out: &mut Output) -> Result<Exit, CliError> {
         Verb::Run(verb) => verb.perform(out),
         Verb::Exec(verb) => verb.perform(out),
         Verb::Limits(verb) => verb.perform(out),
+        Verb::Verify(verb) => verb.perform(out),
         Verb::Doctor(verb) => Ok(verb.perform(out)),
         Verb::Check(verb) => Ok(verb.perform(out)),
         Verb::Explain(verb) => verb.perform(out),

@@ -7,6 +7,7 @@
 //! Before: every verb. After: the person or program that reads.
 
 use crate::terminal::plain::plain_message;
+use crate::terminal::size::{self, Size};
 use clap::ValueEnum;
 use serde::Serialize;
 use std::fmt;
@@ -53,6 +54,8 @@ impl Tone {
 #[derive(Debug)]
 pub struct Output {
     colored: bool,
+    /// Whether a line that is to be replaced stands on standard error.
+    passing: bool,
     /// The first failure to write; nothing is written after it.
     failed: Option<io::Error>,
 }
@@ -74,7 +77,7 @@ impl Output {
     /// For a person who wants colours as in `choice`.
     #[must_use]
     pub fn new(choice: ColorChoice) -> Self {
-        Self { colored: is_colored(choice), failed: None }
+        Self { colored: is_colored(choice), passing: false, failed: None }
     }
 
     /// Prints `text` to standard output, line by line.
@@ -114,6 +117,7 @@ impl Output {
 
     /// Prints bytes that cellblock made itself, such as a man page, as they are.
     pub fn generated(&mut self, bytes: &[u8]) {
+        self.pass("");
         if self.failed.is_none() {
             self.failed = io::stdout().write_all(bytes).err();
         }
@@ -132,8 +136,31 @@ impl Output {
         self.error_text(&lines.collect::<String>());
     }
 
+    /// Whether standard error is a terminal on which a line can be replaced.
+    #[must_use]
+    pub fn has_passing_line(&self) -> bool {
+        let dumb = std::env::var_os("TERM").is_none_or(|term| term.is_empty() || term == "dumb");
+        io::stderr().is_terminal() && !dumb
+    }
+
+    /// Shows `line` on standard error until something else is printed there or another line passes; an
+    /// empty one takes it away. Only for a terminal ([`Output::has_passing_line`]).
+    pub fn pass(&mut self, line: &str) {
+        if line.is_empty() && !self.passing {
+            return;
+        }
+        self.passing = !line.is_empty();
+        let columns = size::get(io::stderr()).map_or(Size::DEFAULT, Size::or_default).columns;
+        // A line that fills the last column would wrap, and could not be replaced.
+        let width = usize::from(columns).saturating_sub(1);
+        let shown: String = plain_message(line).chars().take(width).collect();
+        // To the line's start, and nothing behind what is written now (ECMA-48 8.3.41).
+        drop(io::stderr().write_all(format!("\r{shown}\x1b[K").as_bytes()));
+    }
+
     /// Prints `text` to standard error, line by line.
     pub fn error_text(&mut self, text: &str) {
+        self.pass("");
         // Both go to the same terminal: what was printed before comes before.
         self.flush();
         let shown: String = text.lines().map(|line| plain_message(line) + "\n").collect();
@@ -216,8 +243,8 @@ mod tests {
 
     #[test]
     fn colours_only_where_wanted_and_never_around_nothing() {
-        let with = Output { colored: true, failed: None };
-        let without = Output { colored: false, failed: None };
+        let with = Output { colored: true, passing: false, failed: None };
+        let without = Output { colored: false, passing: false, failed: None };
         assert_eq!(with.painted(Tone::Bad, "x\x1b[0m"), "\x1b[31mx\\x1b[0m\x1b[0m");
         assert_eq!(with.painted(Tone::Plain, "x"), "x");
         assert_eq!(without.painted(Tone::Bad, "x"), "x");

@@ -16,6 +16,7 @@ use crate::plan::{self, Draft, Mode, Plan, Request};
 use crate::profile::load::Search;
 use crate::profile::types::AgentName;
 use crate::profile::{Profile, Wall};
+use crate::verify::setting::Subject;
 use clap::Args;
 use std::path::{Component, Path, PathBuf};
 use std::time::Instant;
@@ -35,15 +36,23 @@ pub struct Options {
     /// The directory that appears at /workspace
     #[arg(long, value_name = "DIR")]
     pub workspace: Option<PathBuf>,
+    /// What can be chosen of every jail.
+    #[command(flatten)]
+    pub choice: Choice,
+    /// The command instead of the profile's
+    #[arg(last = true, value_name = "COMMAND")]
+    pub command: Vec<String>,
+}
+
+/// What can be chosen of every jail, whoever is in it.
+#[derive(Args, Clone, Debug, Default)]
+pub struct Choice {
     /// Take this wall away; can be given more than once
     #[arg(long, value_name = "WALL")]
     pub without: Vec<String>,
     /// The installation's configuration instead of /etc/cellblock/config.toml
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// The command instead of the profile's
-    #[arg(last = true, value_name = "COMMAND")]
-    pub command: Vec<String>,
 }
 
 /// A plan that can be launched, and what it was made from.
@@ -86,6 +95,19 @@ pub fn draft(options: &Options, mode: Mode) -> Result<Draft, CliError> {
     drafted(options, mode, &mut Timings::new()).map(|(draft, _)| draft)
 }
 
+/// What `verify` is asked to verify: the profile's jail, planned anew for every attempt.
+///
+/// # Errors
+/// As for [`plan`].
+pub fn subject(options: &Options) -> Result<Subject, CliError> {
+    let caller = host::probe::caller();
+    let profile = profiles(&caller).load(&options.profile)?;
+    let config = config(options.choice.config.as_deref(), &caller)?;
+    let request = request(options, Mode::Exec, &profile, config)?;
+    let filter = policies(&caller).filter(&profile.seccomp.value)?;
+    Ok(Subject { profile, request, filter, caller })
+}
+
 struct Inputs {
     profile: Profile,
     request: Request,
@@ -105,7 +127,7 @@ fn drafted(
     };
     let caller = host::probe::caller();
     let profile = profiles(&caller).load(&options.profile)?;
-    let config = config(options.config.as_deref(), &caller)?;
+    let config = config(options.choice.config.as_deref(), &caller)?;
     let request = request(options, mode, &profile, config)?;
     lap("profile");
     let filter = policies(&caller).filter(&profile.seccomp.value)?;
@@ -158,10 +180,11 @@ fn request(
     let mut keep = |problem| problems.push(problem);
     let name = options.name.as_deref().unwrap_or(&profile.name);
     let agent = AgentName::parse(name).map_err(|cause| keep(wrong("--name", cause, ""))).ok();
-    let directory = options.workspace.as_deref().map(workspace).transpose();
+    let named = options.workspace.as_deref();
+    let directory = named.map(|named| directory("--workspace", named)).transpose();
     let workspace = directory.map_err(&mut keep).ok().flatten();
     let mut without = Vec::new();
-    for wall in &options.without {
+    for wall in &options.choice.without {
         match Wall::parse(wall) {
             Ok(wall) => without.push(given("--without", wall)),
             Err(cause) => keep(wrong("--without", cause, "")),
@@ -180,13 +203,13 @@ fn given<T>(option: &str, value: T) -> Located<T> {
     Located { value, place: Place::outside(COMMAND_LINE, option) }
 }
 
-fn wrong(option: &str, cause: impl Into<String>, hint: impl Into<String>) -> Problem {
+pub(super) fn wrong(option: &str, cause: impl Into<String>, hint: impl Into<String>) -> Problem {
     Problem::new(&Place::outside(COMMAND_LINE, option), cause, hint)
 }
 
 /// The absolute path of `directory`, which must be there and be reached without symbolic links.
-fn workspace(directory: &Path) -> Result<Located<String>, Problem> {
-    let wrong = |cause: String, hint: &str| wrong("--workspace", cause, hint);
+pub(super) fn directory(option: &str, directory: &Path) -> Result<Located<String>, Problem> {
+    let wrong = |cause: String, hint: &str| wrong(option, cause, hint);
     let shown = directory.display().to_string().escape_debug().to_string();
     let absolute = std::path::absolute(directory)
         .map_err(|error| wrong(format!("cannot make `{shown}` absolute: {error}"), ""))?;
@@ -197,7 +220,7 @@ fn workspace(directory: &Path) -> Result<Located<String>, Problem> {
         wrong(format!("`{shown}` goes through a symbolic link, which is not followed"), &hint)
     };
     match host::paths::look(absolute) {
-        PathAnswer::Found(_) => Ok(given("--workspace", without_dots(absolute))),
+        PathAnswer::Found(_) => Ok(given(option, without_dots(absolute))),
         PathAnswer::Link { target, .. } => Err(linked(absolute, &target)),
         PathAnswer::LinkInside { at, target } => Err(linked(&at, &target)),
         PathAnswer::Missing => {
@@ -235,7 +258,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         std::fs::create_dir(folder.path().join("real")).unwrap();
         std::os::unix::fs::symlink("real", folder.path().join("link")).unwrap();
-        let at = |path: &str| workspace(&folder.path().join(path));
+        let at = |path: &str| directory("--workspace", &folder.path().join(path));
         let real = folder.path().join("real").display().to_string();
         assert_eq!(at("real/../real").unwrap().value, real);
         assert!(at("link").unwrap_err().to_string().contains("without the link"));

@@ -22,6 +22,10 @@ pub struct Questions {
     pub disks: BTreeSet<String>,
     /// Directories to walk through, for sockets and for patterns.
     pub trees: BTreeSet<String>,
+    /// Directories to walk through for sockets, but for those that are too large or cannot be read.
+    pub shown: BTreeSet<String>,
+    /// Host paths that are hidden or protected; what matches the patterns is so, too.
+    pub masked: BTreeSet<String>,
     /// Globs to match below a directory of the host, as (directory, glob).
     pub patterns: BTreeSet<(String, String)>,
 }
@@ -57,6 +61,9 @@ pub struct HostFacts {
     pub variables: BTreeMap<String, String>,
     /// The text of the host's `/etc/resolv.conf`, for a jail on the host's network.
     pub resolver: String,
+    /// Files that are hidden or protected and have another name (a hard link) in a tree that was walked
+    /// through, where it is neither; by path, the other name.
+    pub twins: BTreeMap<String, String>,
     /// Unix sockets that somebody listens on now, by path; `None` where the kernel does not tell.
     pub live_sockets: Option<Vec<String>>,
     /// What was found in each directory walked through; an error says why it was not.

@@ -11,7 +11,14 @@ use std::path::Path;
 #[must_use]
 pub fn probe(questions: &Questions, caller: &Caller) -> HostFacts {
     let cgroups = cgroups::probe();
+    let walks = walks(questions);
+    let matches = walks.iter().filter_map(|(tree, walk)| Some((tree, walk.as_ref().ok()?)));
+    let matches = matches.flat_map(|(tree, walk)| {
+        walk.matches.values().flatten().map(move |(path, _)| format!("{tree}/{path}"))
+    });
+    let masked = matches.chain(questions.masked.iter().cloned()).collect();
     HostFacts {
+        twins: walk::twins(&masked, questions.trees.union(&questions.shown)),
         kernel: kernel(),
         io_weights: cgroups.mount.as_deref().and_then(disks::weight_files),
         cgroups,
@@ -26,7 +33,7 @@ pub fn probe(questions: &Questions, caller: &Caller) -> HostFacts {
         variables: questions.variables.iter().filter_map(variable).collect(),
         resolver: std::fs::read_to_string("/etc/resolv.conf").unwrap_or_default(),
         live_sockets: walk::live_sockets(),
-        walks: walks(questions),
+        walks,
     }
 }
 
@@ -82,7 +89,10 @@ fn walks(questions: &Questions) -> std::collections::BTreeMap<String, Result<sup
         let mine = questions.patterns.iter().filter(|(directory, _)| directory == tree);
         mine.map(|(_, glob)| glob.clone()).collect::<Vec<_>>()
     };
-    questions.trees.iter().map(|tree| (tree.clone(), walk::walk(tree, &globs(tree)))).collect()
+    let asked = questions.trees.iter().map(|tree| (tree.clone(), walk::walk(tree, &globs(tree))));
+    let shown = questions.shown.difference(&questions.trees);
+    let shown = shown.map(|tree| (tree.clone(), walk::walk(tree, &[])));
+    asked.chain(shown.filter(|(_, walk)| walk.is_ok())).collect()
 }
 
 fn account(wanted: &str) -> Option<super::Account> {

@@ -2,14 +2,15 @@
 //!
 //! A unix socket reached through a bind mount is a way to whoever listens on it: neither a read-only
 //! mount nor a network namespace stops connect(2) on it. So sockets are looked for before the jail is
-//! made: in trees that somebody can write by a walk, in the rest (the system's own) by the kernel's
-//! list of bound sockets.
+//! made: by a walk, and in the system's own trees, and in those too large for one, by the kernel's list of
+//! bound sockets. The list has the names alone that sockets were bound to.
 
 use super::facts::Walk;
 use globset::{GlobBuilder, GlobMatcher};
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::FileType;
-use std::os::unix::fs::FileTypeExt as _;
-use std::path::Path;
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
+use std::path::{Path, PathBuf};
 
 /// How many files and directories a walk looks at, at the most.
 pub const MAX_ENTRIES: usize = 1_000_000;
@@ -39,6 +40,51 @@ pub fn walk(tree: &str, globs: &[String]) -> Result<Walk, String> {
         }
     }
     Ok(found)
+}
+
+/// Files at or below one of `masked` that have another name in one of `trees`, outside of all `masked`:
+/// (the file, its other name). What cannot be read is passed over: a walk of the same trees has told.
+pub fn twins<'t>(
+    masked: &BTreeSet<String>,
+    trees: impl IntoIterator<Item = &'t String>,
+) -> BTreeMap<String, String> {
+    let mut wanted = BTreeMap::new();
+    for path in masked {
+        gather_linked(Path::new(path), &mut wanted);
+    }
+    let mut found = BTreeMap::new();
+    if wanted.is_empty() {
+        return found;
+    }
+    let is_masked = |path: &Path| {
+        path.ancestors().any(|above| above.to_str().is_some_and(|above| masked.contains(above)))
+    };
+    for tree in trees {
+        let mut all = BTreeMap::new();
+        gather_linked(Path::new(tree), &mut all);
+        for (inode, path) in &wanted {
+            let others = all.get(inode).into_iter().flatten();
+            let twin = others.filter(|twin| !is_masked(twin)).find_map(|twin| twin.to_str());
+            if let (Some(twin), Some(file)) = (twin, path.first().and_then(|path| path.to_str())) {
+                found.insert(file.to_owned(), twin.to_owned());
+            }
+        }
+    }
+    found
+}
+
+/// The files at or below `path` that have more than one name, by device and inode.
+fn gather_linked(path: &Path, found: &mut BTreeMap<(u64, u64), Vec<PathBuf>>) {
+    let mut left = vec![path.to_owned()];
+    while let Some(path) = left.pop() {
+        let Ok(stat) = path.symlink_metadata() else { continue };
+        if stat.is_dir() {
+            let entries = std::fs::read_dir(&path).into_iter().flatten().flatten();
+            left.extend(entries.map(|entry| entry.path()));
+        } else if stat.is_file() && stat.nlink() > 1 {
+            found.entry((stat.dev(), stat.ino())).or_default().push(path);
+        }
+    }
 }
 
 fn compile(glob: &str) -> Result<(String, GlobMatcher), String> {
@@ -98,7 +144,14 @@ pub fn live_sockets() -> Option<Vec<String>> {
 
 /// The pathnames in the text of `/proc/net/unix`; abstract names begin with `@`.
 fn parse_sockets(text: &str) -> Vec<String> {
-    let path = |line: &str| line.split_whitespace().nth(7).map(str::to_owned);
+    // The path is the rest of the line: it may have spaces in it.
+    let path = |line: &str| {
+        let mut rest = line.trim_start();
+        for _ in 0..7 {
+            rest = rest.split_once(char::is_whitespace)?.1.trim_start_matches(' ');
+        }
+        Some(rest.to_owned())
+    };
     text.lines().skip(1).filter_map(path).filter(|path| path.starts_with('/')).collect()
 }
 
@@ -128,9 +181,26 @@ mod tests {
     }
 
     #[test]
+    fn a_second_name_of_a_masked_file_is_found_where_it_is_not_masked_too() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |path: &str| folder.path().join(path).display().to_string();
+        std::fs::create_dir_all(at("hooks/inner")).unwrap();
+        std::fs::write(at("hooks/inner/one"), "").unwrap();
+        let masked: BTreeSet<String> = [at("hooks")].into();
+        let trees: BTreeSet<String> = [at("")].map(|tree| tree.trim_end_matches('/').into()).into();
+        assert!(twins(&masked, &trees).is_empty());
+        std::fs::hard_link(at("hooks/inner/one"), at("hooks/two")).unwrap();
+        assert!(twins(&masked, &trees).is_empty(), "both names are masked");
+        std::fs::hard_link(at("hooks/inner/one"), at("open")).unwrap();
+        let found = twins(&masked, &trees);
+        assert_eq!(found.into_values().collect::<Vec<_>>(), [at("open")]);
+    }
+
+    #[test]
     fn reads_the_kernels_list() {
         let text = "Num RefCount Protocol Flags Type St Inode Path\n\
-            0: 2 0 10000 1 1 1234 /run/x.sock\n1: 2 0 10000 1 1 77 @abstract\n2: 3 0 0 1 3 88\n";
-        assert_eq!(parse_sockets(text), ["/run/x.sock"]);
+            0: 2 0 10000 1 1 1234 /run/x.sock\n1: 2 0 10000 1 1 77 @abstract\n2: 3 0 0 1 3 88\n\
+            00: 2 0 10000 0001 01    79 /run/a  b c\n";
+        assert_eq!(parse_sockets(text), ["/run/x.sock", "/run/a  b c"]);
     }
 }

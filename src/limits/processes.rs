@@ -5,6 +5,7 @@
 use crate::host::{cgroups, text};
 use rustix::fs::{Mode, OFlags, openat};
 use rustix::io::Errno;
+use std::collections::BTreeSet;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
@@ -147,6 +148,21 @@ fn held_by(status: &Path) -> Option<Held> {
     Some(Held { anonymous: bytes("RssAnon:")?, shared: bytes("RssShmem:")? })
 }
 
+/// Bytes in files without a name (memfd_create(2)) that the process `pid` has open; a file that is in
+/// `seen` already is not counted again.
+#[must_use]
+pub fn memory_files(pid: i32, seen: &mut BTreeSet<(u64, u64)>) -> u64 {
+    let entries = std::fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
+    let is_memory = |path: &PathBuf| {
+        let target = std::fs::read_link(path);
+        target.is_ok_and(|target| target.as_os_str().as_encoded_bytes().starts_with(b"/memfd:"))
+    };
+    let files = entries.map(|entry| entry.path()).filter(is_memory);
+    let found = files.filter_map(|path| std::fs::metadata(path).ok());
+    // A block is 512 bytes, whatever the file system's are (stat(3type)).
+    found.filter(|file| seen.insert((file.dev(), file.ino()))).map(|file| file.blocks() * 512).sum()
+}
+
 /// The name that most of the tasks of `pids` have, and how many have it.
 #[must_use]
 pub fn most_common(pids: &[i32]) -> Option<(String, u64)> {
@@ -182,6 +198,11 @@ mod tests {
         assert_eq!(look(me).unwrap().pid, me);
         assert!(is_running(me) && !is_running(0));
         assert!(most_common(&[me]).unwrap().1 >= 1);
+        let file = rustix::fs::memfd_create("x", rustix::fs::MemfdFlags::CLOEXEC).unwrap();
+        rustix::io::write(&file, &[1; 5000]).unwrap();
+        let mut seen = BTreeSet::new();
+        assert!(memory_files(me, &mut seen) >= 5000);
+        assert_eq!(memory_files(me, &mut seen), 0, "counted once");
         assert_eq!(threads(0), None);
         // In another cgroup than the one named, nothing is changed.
         raise_score(me, "/none", 1000).unwrap();

@@ -11,6 +11,7 @@ use crate::sys;
 use rustix::fd::{AsFd as _, OwnedFd};
 use rustix::fs::{Mode, OFlags, fstatfs};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// What must be known of a jail to read its figures; part of the record of its launch.
@@ -111,10 +112,12 @@ impl Source {
     }
 
     /// Bytes that the jail holds, as far as the kernel tells without the controller: the memory of its
-    /// processes, and its files in memory. What processes map of those files is counted once.
+    /// processes, and its files in memory, also those without a name. What processes map of those files
+    /// is counted once.
     #[must_use]
     pub fn held(&self) -> u64 {
-        let held = self.processes().into_iter().filter_map(processes::held_memory);
+        let pids = self.processes();
+        let held = pids.iter().copied().filter_map(processes::held_memory);
         let (anonymous, shared) =
             held.fold((0, 0), |sum: (u64, u64), it| (sum.0 + it.anonymous, sum.1 + it.shared));
         let in_files = self.trees.iter().filter_map(|(_, tree)| fstatfs(tree).ok());
@@ -122,7 +125,9 @@ impl Source {
             let block = u64::try_from(stat.f_bsize).unwrap_or(0);
             stat.f_blocks.saturating_sub(stat.f_bfree) * block
         });
-        anonymous + shared.max(in_files.sum())
+        let mut seen = BTreeSet::new();
+        let nameless: u64 = pids.iter().map(|pid| processes::memory_files(*pid, &mut seen)).sum();
+        anonymous + shared.max(in_files.sum::<u64>() + nameless)
     }
 
     /// Memory as far as the kernel tells without the controller.

@@ -62,8 +62,10 @@ pub fn questions(profile: &Profile, request: &Request, caller: &Caller) -> Quest
         programs: command::candidates(profile, request, &trees),
         variables: profile.environment.pass.iter().map(|v| v.value.as_str().to_owned()).collect(),
         disks: trees.written(),
-        trees: trees.scanned(),
+        trees: trees.walked(profile, &paths),
+        shown: trees.strange(),
         patterns: trees.globs(profile, &paths),
+        masked: trees.masked(profile, &paths),
     }
 }
 

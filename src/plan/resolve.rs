@@ -79,6 +79,22 @@ impl Draft {
             None => Ok(self.plan),
         }
     }
+
+    /// The plan with `words` as its command, which the launcher brings along: whether the jail has the
+    /// profile's own does not matter.
+    ///
+    /// # Errors
+    /// The first hindrance.
+    pub fn into_plan_with(mut self, words: Vec<String>) -> Result<Plan, PlanError> {
+        let own = std::mem::replace(&mut self.plan.command.words, words);
+        self.hindrances.retain(|hindrance| match hindrance {
+            PlanError::NoCommand { command, .. } | PlanError::CannotRun { command, .. } => {
+                own.first() != Some(command)
+            }
+            PlanError::Problems(_) | PlanError::Refused(..) => true,
+        });
+        self.into_plan()
+    }
 }
 
 /// Decides every value of the jail.

@@ -80,14 +80,18 @@ impl HostTrees {
         self.0.iter().find_map(|tree| below(path, &tree.at).map(|rest| (tree, rest)))
     }
 
-    /// Trees that others than root may have put a socket into.
-    fn is_scanned(tree: &HostTree) -> bool {
-        tree.access.write || tree.owner == Owner::Host
+    /// Trees that must be walked through: those that the agent or a person writes, and those with patterns.
+    pub(super) fn walked(&self, profile: &Profile, paths: &Paths) -> BTreeSet<String> {
+        let written = self.0.iter().filter(|tree| tree.access.write || tree.owner == Owner::Host);
+        let written = written.map(|tree| tree.host.clone());
+        let patterns = self.globs(profile, paths).into_iter().map(|(directory, _)| directory);
+        written.chain(patterns).collect()
     }
 
-    pub(super) fn scanned(&self) -> BTreeSet<String> {
-        let scanned = self.0.iter().filter(|tree| Self::is_scanned(tree));
-        scanned.map(|tree| tree.host.clone()).collect()
+    /// Trees that others than the system's packages put files into.
+    pub(super) fn strange(&self) -> BTreeSet<String> {
+        let of_system = |tree: &&HostTree| SYSTEM.iter().any(|at| below(&tree.host, at).is_some());
+        self.0.iter().filter(|tree| !of_system(tree)).map(|tree| tree.host.clone()).collect()
     }
 
     /// Trees that the agent may write.
@@ -118,6 +122,19 @@ impl HostTrees {
         vec![Anchored { tree, glob, place }]
     }
 
+    /// The other trees that show what stands at `path` of `anchored`'s tree, with its path in each.
+    pub(super) fn aliases(&self, anchored: &Anchored<'_>, path: &str) -> Vec<(&HostTree, String)> {
+        let host = join(&anchored.tree.host, path);
+        let others = self.0.iter().filter(|tree| tree.at != anchored.tree.at);
+        let found = others.filter_map(|tree| Some((tree, below(&host, &tree.host)?.to_owned())));
+        // What another tree is mounted over is not seen.
+        let seen = |(tree, path): &(&HostTree, String)| {
+            let at = join(&tree.at, path);
+            self.showing(&at).is_some_and(|(showing, _)| showing.at == tree.at)
+        };
+        found.filter(seen).collect()
+    }
+
     fn anchored<'a>(&'a self, profile: &'a Profile, paths: &Paths) -> Vec<Anchored<'a>> {
         let patterns = profile.filesystem.hide.iter().chain(&profile.filesystem.protect);
         patterns.flat_map(|pattern| self.anchor(pattern, paths)).collect()
@@ -127,6 +144,12 @@ impl HostTrees {
     pub(super) fn globs(&self, profile: &Profile, paths: &Paths) -> BTreeSet<(String, String)> {
         let globs = self.anchored(profile, paths).into_iter().filter(|a| is_glob(&a.glob));
         globs.map(|anchored| (anchored.tree.host.clone(), anchored.glob)).collect()
+    }
+
+    /// Host paths of what is hidden or protected by its name.
+    pub(super) fn masked(&self, profile: &Profile, paths: &Paths) -> BTreeSet<String> {
+        let named = self.anchored(profile, paths).into_iter().filter(|a| !is_glob(&a.glob));
+        named.map(|anchored| join(&anchored.tree.host, &anchored.glob)).collect()
     }
 
     /// Host paths to look at besides the trees themselves: what is hidden or protected, with the
@@ -152,6 +175,22 @@ impl HostTrees {
         others.into_iter().find_map(|tree| below(&inner.at, &tree.at).map(|rest| (tree, rest)))
     }
 }
+
+/// What packages fill, as hier(7) says, and two package managers of their own: large, and no place for
+/// sockets.
+const SYSTEM: [&str; 11] = [
+    "/usr",
+    "/bin",
+    "/sbin",
+    "/lib",
+    "/lib32",
+    "/lib64",
+    "/libx32",
+    "/etc",
+    "/opt",
+    "/nix/store",
+    "/gnu/store",
+];
 
 /// Whether `pattern` is more than one literal path.
 pub(super) fn is_glob(pattern: &str) -> bool {

@@ -5,17 +5,21 @@
 
 #![allow(unsafe_code, reason = "the one place where system calls are made by hand")]
 
+mod attempt;
 mod clone;
 mod kernel;
 mod mount;
+mod process;
 mod quota;
 
+pub use attempt::{Argument, Entry, attempt, attempt_clone, attempt_clone3};
 pub use clone::{CloneFlags, Cloned, clone_into, user_namespace_holder};
 pub use kernel::{
     close_on_exec_from, inherited, join_new_session_keyring, landlock_abi, null_call,
     raise_loopback,
 };
 pub use mount::{TreeAttributes, set_tree_attributes};
+pub use process::{CallStop, call_stop, close_all_but, fork, ignore_signal, set_variable};
 pub use quota::{
     Project, ProjectQuotas, ProjectUse, has_quotas, limit_project, project_of, project_quotas,
     project_use, set_project,

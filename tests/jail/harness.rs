@@ -120,9 +120,6 @@ fn lack(need: &str) -> Option<String> {
         let least: u32 = least.parse().unwrap();
         return (abi < least).then(|| format!("the kernel has version {abi}"));
     }
-    if let Some(unwanted) = need.strip_prefix("no ") {
-        return lack(unwanted).is_none().then(|| "the host has it".to_owned());
-    }
     if let Some(controller) = need.strip_prefix("cgroup2:") {
         return match crate::host::cgroup_mount() {
             None => Some("cgroup v2 is not mounted".to_owned()),

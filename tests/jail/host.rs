@@ -91,8 +91,13 @@ pub(crate) fn records(agent: &str) -> Vec<String> {
     entries_of(Path::new("/run/cellblock/launches"), agent)
 }
 
-/// Everything of `agent` that there is, one line each; nothing where it left nothing.
+/// Everything that is left of `agent`, whose jails have ended, one line each; nothing where it left nothing. A
+/// scope is systemd's to remove, a moment after its last process, and is waited for.
+#[track_caller]
 pub(crate) fn left_of(agent: &str) -> Vec<String> {
+    harness::eventually(&format!("the end of the scopes of {agent}"), || {
+        scopes(agent).is_empty().then_some(())
+    });
     let mut left = Vec::new();
     let processes = uid_of(agent).map(processes).unwrap_or_default();
     left.extend(processes.iter().map(|(pid, name)| format!("process {pid} {name}")));
@@ -104,10 +109,9 @@ pub(crate) fn left_of(agent: &str) -> Vec<String> {
     left
 }
 
-/// Fails where `agent` has left something. A scope is systemd's to remove, after its last process.
+/// Fails where `agent` has left something.
 #[track_caller]
 pub(crate) fn expect_nothing_left(agent: &str) {
-    harness::eventually("the end of its scopes", || scopes(agent).is_empty().then_some(()));
     assert_eq!(left_of(agent), [""; 0], "{agent} left this behind");
 }
 

@@ -87,9 +87,6 @@ fn a_killed_launcher_leaves_nothing_to_the_next_start() {
         let reached = phase(&ended, entries(&folder).len());
         *phases.entry((verb, reached)).or_default() += 1;
         exec("jt-sweeper", &[], "demo", &["true"]).expect(0);
-        // A scope is systemd's to remove, a moment after its last process.
-        let gone = || host::scopes(AGENT).is_empty().then_some(());
-        harness::eventually("the end of its scopes", gone);
         let mut left = host::left_of(AGENT);
         left.extend(entries(&folder).into_iter().filter(|name| name != "file"));
         assert!(

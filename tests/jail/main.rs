@@ -11,6 +11,7 @@
 mod harness;
 
 mod bad_input;
+mod battery;
 mod bombs;
 mod burning;
 mod ceiling;
@@ -27,5 +28,6 @@ mod nothing_left;
 mod pty;
 mod refusals;
 mod session;
+mod verify;
 mod walls;
 mod workspace;

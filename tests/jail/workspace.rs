@@ -65,7 +65,7 @@ fn stubs_stand_only_while_the_jail_does() {
     let words = ["sh", "-c", "echo inside; sleep 60"];
     let running = start(&mut cellblock("exec", agent, &["--workspace", &project], "demo", &words));
     running.says("inside");
-    let stubs = [".claude", ".envrc", ".git", ".mcp.json", "file"];
+    let stubs = [".claude", ".codex", ".envrc", ".git", ".mcp.json", "file"];
     assert_eq!(names(&folder), stubs);
     for stub in stubs {
         assert_eq!(host::owner(folder.path("project").join(stub)), (PERSON, PERSON), "{stub}");
@@ -162,7 +162,7 @@ fn a_secret_with_a_second_name_is_not_hidden_and_so_refused() {
     assert_eq!(hidden.err.matches("Permission denied").count(), 2, "{hidden:#?}");
     std::fs::hard_link(folder.path("project/.env"), folder.path("project/other")).unwrap();
     let refused = exec(agent, &["--workspace", &project], &profile, &words);
-    refused.expect_refusal(125, &["second name", "copy the file"]);
+    refused.expect_refusal(125, &["is another name of", "copy the file"]);
     assert_eq!(names(&folder), [".env", "file", "other", "plain.key"]);
     host::expect_nothing_left(agent);
 }
@@ -179,7 +179,7 @@ fn two_agents_share_a_project() {
         running.says("inside");
         running
     };
-    let stubs = [".claude", ".envrc", ".git", ".mcp.json", "file"];
+    let stubs = [".claude", ".codex", ".envrc", ".git", ".mcp.json", "file"];
     let mut first = wait("jt-shares-a");
     let canary = harness::canary();
     // The second tries for as long as it lives to make what is protected.

@@ -10,13 +10,19 @@ mod command;
 mod session;
 
 use super::protocol::{Order, Report, hear, tell};
-use rustix::fd::OwnedFd;
+use rustix::fd::{BorrowedFd, OwnedFd};
 use rustix::io::{Errno, FdFlags};
 use rustix::process::DumpableBehavior;
 use std::ffi::OsString;
 
 /// The name by which the program knows that it is to be init.
 pub const NAME: &str = "cellblock-init";
+
+/// The command that init itself takes the place of: how the escape battery attacks from PID 1.
+pub const STAND_IN: &str = "cellblock-prober";
+
+/// What init does in the place of the command [`STAND_IN`], with its standard input.
+pub type StandIn = fn(BorrowedFd<'_>) -> u8;
 
 /// The status of a failure of cellblock itself, as for `env`(1).
 const FAILED: u8 = 125;
@@ -56,7 +62,7 @@ pub(crate) struct Invocation {
 /// # Errors
 /// None is returned: what goes wrong is told to the launcher, and the status is 125.
 #[must_use]
-pub fn main(arguments: Vec<OsString>) -> u8 {
+pub fn main(arguments: Vec<OsString>, stand_in: StandIn) -> u8 {
     let Some(invocation) = parse(arguments) else {
         return FAILED;
     };
@@ -68,6 +74,7 @@ pub fn main(arguments: Vec<OsString>) -> u8 {
         Err(cause) => return fail(control, cause, FAILED),
     }
     match &invocation.task {
+        Task::Exec { words } if *words == [STAND_IN] => stand_in(rustix::stdio::stdin()),
         Task::Exec { words } => command::run(control, words),
         task @ Task::Run { .. } => session::run(control, task),
     }

@@ -5,10 +5,10 @@
 //! directory away and make another in its place. A path that does not exist gets a stub, because the
 //! kernel mounts only on what exists; the stub stands at the first component that is missing.
 
-use super::super::tree::Anchored;
+use super::super::tree::{Anchored, HostTree, below};
 use super::{
-    Builder, Content, Kind, Mask, MaskKind, PathAnswer, Paths, Profile, ancestors, is_glob, join,
-    nodes,
+    Builder, Content, Kind, Mask, MaskKind, PathAnswer, PathFact, Paths, Profile, ancestors,
+    is_glob, join, nodes,
 };
 use std::collections::BTreeSet;
 
@@ -19,6 +19,12 @@ pub(super) fn resolve(profile: &Profile, paths: &Paths, builder: &mut Builder<'_
         for anchored in trees.anchor(pattern, paths) {
             for path in expand(&anchored, builder) {
                 masks.protect(&anchored, &path, builder);
+                // Where it is shown to be read, nobody changes it.
+                for (alias, path) in trees.aliases(&anchored, &path) {
+                    if alias.access.write {
+                        masks.cover(alias, &path, MaskKind::Protect, &anchored.place.to_string());
+                    }
+                }
             }
         }
         masks.protect_in_memory(pattern.value.as_str(), &pattern.place.to_string(), builder);
@@ -26,12 +32,29 @@ pub(super) fn resolve(profile: &Profile, paths: &Paths, builder: &mut Builder<'_
     for pattern in &profile.filesystem.hide {
         for anchored in trees.anchor(pattern, paths) {
             for path in expand(&anchored, builder) {
-                masks.hide(&anchored, &path, builder);
+                let Some(kind) = masks.hide(&anchored, &path, builder) else { continue };
+                for (alias, path) in trees.aliases(&anchored, &path) {
+                    masks.cover(alias, &path, kind.clone(), &anchored.place.to_string());
+                }
             }
         }
     }
+    refuse_twins(builder);
     masks.list.sort_by(|a, b| a.at.cmp(&b.at));
     masks.list
+}
+
+/// A mask covers a name, not a file: what has another name is reached by that.
+fn refuse_twins(builder: &mut Builder<'_>) {
+    for (file, twin) in &builder.facts.twins {
+        let shows = |tree: &&HostTree| below(twin, &tree.host).is_some();
+        let Some(tree) = builder.trees.0.iter().find(shows) else { continue };
+        builder.report(
+            tree,
+            format!("`{twin}` is another name of `{file}`, which is hidden or protected"),
+            "remove one of the two hard links, or copy the file",
+        );
+    }
 }
 
 /// The paths that a pattern names in its tree.
@@ -87,12 +110,30 @@ impl Masks {
                 Some(PathAnswer::Found(fact)) if !last && fact.kind == Kind::File => {
                     return self.add(at, MaskKind::Protect, &origin);
                 }
+                Some(PathAnswer::Found(PathFact {
+                    kind: kind @ (Kind::Fifo | Kind::Socket | Kind::Device),
+                    ..
+                })) => {
+                    return builder.report(
+                        tree,
+                        format!("`{host}` is {} and cannot be protected", kind.word()),
+                        "remove it, or take it out of `protect`: where it is read-only it can still be written to",
+                    );
+                }
                 Some(PathAnswer::Found(_) | PathAnswer::Denied(_)) | None => {
                     let kind = if last { MaskKind::Protect } else { MaskKind::Pin };
                     self.add(at, kind, &origin);
                 }
             }
         }
+    }
+
+    /// Covers what stands at `path` of `tree`, and keeps the directories above it from being moved.
+    fn cover(&mut self, tree: &HostTree, path: &str, kind: MaskKind, origin: &str) {
+        for above in ancestors(path) {
+            self.add(join(&tree.at, above), MaskKind::Pin, origin);
+        }
+        self.add(join(&tree.at, path), kind, origin);
     }
 
     /// The same for a workspace in memory: the stub is made there, and nobody else sees it.
@@ -116,27 +157,32 @@ impl Masks {
         self.add(at, MaskKind::Protect, origin);
     }
 
-    fn hide(&mut self, anchored: &Anchored<'_>, path: &str, builder: &mut Builder<'_>) {
+    /// Hides what stands at `path`, if something does, and tells how.
+    fn hide(
+        &mut self,
+        anchored: &Anchored<'_>,
+        path: &str,
+        builder: &mut Builder<'_>,
+    ) -> Option<MaskKind> {
         let tree = anchored.tree;
         let host = join(&tree.host, path);
         let directory = match builder.facts.paths.get(&host) {
             Some(PathAnswer::Found(fact)) => fact.kind == Kind::Directory,
             Some(PathAnswer::Link { .. } | PathAnswer::LinkInside { .. }) => {
-                return builder.report(
+                builder.report(
                     tree,
                     format!("`{host}` is a symbolic link and cannot be hidden"),
                     "hide what it leads to, or replace the link",
                 );
+                return None;
             }
             Some(PathAnswer::Denied(_)) => false,
-            Some(PathAnswer::Missing) => return,
+            Some(PathAnswer::Missing) => return None,
             None => self.is_directory(anchored, path, builder),
         };
         let kind = MaskKind::Hide { directory };
-        for above in ancestors(path) {
-            self.add(join(&tree.at, above), MaskKind::Pin, &anchored.place.to_string());
-        }
-        self.add(join(&tree.at, path), kind, &anchored.place.to_string());
+        self.cover(tree, path, kind.clone(), &anchored.place.to_string());
+        Some(kind)
     }
 
     fn is_directory(&self, anchored: &Anchored<'_>, path: &str, builder: &Builder<'_>) -> bool {

@@ -8,16 +8,16 @@ use super::{Action, Arch, Instruction};
 use std::collections::BTreeMap;
 
 /// `BPF_LD | BPF_W | BPF_ABS`: loads 32 bits of `struct seccomp_data`.
-const LOAD: u16 = 0x20;
+pub(super) const LOAD: u16 = 0x20;
 /// `BPF_ALU | BPF_AND | BPF_K`.
-const AND: u16 = 0x54;
+pub(super) const AND: u16 = 0x54;
 /// `BPF_RET | BPF_K`.
-const RETURN: u16 = 0x06;
+pub(super) const RETURN: u16 = 0x06;
 /// `BPF_JMP | BPF_JA`.
-const JUMP: u16 = 0x05;
+pub(super) const JUMP: u16 = 0x05;
 
 /// `SECCOMP_RET_ALLOW` (`include/uapi/linux/seccomp.h`).
-const RETURN_ALLOW: u32 = 0x7fff_0000;
+pub(super) const RETURN_ALLOW: u32 = 0x7fff_0000;
 /// `SECCOMP_RET_ERRNO`; the low 16 bits are the errno.
 const RETURN_ERRNO: u32 = 0x0005_0000;
 
@@ -36,7 +36,7 @@ pub(super) enum Jump {
 
 impl Jump {
     /// `BPF_JMP | BPF_K` with `BPF_JEQ`, `BPF_JGE`, `BPF_JSET`.
-    const fn code(self) -> u16 {
+    pub(super) const fn code(self) -> u16 {
         match self {
             Self::Equal => 0x15,
             Self::AtLeast => 0x35,

@@ -5,7 +5,7 @@ use super::{Action, Call, Compare, Condition, Constant, Width};
 
 /// Offset of the first argument in `struct seccomp_data` (`include/uapi/linux/seccomp.h`). Arguments are 64
 /// bits wide and loaded by halves; on little-endian machines the low half comes first.
-const ARGUMENTS: u32 = 16;
+pub(super) const ARGUMENTS: u32 = 16;
 
 /// Writes the rules of one call: the first that applies decides.
 pub(super) fn rules(assembler: &mut Assembler, call: &Call) -> Label {

@@ -82,8 +82,11 @@ impl Filter {
     fn action(&self, call: &str, arguments: &[u64]) -> Option<Action> {
         let mut all = [0; 6];
         all[..arguments.len()].copy_from_slice(arguments);
-        let data = Data::new(self.arch, self.arch.number(call)?, all);
-        Some(verdict_of(self.program.instructions(), &data))
+        let number = self.arch.number(call)?;
+        let action = verdict_of(self.program.instructions(), &Data::new(self.arch, number, all));
+        // What the program itself tells of its filter.
+        assert_eq!(self.program.permits(self.arch, number, all), action == Action::Allow);
+        Some(action)
     }
 }
 
