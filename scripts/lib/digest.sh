@@ -3,11 +3,12 @@
 
 LOGS="${CARGO_TARGET_DIR:-target}/test-logs"
 
-# digest NAME: reads the output of test programs, writes it to $LOGS/NAME and prints it without the tests that passed and
-# what they said, and without programs that ran none; how many passed is told as they pass.
+# digest NAME [MARK]: reads the output of test programs, writes it to $LOGS/NAME and prints it without the tests that passed
+# and what they said, and without programs that ran none; how many passed is told as they pass. MARK stands before each line,
+# where several are read at once.
 digest() {
-    local line passed=0 hidden='' program='' terminal=''
-    [ ! -t 1 ] || terminal=yes
+    local line passed=0 hidden='' program='' terminal='' mark=${2:-}
+    [ -n "$mark" ] || [ ! -t 1 ] || terminal=yes
     mkdir -p "$LOGS"
     while IFS= read -r line || [ -n "$line" ]; do
         printf '%s\n' "$line" >&3
@@ -15,11 +16,11 @@ digest() {
             'test '*' ... ok') passed=$((passed + 1)) && tell_passed; continue ;;
             *' Running '* | *' Doc-tests '*) program=$line hidden='' && continue ;;
             'running 0 tests') hidden=program && continue ;;
-            'running '*) printf '%s: %s\n' "$program" "${line#running }" && continue ;;
+            'running '*) printf '%s%s: %s\n' "$mark" "$program" "${line#running }" && continue ;;
             successes:) hidden=${hidden:-successes} ;;
             failures: | 'test result: '*) [ "$hidden" = program ] || hidden='' ;;
         esac
-        [ -n "$hidden" ] || [ -z "$line" ] || printf '%s%s\n' "${terminal:+$'\r\e[K'}" "$line"
+        [ -n "$hidden" ] || [ -z "$line" ] || printf '%s%s\n' "${terminal:+$'\r\e[K'}" "$mark$line"
     done 3>"$LOGS/$1"
 }
 
@@ -27,7 +28,7 @@ tell_passed() {
     if [ -n "$terminal" ]; then
         printf '\r%s tests passed' "$passed"
     elif [ $((passed % 50)) -eq 0 ]; then
-        printf '%s tests passed\n' "$passed"
+        printf '%s%s tests passed\n' "$mark" "$passed"
     fi
 }
 

@@ -25,7 +25,7 @@ new_machine() {
     KERNEL=$1
     DISKS=()
     new_folder
-    MACHINE=$SCRATCH/machine
+    MACHINE=$SCRATCH/machine-$KERNEL
     rm -rf "$MACHINE"
     mkdir -p "$MACHINE/job"
 }
@@ -50,6 +50,7 @@ remove_dead_machines() {
 }
 
 clean_up() {
+    end_workers
     end_machine
     # QEMU that is killed leaves the terminal raw.
     [ -z "$TERMINAL" ] || stty "$TERMINAL" 2>/dev/null || true
@@ -61,6 +62,14 @@ end_machine() {
     [ -z "$QEMU_PID" ] || { kill -KILL "$QEMU_PID" && wait "$QEMU_PID"; } 2>/dev/null || true
     [ -z "$READER" ] || { kill -TERM "$READER" && wait "$READER"; } 2>/dev/null || true
     QEMU_PID='' READER=''
+}
+
+# Their machines end with them. Nothing else that runs beside this script leads a group.
+end_workers() {
+    local worker
+    for worker in $(jobs -pr); do
+        { kill -KILL -- "-$worker" && wait "$worker"; } 2>/dev/null || true
+    done
 }
 
 interrupted() {
@@ -122,8 +131,10 @@ prepare() {
     truncate -s %4096 "$MACHINE/job.tar"
     kernel=$(kernel_image "$KERNEL")
     find_qemu
+    # One thread for both processors: with one for each, a processor may translate kernel code in the moment in which another
+    # one patches it, and keep the breakpoint that stands there meanwhile. The guest's kernel then ends in an "int3" oops.
     # shellcheck disable=SC2054 # QEMU's commas
-    QEMU+=(-M q35 -accel tcg,thread=multi -cpu max -smp 2 -m "$MEMORY" -display none -nodefaults -no-user-config -no-reboot
+    QEMU+=(-M q35 -accel tcg,thread=single -cpu max -smp 2 -m "$MEMORY" -display none -nodefaults -no-user-config -no-reboot
         -kernel "$kernel/vmlinuz" -initrd "$kernel/initrd" -append "console=ttyS0 panic=-1 $options")
     local others=("${DISKS[@]}")
     DISKS=()

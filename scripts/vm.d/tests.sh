@@ -32,14 +32,31 @@ run_tests() {
     build_tests
     new_folder
     stage
-    SUMMARY=()
-    ALL_WELL=yes
+    local all_well=yes at_once
+    at_once=$(machines_at_once)
+    # Each worker is a process group, so that its end takes the reader of its machine along.
+    set -m
     for kernel in "${CHOSEN[@]}"; do
-        test_on "$kernel"
+        while [ "$(jobs -pr | wc -l)" -ge "$at_once" ]; do wait -n || true; done
+        test_on "$kernel" &
     done
-    printf '%s\n' "${SUMMARY[@]}"
-    [ -n "$ALL_WELL" ] || progress "the whole output of the tests is in $LOGS"
-    [ -n "$ALL_WELL" ]
+    wait
+    set +m
+    for kernel in "${CHOSEN[@]}"; do
+        [ -e "$SCRATCH/well-$kernel" ] || all_well=''
+        cat "$SCRATCH/summary-$kernel" || printf 'Linux %s: failed: its worker ended without a word\n' "$kernel"
+    done
+    [ -n "$all_well" ] || progress "the whole output of the tests is in $LOGS"
+    [ -n "$all_well" ]
+}
+
+# As many as there are processors, each of which one machine fills, and as there is memory for; one at least.
+machines_at_once() {
+    local by_memory processors
+    by_memory=$(awk -v each=$((MEMORY + 1024)) '/^MemAvailable:/ { print int($2 / 1024 / each) }' /proc/meminfo)
+    processors=$(nproc)
+    [ "$by_memory" -ge "$processors" ] || processors=$by_memory
+    echo $((processors > 1 ? processors : 1))
 }
 
 # The tests use the C library of the guest: it must not be older than the one here. The program is static.
@@ -102,8 +119,20 @@ exit $status
 END
 }
 
+# end_with_script GROUP: ends a worker whose script is killed.
+end_with_script() {
+    exec >/dev/null 2>&1
+    tail --pid $$ -f /dev/null
+    kill -KILL -- "-$1"
+}
+
+# A worker, beside those of the other kernels. Leaves its lines of the summary in $SCRATCH/summary-$kernel, and the file
+# $SCRATCH/well-$kernel where all is well.
 test_on() {
-    local kernel=$1 status=0 begun=$SECONDS
+    local kernel=$1 status=0 begun=$SECONDS worker=$BASHPID
+    end_with_script "$worker" &
+    # shellcheck disable=SC2064 # this watcher
+    trap "kill $!; end_machine" EXIT
     progress "testing on Linux $kernel"
     new_machine "$kernel"
     cp "$BINARY" "$MACHINE/job/cellblock"
@@ -111,12 +140,14 @@ test_on() {
     add_disk payload "$SCRATCH/payload.img" readonly=on
     [ -z "${CELLBLOCK_CLAUDE:-}" ] || add_disk claude "$(claude_image)" readonly=on
     # shellcheck disable=SC2034 # machine.sh reads it
-    READ_WITH=(digest "linux-$kernel")
-    boot "${TIMEOUT:-1800}" || status=$?
-    count "$kernel" "$status" $((SECONDS - begun))
+    READ_WITH=(digest "linux-$kernel" "$kernel: ")
+    boot "${TIMEOUT:-2700}" || status=$?
+    rm -rf "$MACHINE"
+    count "$kernel" "$status" $((SECONDS - begun)) >"$SCRATCH/summary-$kernel" || return
+    : >"$SCRATCH/well-$kernel"
 }
 
-# count KERNEL STATUS SECONDS: adds the kernel's line to the summary, with what was skipped and what failed before it.
+# count KERNEL STATUS SECONDS: prints what was skipped, what failed and the kernel's own line. Fails unless all is well.
 count() {
     local kernel=$1 log=linux-$1 passed line failures skips
     passed=$(proved_in "$log")
@@ -128,10 +159,10 @@ count() {
         mapfile -t failures < <(sed -n 's/^PROGRAM //p' "$LOGS/$log")
     fi
     [ $((passed + ${#failures[@]} + ${#skips[@]})) -gt 0 ] || failures+=("no test ran")
-    for line in "${skips[@]}"; do SUMMARY+=("Linux $kernel: skipped: $line$(reason_of "$kernel" "$line")"); done
-    for line in "${failures[@]}"; do SUMMARY+=("Linux $kernel: failed: $line"); done
-    SUMMARY+=("Linux $kernel: $passed passed, ${#failures[@]} failed, ${#skips[@]} skipped (in $3 s)")
-    if [ "$2" -ne 0 ] || [ ${#failures[@]} -gt 0 ] || [ "$passed" -eq 0 ]; then ALL_WELL=''; fi
+    for line in "${skips[@]}"; do printf 'Linux %s: skipped: %s\n' "$kernel" "$line$(reason_of "$kernel" "$line")"; done
+    for line in "${failures[@]}"; do printf 'Linux %s: failed: %s\n' "$kernel" "$line"; done
+    printf 'Linux %s: %s passed, %s failed, %s skipped (in %s s)\n' "$kernel" "$passed" "${#failures[@]}" "${#skips[@]}" "$3"
+    [ "$2" -eq 0 ] && [ ${#failures[@]} -eq 0 ] && [ "$passed" -gt 0 ]
 }
 
 # Why a guest cannot have what the line of a skip says that it lacks.
