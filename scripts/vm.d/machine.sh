@@ -50,7 +50,7 @@ remove_dead_machines() {
 }
 
 clean_up() {
-    end_workers
+    end_groups
     end_machine
     # QEMU that is killed leaves the terminal raw.
     [ -z "$TERMINAL" ] || stty "$TERMINAL" 2>/dev/null || true
@@ -64,11 +64,12 @@ end_machine() {
     QEMU_PID='' READER=''
 }
 
-# Their machines end with them. Nothing else that runs beside this script leads a group.
-end_workers() {
-    local worker
-    for worker in $(jobs -pr); do
-        { kill -KILL -- "-$worker" && wait "$worker"; } 2>/dev/null || true
+# The process groups beside this script: workers, whose machines end with them, or the one machine of `run`.
+end_groups() {
+    local leader
+    for leader in $(jobs -pr); do
+        # One that leads no group is ended by end_machine.
+        { kill -KILL -- "-$leader" && wait "$leader"; } 2>/dev/null || true
     done
 }
 

@@ -44,7 +44,7 @@ run_tests() {
     set +m
     for kernel in "${CHOSEN[@]}"; do
         [ -e "$SCRATCH/well-$kernel" ] || all_well=''
-        cat "$SCRATCH/summary-$kernel" || printf 'Linux %s: failed: its worker ended without a word\n' "$kernel"
+        cat "$SCRATCH/summary-$kernel" 2>/dev/null || printf 'Linux %s: failed: its worker ended without a word\n' "$kernel"
     done
     [ -n "$all_well" ] || progress "the whole output of the tests is in $LOGS"
     [ -n "$all_well" ]
@@ -129,6 +129,7 @@ end_with_script() {
 # A worker, beside those of the other kernels. Leaves its lines of the summary in $SCRATCH/summary-$kernel, and the file
 # $SCRATCH/well-$kernel where all is well.
 test_on() {
+    # Behind `&` it would be the watcher's.
     local kernel=$1 status=0 begun=$SECONDS worker=$BASHPID
     end_with_script "$worker" &
     # shellcheck disable=SC2064 # this watcher

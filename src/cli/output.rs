@@ -154,7 +154,8 @@ impl Output {
         // A line that fills the last column would wrap, and could not be replaced.
         let width = usize::from(columns).saturating_sub(1);
         let shown: String = plain_message(line).chars().take(width).collect();
-        // To the line's start, and nothing behind what is written now (ECMA-48 8.3.41).
+        // To the line's start, and nothing behind what is written now (ECMA-48 8.3.41). Where standard
+        // error cannot be written nobody sees how far it is.
         drop(io::stderr().write_all(format!("\r{shown}\x1b[K").as_bytes()));
     }
 
