@@ -98,12 +98,12 @@ pub fn set(unit: &str, settings: &[Setting]) -> Result<(), SystemdError> {
     call("SetUnitProperties", &format!("limit {unit}"), &(unit, true, settings))
 }
 
-/// Stops `unit`; one that is gone is stopped.
+/// Stops `unit`, also one that systemd is about to start; one that is gone is stopped.
 ///
 /// # Errors
 /// [`SystemdError`].
 pub fn stop(unit: &str) -> Result<(), SystemdError> {
-    match call("StopUnit", &format!("stop {unit}"), &(unit, "fail")) {
+    match call("StopUnit", &format!("stop {unit}"), &(unit, "replace")) {
         Err(SystemdError::Refused { error: zbus::Error::MethodError(name, ..), .. })
             if name.as_str() == "org.freedesktop.systemd1.NoSuchUnit" =>
         {

@@ -79,26 +79,31 @@ impl<'p> Location<'p> {
     /// Has systemd make the scope and puts this process into it.
     pub(super) fn enter_scope(&self, agent: &str) -> Result<(), LaunchError> {
         let Some(scope) = &self.scope else { return Ok(()) };
-        self.stop_scopes_of_the_dead();
         let parent = self.parent();
         let entered = || own().is_ok_and(|own| own == parent);
         let description = format!("The jail of the agent {agent}");
-        Ok(systemd::enter_scope(scope, self.plan.slice, &description, entered)?)
+        systemd::enter_scope(scope, self.plan.slice, &description, entered)?;
+        // Afterwards: what launchers asked for that were killed since, systemd has done by now, too.
+        self.remove_scopes_of_the_dead();
+        Ok(())
     }
 
-    /// A launcher that is killed while systemd moves it leaves a scope that stays: the kernel takes the move of
-    /// a dead process for done, and systemd waits for the end of what never was in. What cannot be stopped is
-    /// logged and left for the next launch.
-    fn stop_scopes_of_the_dead(&self) {
-        let slice = self.slice();
+    /// Two things stay of launchers that were killed. Killed while systemd moves it, one leaves a scope: the
+    /// kernel takes the move of a dead process for done, and systemd waits for the end of what never was in. And
+    /// where systemd takes the cgroups of a scope away while a sweep removes the agent's out of them, it gives up,
+    /// and knows the scope no more, whose cgroup stays. What cannot be removed is logged and left for the next
+    /// launch.
+    fn remove_scopes_of_the_dead(&self) {
         let of_the_dead = |scope: &PathBuf| {
             let launcher = scope.file_name().and_then(|name| launcher_of(name.to_str()?));
-            launcher.is_some_and(|pid| !processes::is_running(pid)) && was_never_entered(scope)
+            launcher.is_some_and(|pid| !processes::is_running(pid)) && is_empty(scope)
         };
-        for scope in children(&slice).into_iter().filter(of_the_dead) {
+        for scope in children(&self.slice()).into_iter().filter(of_the_dead) {
             let name = scope.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            match systemd::stop(&name) {
-                Ok(()) => tracing::info!(scope = name, "stopped what a killed launcher left"),
+            let removed =
+                systemd::stop(&name).map_err(LaunchError::from).and_then(|()| remove(&scope));
+            match removed {
+                Ok(()) => tracing::info!(scope = name, "removed what a killed launcher left"),
                 Err(error) => tracing::warn!(scope = name, %error, "left for the next launch"),
             }
         }
@@ -159,11 +164,10 @@ fn launcher_of(scope: &str) -> Option<i32> {
     name.rsplit_once('-')?.1.parse().ok()
 }
 
-/// Whether no process is in the cgroup, and none made a cgroup in it, as a launcher does first of all.
-fn was_never_entered(scope: &Path) -> bool {
-    let empty = text::read(scope.join("cgroup.events"))
-        .is_ok_and(|events| events.lines().any(|line| line == "populated 0"));
-    empty && children(scope).is_empty()
+/// Whether no process is in the cgroup, nor in one below it.
+fn is_empty(cgroup: &Path) -> bool {
+    text::read(cgroup.join("cgroup.events"))
+        .is_ok_and(|events| events.lines().any(|line| line == "populated 0"))
 }
 
 /// The cgroup of this process, below the mount.

@@ -85,7 +85,10 @@ impl Exec {
         if let (Some(person), Some(master)) = (&mut self.person, self.jail.master())
             && person.progress(master, came)? == Status::TerminalGone
         {
-            self.jail.kill()?;
+            // The kernel's SIGHUP for this process may come before this or after it: either way the command
+            // is told what it would be told without a jail, and one that ignores it goes on unseen.
+            person.leave()?;
+            self.jail.tell(&Order::Signal(Signal::SIGHUP as i32))?;
         }
         Ok(())
     }

@@ -98,6 +98,13 @@ impl Person {
         Ok(self.relay.progress(&ends, &ready)?)
     }
 
+    /// Shows nothing any more to a terminal that is gone. What the command writes is taken all the same: it
+    /// must not wait for a reader for ever.
+    pub(super) fn leave(&mut self) -> Result<(), ShimError> {
+        self.output = nowhere()?;
+        Ok(())
+    }
+
     /// Brings the terminal back to what it was.
     pub(super) fn close(mut self) -> Result<(), ShimError> {
         if let Some(mut raw) = self.raw.take() {
@@ -118,17 +125,18 @@ impl Person {
     }
 }
 
+fn nowhere() -> Result<OwnedFd, ShimError> {
+    let flags = OFlags::WRONLY | OFlags::CLOEXEC;
+    Ok(rustix::fs::open("/dev/null", flags, Mode::empty()).map_err(TerminalError::Reopen)?)
+}
+
 /// Where the person sees the command: the terminal on standard output, else on standard error, else
 /// nowhere.
 fn output(terminals: Terminals) -> Result<OwnedFd, ShimError> {
     let shown = match terminals {
         [_, true, _] => rustix::stdio::stdout(),
         [_, _, true] => rustix::stdio::stderr(),
-        [_, false, false] => {
-            let flags = OFlags::WRONLY | OFlags::CLOEXEC;
-            let nowhere = rustix::fs::open("/dev/null", flags, Mode::empty());
-            return Ok(nowhere.map_err(TerminalError::Reopen)?);
-        }
+        [_, false, false] => return nowhere(),
     };
     match reopen_for_writing(shown) {
         Ok(output) => Ok(output),

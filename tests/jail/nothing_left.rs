@@ -181,6 +181,23 @@ fn a_launcher_killed_while_systemd_moves_it_leaves_no_scope() {
     host::expect_nothing_left(agent);
 }
 
+#[test]
+fn a_cgroup_of_a_scope_that_systemd_gave_up_is_removed() {
+    // Another test's launch would remove it.
+    needs!("root", "cgroup2", "systemd", "quiet");
+    let agent = "jt-given-up";
+    exec(agent, &[], "demo", &["true"]).expect(0);
+    let mut dead = command("true").spawn().unwrap();
+    let scope = format!("cellblock-{agent}-{}.scope", dead.id());
+    dead.wait().unwrap();
+    for below in ["launcher", "jt-given-up.run/below"] {
+        std::fs::create_dir_all(host::slice().join(&scope).join(below)).unwrap();
+    }
+    assert_eq!(host::scopes(agent), [scope]);
+    exec("jt-sweeper", &[], "demo", &["true"]).expect(0);
+    assert!(host::scopes(agent).is_empty());
+}
+
 /// The message bus is stopped until this is dropped.
 struct NoBus;
 

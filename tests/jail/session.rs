@@ -262,9 +262,16 @@ fn the_terminal_is_as_before_however_it_ends() {
 fn a_terminal_that_goes_away_ends_the_jail() {
     needs!("root", "cgroup2", "tmux");
     let agent = "jt-gone";
-    // A command alone is told as it would be without a jail (SIGHUP), a session is ended.
-    for (verb, trap, status) in [("run", "trap '' HUP", 137), ("exec", ":", 129)] {
-        let script = format!("{trap}; echo inside$((1 + 1)); sleep 60; :");
+    // A command alone is told as it would be without a jail (SIGHUP), also where the terminal is found gone
+    // before the kernel says so; a session is ended.
+    let cases = [
+        ("run", "trap '' HUP", "sleep 60", 137),
+        ("exec", ":", "sleep 60", 129),
+        ("exec", ":", "while :; do echo more; done", 129),
+        ("exec", "trap '' HUP", "for line in {1..20000}; do echo $line; done; exit 7", 7),
+    ];
+    for (verb, trap, work, status) in cases {
+        let script = format!("{trap}; echo inside$((1 + 1)); {work}; :");
         let words = ["bash", "--norc", "-c", &script];
         let mut person = Person::start(&cellblock(verb, agent, &[], "demo", &words));
         person.sees("inside2");
