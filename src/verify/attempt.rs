@@ -25,8 +25,10 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const LEAVE: Duration = Duration::from_secs(5);
 /// How often a second agent is asked while a bomb goes off.
 const ASKED: Duration = Duration::from_millis(50);
-/// How long something must be still to count as ended.
+/// How long something must be still to count as ended, twice in a row: a busy machine may let it wait.
 const STILL: Duration = Duration::from_millis(250);
+/// How often it is looked at: the end of a launcher is known before all that ends with it has ended.
+const LOOKS: u32 = 12;
 /// The most that is kept of what a launcher says, in bytes.
 const MOST_WORDS: u64 = 4096;
 
@@ -284,13 +286,44 @@ impl Attempt<'_> {
                 self.person.as_ref().is_some_and(|person| shows(person.shown(), token))
             }
             Evidence::Outlives(path) => {
-                let length = || std::fs::metadata(world.path(path)).map_or(0, |file| file.len());
-                let before = length();
-                std::thread::sleep(STILL);
-                length() > before
+                outlives(|| std::fs::metadata(world.path(path)).map_or(0, |file| file.len()))
             }
             Evidence::Secret | Evidence::Typed | Evidence::Look(_) | Evidence::Answer(_) => false,
         };
         self.seen.evidence |= late;
+    }
+}
+
+/// Whether what makes `length` grow goes on.
+fn outlives(length: impl Fn() -> u64) -> bool {
+    let mut still = 0;
+    for _ in 0..LOOKS {
+        let before = length();
+        std::thread::sleep(STILL);
+        still = if length() > before { 0 } else { still + 1 };
+        if still == 2 {
+            return false;
+        }
+    }
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::cell::Cell;
+
+    #[test]
+    fn what_ends_a_moment_later_does_not_outlive() {
+        let beats = |until: u64| {
+            let seen = Cell::new(0);
+            move || {
+                seen.set(seen.get() + 1);
+                seen.get().min(until)
+            }
+        };
+        assert!(outlives(beats(u64::MAX)));
+        assert!(!outlives(beats(3)), "it was alive at the first look");
+        assert!(!outlives(|| 0));
     }
 }
