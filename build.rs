@@ -13,8 +13,10 @@
 
 #[path = "src/document/mod.rs"]
 mod document;
-#[path = "src/policy/mod.rs"]
-mod policy;
+#[path = "src/policy"]
+mod policy {
+    pub mod seccomp;
+}
 
 use policy::seccomp::{Arch, SHIPPED, compile, load, shipped};
 use std::error::Error;

@@ -38,6 +38,7 @@
 //! - [`document`]: TOML in which every problem is found at once
 //! - [`profile`]: what the author of an agent asks for
 //! - [`policy`]: the reusable parts of a profile
+//! - [`egress`]: whom an agent may reach: names, rules, and what the first bytes of a connection say
 //! - [`score`]: what a profile gives up, as a number
 //! - [`host`]: what this machine has
 //! - [`plan`]: every value of a jail, and its steps in order
@@ -56,6 +57,7 @@
 pub mod cli;
 pub mod config;
 pub mod document;
+pub mod egress;
 pub mod exit;
 pub mod host;
 pub mod jail;

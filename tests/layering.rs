@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 /// Folders that decide and never act.
 const PURE: &[&str] =
-    &["config", "document", "policy", "plan", "profile", "score", "verify/report"];
+    &["config", "document", "egress", "policy", "plan", "profile", "score", "verify/report"];
 
 /// The places of those folders that read files, through host::trust alone.
 const LOADERS: &[&str] = &["config/load.rs", "profile/load.rs"];
