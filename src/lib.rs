@@ -39,6 +39,7 @@
 //! - [`profile`]: what the author of an agent asks for
 //! - [`policy`]: the reusable parts of a profile
 //! - [`egress`]: whom an agent may reach: names, rules, and what the first bytes of a connection say
+//! - [`gate`]: the process outside that carries an agent's connections
 //! - [`score`]: what a profile gives up, as a number
 //! - [`host`]: what this machine has
 //! - [`plan`]: every value of a jail, and its steps in order
@@ -59,6 +60,7 @@ pub mod config;
 pub mod document;
 pub mod egress;
 pub mod exit;
+pub mod gate;
 pub mod host;
 pub mod jail;
 pub mod launch;

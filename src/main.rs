@@ -1,7 +1,7 @@
 //! The program: everything is in the library.
 
-use cellblock::jail;
 use cellblock::verify::prober;
+use cellblock::{gate, jail};
 use std::ffi::OsString;
 use std::process::ExitCode;
 
@@ -13,6 +13,9 @@ fn main() -> ExitCode {
         return ExitCode::from(jail::init::main(words.collect(), prober::attack));
     }
     let words: Vec<OsString> = words.collect();
+    if words.first().is_some_and(|name| name == gate::NAME) {
+        return ExitCode::from(gate::main(&words));
+    }
     if prober::is_meant(&words) {
         return ExitCode::from(prober::main(&words));
     }

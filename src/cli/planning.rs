@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! name ─ profile::load ─ Profile ─ plan::questions ─ host::probe ─ HostFacts ─┐
-//!                           └──────────────── policies ─ Filter ────────────────┴─ plan::draft ─ Draft
+//!                           └──────────────── policies ─ Policies ──────────────┴─ plan::draft ─ Draft
 //! ```
 
 use super::error::CliError;
@@ -104,8 +104,8 @@ pub fn subject(options: &Options) -> Result<Subject, CliError> {
     let profile = profiles(&caller).load(&options.profile)?;
     let config = config(options.choice.config.as_deref(), &caller)?;
     let request = request(options, Mode::Exec, &profile, config)?;
-    let filter = policies(&caller).filter(&profile.seccomp.value)?;
-    Ok(Subject { profile, request, filter, caller })
+    let policies = policies(&caller).all(&profile)?;
+    Ok(Subject { profile, request, policies, caller })
 }
 
 struct Inputs {
@@ -130,12 +130,12 @@ fn drafted(
     let config = config(options.choice.config.as_deref(), &caller)?;
     let request = request(options, mode, &profile, config)?;
     lap("profile");
-    let filter = policies(&caller).filter(&profile.seccomp.value)?;
+    let policies = policies(&caller).all(&profile)?;
     lap("policy");
     let facts = host::probe(&plan::questions(&profile, &request, &caller), &caller);
     lap("host");
     tracing::debug!(profile = profile.name, uid = caller.euid, "planning");
-    let draft = plan::draft(&profile, &request, &facts, filter)?;
+    let draft = plan::draft(&profile, &request, &facts, policies)?;
     lap("plan");
     Ok((draft, Inputs { profile, request, facts }))
 }

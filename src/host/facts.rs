@@ -8,6 +8,8 @@ use std::path::PathBuf;
 pub struct Questions {
     /// The agent's name, for the uid set apart for it.
     pub agent: String,
+    /// Whether the agent has a gate, which needs a uid, too.
+    pub gate: bool,
     /// A user to look up.
     pub user: Option<String>,
     /// Groups to look up.
@@ -45,6 +47,8 @@ pub struct HostFacts {
     pub groups: BTreeMap<String, u32>,
     /// The uid set apart for the agent; an error says why there is none.
     pub auto_uid: AutoUid,
+    /// The uid set apart for the agent's gate, if that was asked for.
+    pub gate_uid: AutoUid,
     /// Answers to the paths that were asked for.
     pub paths: BTreeMap<String, PathAnswer>,
     /// The file systems of the trees asked for; an error says why one cannot be told. What does not exist
@@ -88,6 +92,17 @@ pub enum AutoUid {
     Next(u32),
     /// There is none; the text says why.
     None(String),
+}
+
+impl AutoUid {
+    /// The uid, if there is one.
+    #[must_use]
+    pub fn number(&self) -> Option<u32> {
+        match self {
+            Self::Assigned(uid) | Self::Next(uid) => Some(*uid),
+            Self::None(_) => None,
+        }
+    }
 }
 
 impl Default for AutoUid {

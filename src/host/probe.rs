@@ -17,15 +17,22 @@ pub fn probe(questions: &Questions, caller: &Caller) -> HostFacts {
         walk.matches.values().flatten().map(move |(path, _)| format!("{tree}/{path}"))
     });
     let masked = matches.chain(questions.masked.iter().cloned()).collect();
+    let account = questions.user.as_deref().and_then(account);
+    let auto_uid = uids::of(&questions.agent);
+    let gate_uid = questions.gate.then(|| {
+        let agents = [auto_uid.number(), account.as_ref().map(|account| account.uid)];
+        uids::of_gate(&questions.agent, &agents)
+    });
     HostFacts {
         twins: walk::twins(&masked, questions.trees.union(&questions.shown)),
         kernel: kernel(),
         io_weights: cgroups.mount.as_deref().and_then(disks::weight_files),
         cgroups,
         caller: caller.clone(),
-        account: questions.user.as_deref().and_then(account),
+        account,
         groups: groups(&questions.groups),
-        auto_uid: uids::of(&questions.agent),
+        auto_uid,
+        gate_uid: gate_uid.unwrap_or_default(),
         paths: questions.paths.iter().map(|path| (path.clone(), paths::look(path))).collect(),
         disks: disks::probe(&questions.disks),
         root_links: paths::root_links(),

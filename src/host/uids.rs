@@ -47,16 +47,32 @@ pub fn choose(agent: &str, book: &Book, taken: &dyn Fn(u32) -> bool) -> AutoUid 
     }
 }
 
+/// By what name the book has the gate of `agent`: no agent can be called so.
+#[must_use]
+pub fn gate_of(agent: &str) -> String {
+    format!("{agent}.gate")
+}
+
+/// The uid of the gate of `agent` on this host, none of `others`.
+#[must_use]
+pub fn of_gate(agent: &str, others: &[Option<u32>]) -> AutoUid {
+    named(&gate_of(agent), &|uid| others.contains(&Some(uid)) || taken(uid))
+}
+
 /// The uid of `agent` on this host.
 #[must_use]
 pub fn of(agent: &str) -> AutoUid {
+    named(agent, &taken)
+}
+
+fn named(name: &str, taken: &dyn Fn(u32) -> bool) -> AutoUid {
     let text = match std::fs::read_to_string(BOOK) {
         Ok(text) => text,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
         Err(error) => return AutoUid::None(format!("cannot read {BOOK}: {error}")),
     };
     match parse(&text) {
-        Ok(book) => choose(agent, &book, &taken),
+        Ok(book) => choose(name, &book, taken),
         Err(cause) => AutoUid::None(format!("{BOOK}: {cause}")),
     }
 }

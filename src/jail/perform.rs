@@ -102,7 +102,9 @@ pub fn perform(step: &Step, inside: &mut Inside<'_>) -> Result<(), StepError> {
         | Step::HoldUserNamespace
         | Step::BoundDisk(_)
         | Step::MakeTree(_)
-        | Step::Clone(_) => {
+        | Step::StartGate
+        | Step::Clone(_)
+        | Step::OpenGate => {
             Err(cannot("perform in the child", "a step of the parent")(Errno::INVAL))
         }
         Step::DieWithLauncher => settings::die_with_launcher(inside.launcher),

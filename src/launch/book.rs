@@ -10,11 +10,16 @@ use std::fs::File;
 use std::io::Write as _;
 use std::path::Path;
 
-/// Enters the plan's uid, if it is a new one. The lock over all launches keeps others from choosing.
+/// Enters the plan's uids, as far as they are new. The lock over all launches keeps others from choosing.
 pub(super) fn enter(plan: &Plan, _all: &AllRecords) -> Result<(), LaunchError> {
-    if !plan.identity.new_uid {
-        return Ok(());
-    }
+    let identity = &plan.identity;
+    let agent = identity.new_uid.then(|| (plan.agent.clone(), identity.uid));
+    let gate = plan.egress.as_ref().map(|egress| egress.gate).filter(|gate| gate.new_uid);
+    let gate = gate.map(|gate| (uids::gate_of(&plan.agent), gate.uid));
+    agent.into_iter().chain(gate).try_for_each(|(name, uid)| enter_one(&name, uid))
+}
+
+fn enter_one(name: &str, uid: u32) -> Result<(), LaunchError> {
     make_folder()?;
     let text = match std::fs::read_to_string(BOOK) {
         Ok(text) => text,
@@ -23,8 +28,7 @@ pub(super) fn enter(plan: &Plan, _all: &AllRecords) -> Result<(), LaunchError> {
     };
     let book =
         uids::parse(&text).map_err(|cause| LaunchError::Unusable(format!("{BOOK}: {cause}")))?;
-    let uid = plan.identity.uid;
-    match book.get(&plan.agent) {
+    match book.get(name) {
         Some(known) if *known == uid => return Ok(()),
         None if !book.values().any(|used| *used == uid) => {}
         Some(_) | None => {
@@ -32,7 +36,7 @@ pub(super) fn enter(plan: &Plan, _all: &AllRecords) -> Result<(), LaunchError> {
             return Err(LaunchError::Unusable(cause));
         }
     }
-    replace(&format!("{text}{} {uid}\n", plan.agent))
+    replace(&format!("{text}{name} {uid}\n"))
 }
 
 fn make_folder() -> Result<(), LaunchError> {

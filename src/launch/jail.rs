@@ -20,6 +20,8 @@ pub struct Jail {
     pub(super) control: OwnedFd,
     pub(super) master: Option<OwnedFd>,
     pub(super) tmux: Option<OwnedFd>,
+    /// The process that carries its connections, where it has one.
+    pub(super) gate: Option<super::Gate>,
     pub(super) record: Option<Record>,
     pub(super) silent: Cell<bool>,
 }

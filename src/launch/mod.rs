@@ -16,7 +16,10 @@ pub mod record;
 mod book;
 mod cgroup;
 mod change;
+mod gate;
 mod memory;
+mod netlink;
+mod openings;
 mod program;
 mod pts;
 mod secrets;
@@ -28,6 +31,7 @@ mod user_namespace;
 
 pub use change::set_limits;
 pub use error::LaunchError;
+pub use gate::Gate;
 pub use jail::Jail;
 pub use start::{Standard, Timings, launch};
 

@@ -2,6 +2,7 @@
 
 use super::cgroup::Location;
 use super::error::{LaunchError, cannot, cannot_io};
+use super::gate::Gate;
 use super::jail::Jail;
 use super::record::{self, Record};
 use super::stubs::Stub;
@@ -75,7 +76,8 @@ fn make(
         plan.stands(Wall::Cgroup).then(|| Location::new(&plan.cgroup, &plan.agent, name));
     let record = announce(plan, name, location.as_ref())?;
     clock.lap("record");
-    let mut launcher = Launcher { plan, location, record: Some(record), cgroup: None, child: None };
+    let mut launcher =
+        Launcher { plan, location, record: Some(record), cgroup: None, gate: None, child: None };
     let made = launcher.make(standard, clock);
     if made.is_err() {
         launcher.give_up();
@@ -170,6 +172,7 @@ struct Launcher<'p> {
     record: Option<Record>,
     location: Option<Location<'p>>,
     cgroup: Option<OwnedFd>,
+    gate: Option<Gate>,
     child: Option<Cloned>,
 }
 
@@ -195,8 +198,10 @@ impl<'p> Launcher<'p> {
         inside.filter = plan.seccomp.program.to_sock_filters();
         clock.lap("prepare");
         let steps = steps(plan);
-        let (before, after): (Vec<_>, Vec<_>) =
+        let (before, steps): (Vec<_>, Vec<_>) =
             steps.into_iter().partition(|step| step.phase() == Phase::Parent);
+        let (last, after): (Vec<_>, Vec<_>) =
+            steps.into_iter().partition(|step| step.phase() == Phase::Opening);
         let mut namespaces = CloneFlags::default();
         for step in &before {
             self.perform(step, &mut inside, &mut namespaces)?;
@@ -212,6 +217,10 @@ impl<'p> Launcher<'p> {
         level_oom_score(pid)?;
         confirm::confirm(pid, plan, self.location.as_ref().map(Location::path).as_deref())?;
         clock.lap("confirm");
+        for step in &last {
+            self.finish_with(step, pid)?;
+            clock.lap(&step.told(plan).to_string());
+        }
         let kept = self.kept(pid);
         let record = self.record.as_mut().ok_or_else(no_child)?;
         record.announce(&record::lock_alone()?, |made| made.kept = Some(kept))?;
@@ -283,6 +292,10 @@ impl<'p> Launcher<'p> {
                 inside.trees.resize_with(self.plan.mounts.len(), || None);
                 inside.trees[*index] = Some(made);
             }
+            Step::StartGate => {
+                let egress = self.plan.egress.as_ref().ok_or_else(no_child)?;
+                self.gate = Some(Gate::start(egress, inside.program)?);
+            }
             Step::Clone(names) => *namespaces = flags(names),
             Step::DieWithLauncher
             | Step::EnterCgroupNamespace
@@ -308,11 +321,20 @@ impl<'p> Launcher<'p> {
             | Step::EnterWorkdir
             | Step::RestrictLandlock
             | Step::InstallSeccomp
-            | Step::ExecInit => {
+            | Step::ExecInit
+            | Step::OpenGate => {
                 return Err(LaunchError::Unusable(format!("{step:?} is not a step of the parent")));
             }
         }
         Ok(())
+    }
+
+    /// Performs a step that comes when the child has become init, `pid`.
+    fn finish_with(&mut self, step: &Step, pid: i32) -> Result<(), LaunchError> {
+        match (step, &mut self.gate, &self.plan.egress) {
+            (Step::OpenGate, Some(gate), Some(egress)) => gate.open(pid, egress),
+            (_, _, _) => Err(LaunchError::Unusable(format!("{step:?} is not a last step"))),
+        }
     }
 
     /// Lets the child do the rest; it has become init when this returns without an error.
@@ -380,6 +402,7 @@ impl<'p> Launcher<'p> {
             control,
             master,
             tmux,
+            gate: self.gate.take(),
             record: Some(record),
             silent: Cell::new(false),
         })

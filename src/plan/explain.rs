@@ -3,10 +3,11 @@
 use super::resolve::Draft;
 use super::steps::{Phase, steps};
 use super::types::{
-    Content, DiskTree, Limit, MaskKind, Mount, Plan, Rlimit, SeccompPlan, Source, TreeBound,
-    WallState,
+    Content, DiskTree, EgressPlan, Limit, MaskKind, Mount, Plan, Rlimit, SeccompPlan, Source,
+    TreeBound, WallState,
 };
 use crate::document::one_line;
+use crate::policy::network::Check;
 use crate::profile::Wall;
 use crate::profile::types::Bytes;
 use std::fmt::{self, Write as _};
@@ -44,6 +45,7 @@ fn write_all(text: &mut String, plan: &Plan) -> fmt::Result {
     write_walls(text, plan)?;
     write_files(text, plan)?;
     write_rules(text, plan)?;
+    write_egress(text, plan)?;
     write_limits(text, plan)?;
     write_ceiling(text, plan)?;
     write_environment(text, plan)?;
@@ -167,6 +169,31 @@ fn write_rules(text: &mut String, plan: &Plan) -> fmt::Result {
     writeln!(text, "  network   {}", if own { plan.network.word() } else { "the host's" })
 }
 
+fn write_egress(text: &mut String, plan: &Plan) -> fmt::Result {
+    let Some(egress) = &plan.egress else { return Ok(()) };
+    writeln!(text, "\nmay reach, by a gate as uid {}", egress.gate.uid)?;
+    for rule in &egress.rules.allow {
+        let check = match rule.check {
+            Check::Tls => "by TLS with its name",
+            Check::Http => "by HTTP with its name",
+            Check::None => "whatever is said",
+        };
+        let addresses: Vec<_> = rule.addresses.iter().map(ToString::to_string).collect();
+        let also = if addresses.is_empty() {
+            String::new()
+        } else {
+            format!(", also at {}", addresses.join(", "))
+        };
+        writeln!(text, "  {:<40} {check}{also}  [{}]", rule.to_string(), rule.origin)?;
+    }
+    for denial in &egress.rules.deny {
+        writeln!(text, "  not {denial}  [{}]", denial.origin)?;
+    }
+    let bytes = egress.bytes.map_or("no bound on bytes".to_owned(), |most| Bytes(most).to_string());
+    let EgressPlan { connections, rate, origin, .. } = egress;
+    writeln!(text, "  {connections} connections, {rate} new ones a second, {bytes}  [{origin}]")
+}
+
 fn write_limits(text: &mut String, plan: &Plan) -> fmt::Result {
     writeln!(text, "\nlimits")?;
     let Plan { cgroup, .. } = plan;
@@ -225,6 +252,7 @@ fn write_steps(text: &mut String, plan: &Plan) -> fmt::Result {
             Phase::Parent => "parent",
             Phase::Privileged => "child, root",
             Phase::Confined => "child",
+            Phase::Opening => "parent",
         };
         writeln!(text, "  {:>3} {who:<12} {}", index + 1, step.told(plan))?;
     }

@@ -29,6 +29,7 @@ impl Filter {
         let bytes: &[u8] = match name {
             "minimal" => include_bytes!(concat!(env!("OUT_DIR"), "/seccomp-minimal")),
             "agent" => include_bytes!(concat!(env!("OUT_DIR"), "/seccomp-agent")),
+            "gate" => include_bytes!(concat!(env!("OUT_DIR"), "/seccomp-gate")),
             _ => return None,
         };
         decode(bytes)
@@ -55,12 +56,12 @@ fn decode(bytes: &[u8]) -> Option<Filter> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::seccomp::{SHIPPED, load, shipped};
+    use crate::policy::seccomp::{OWN, SHIPPED, load, shipped};
 
     #[test]
     fn what_was_compiled_at_build_time_is_what_would_be_compiled_now() {
         let arch = Arch::native().unwrap();
-        for name in SHIPPED {
+        for name in SHIPPED.into_iter().chain(OWN) {
             let policy = load(name, &|name| shipped(name).map(str::to_owned)).unwrap();
             assert_eq!(Filter::shipped(name), Some(Filter::compile(&policy, arch).unwrap()));
         }

@@ -11,6 +11,7 @@
 
 mod command;
 mod disk;
+mod egress;
 mod environ;
 mod explain;
 mod filter;
@@ -18,6 +19,7 @@ mod identity;
 mod landlock;
 mod limits;
 mod mounts;
+mod policies;
 mod refusal;
 mod request;
 mod resolve;
@@ -28,16 +30,19 @@ mod types;
 mod walls;
 mod workspace;
 
+pub use egress::MOST_PORTS;
 pub use explain::{explain, explain_draft};
 pub use filter::Filter;
+pub use policies::Policies;
 pub use refusal::{PlanError, Refusal};
 pub use request::{Mode, Request, questions};
 pub use resolve::{Draft, draft, resolve};
 pub use steps::{Phase, Step, steps};
 pub use types::{
-    CgroupPlan, CommandPlan, Content, DiskBound, DiskPlan, DiskTree, Identity, Idmap, LandlockPlan,
-    LandlockRule, Limit, Mask, MaskKind, Mount, Node, Parent, Plan, Rights, Rlimit, RlimitName,
-    SeccompPlan, Source, TerminalPlan, TreeBound, Value, Variable, WallPlan, WallState,
+    CgroupPlan, CommandPlan, Content, DiskBound, DiskPlan, DiskTree, EgressPlan, GatePlan,
+    Identity, Idmap, LandlockPlan, LandlockRule, Limit, Mask, MaskKind, Mount, Node, Parent, Plan,
+    Rights, Rlimit, RlimitName, SeccompPlan, Source, TerminalPlan, TreeBound, Value, Variable,
+    WallPlan, WallState,
 };
 pub use walls::{Ability, abilities};
 

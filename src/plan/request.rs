@@ -5,7 +5,7 @@ use super::{command, mounts, workspace};
 use crate::config::Config;
 use crate::document::Located;
 use crate::host::{Caller, HostFacts, Questions};
-use crate::profile::types::{AgentName, User};
+use crate::profile::types::{AgentName, Network, User};
 use crate::profile::{Profile, Wall};
 use serde::Serialize;
 
@@ -56,6 +56,7 @@ pub fn questions(profile: &Profile, request: &Request, caller: &Caller) -> Quest
     };
     Questions {
         agent: request.agent.as_str().to_owned(),
+        gate: profile.network.value == Network::Allowlist,
         user,
         groups: profile.agent.groups.iter().map(|group| group.value.clone()).collect(),
         paths: wanted_paths(profile, request, &trees, &paths),

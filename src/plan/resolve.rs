@@ -1,13 +1,15 @@
 //! From profile, facts and request to a plan.
 
-use super::filter::Filter;
 use super::mounts::Layout;
+use super::policies::Policies;
 use super::refusal::{PlanError, Refusal};
 use super::request::{Input, Mode, Request};
 use super::tree::{HostTree, HostTrees, Paths, below};
-use super::types::{CommandPlan, Identity, Plan, SeccompPlan, TerminalPlan, WallPlan, WallState};
+use super::types::{
+    CommandPlan, EgressPlan, Identity, Plan, SeccompPlan, TerminalPlan, WallPlan, WallState,
+};
 use super::{
-    command, disk, environ, identity, landlock, limits, mounts, terminal, walls, workspace,
+    command, disk, egress, environ, identity, landlock, limits, mounts, terminal, walls, workspace,
 };
 use crate::document::{Located, Place, Problem, Problems};
 use crate::host::{HostFacts, PathAnswer};
@@ -105,9 +107,9 @@ pub fn resolve(
     profile: &Profile,
     request: &Request,
     facts: &HostFacts,
-    filter: Filter,
+    policies: impl Into<Policies>,
 ) -> Result<Plan, PlanError> {
-    draft(profile, request, facts, filter)?.into_plan()
+    draft(profile, request, facts, policies)?.into_plan()
 }
 
 /// As [`resolve`], as far as it can be decided where the host lacks a wall or the command.
@@ -118,9 +120,10 @@ pub fn draft(
     profile: &Profile,
     request: &Request,
     facts: &HostFacts,
-    filter: Filter,
+    policies: impl Into<Policies>,
 ) -> Result<Draft, PlanError> {
     let input = Input { profile, request, facts };
+    let policies = policies.into();
     let mut problems = Problems::default();
     let workspace = workspace::directory(profile, request, &facts.caller);
     check_workspace(workspace.as_ref(), facts, &mut problems);
@@ -128,9 +131,10 @@ pub fn draft(
     let identity = identity::resolve(profile, request, facts, &mut problems);
     let paths = Paths::new(profile, &facts.caller);
     let trees = mounts::host_trees(profile, &paths, workspace);
-    refuse_own_judge(profile, &filter, &trees, &mut problems);
+    refuse_own_judge(profile, &policies, &trees, &mut problems);
     let layout = mounts::resolve(input, &identity, &trees, &mut problems);
     refuse_empty_io(profile, facts, &walls, &layout, &mut problems);
+    let egress = egress::resolve(input, &policies, &mut problems);
     let mut hindrances = hindered(problems, refusals)?;
     let (command, missing) = command::resolve(profile, request, &trees, facts);
     hindrances.extend(missing);
@@ -138,8 +142,8 @@ pub fn draft(
         Mode::Run => Some(session(input, &trees, &mut hindrances)),
         Mode::Exec => None,
     };
-    let seccomp = seccomp(profile, filter);
-    let decided = Decided { identity, command, walls, layout, terminal, seccomp };
+    let seccomp = seccomp(profile, policies.filter);
+    let decided = Decided { identity, command, walls, layout, egress, terminal, seccomp };
     Ok(Draft { plan: decided.plan(input, &paths), hindrances })
 }
 
@@ -149,6 +153,7 @@ struct Decided {
     command: CommandPlan,
     walls: Vec<WallPlan>,
     layout: Layout,
+    egress: Option<EgressPlan>,
     terminal: Option<TerminalPlan>,
     seccomp: SeccompPlan,
 }
@@ -157,7 +162,7 @@ impl Decided {
     /// The rest follows from it.
     fn plan(self, input: Input<'_>, paths: &Paths) -> Plan {
         let Input { profile, request, facts } = input;
-        let Self { identity, mut command, walls, layout, terminal, seccomp } = self;
+        let Self { identity, mut command, walls, layout, egress, terminal, seccomp } = self;
         let Layout { mounts, masks } = layout;
         let standing = standing(&walls);
         let own_root = standing.contains(&Wall::Mount);
@@ -172,6 +177,8 @@ impl Decided {
             environment: environ::resolve(profile, &identity, paths, facts),
             landlock: landlock::resolve(abi, &mounts, own_root, profile.network.value),
             network: profile.network.value,
+            // Without a network of its own there is nothing that a gate could hold.
+            egress: egress.filter(|_| standing.contains(&Wall::Network)),
             cgroup: limits::cgroup(input, &mounts, &standing),
             rlimits: limits::rlimits(profile, &standing),
             disk: disk::resolve(input, &identity, &walls, &mounts),
@@ -216,11 +223,11 @@ fn check_workspace(
 /// An agent must not be able to write what decides over it: not in this run, nor for the next.
 fn refuse_own_judge(
     profile: &Profile,
-    filter: &Filter,
+    policies: &Policies,
     trees: &HostTrees,
     problems: &mut Problems,
 ) {
-    for file in profile.files.iter().chain(&filter.files) {
+    for file in profile.files.iter().chain(policies.files()) {
         let holds = |tree: &&HostTree| tree.access.write && below(file, &tree.host).is_some();
         let Some(tree) = trees.0.iter().find(holds) else { continue };
         problems.push(Problem::new(
@@ -261,7 +268,7 @@ fn hindered(problems: Problems, refusals: Vec<Refusal>) -> Result<Vec<PlanError>
     }
 }
 
-fn seccomp(profile: &Profile, filter: Filter) -> SeccompPlan {
+fn seccomp(profile: &Profile, filter: super::Filter) -> SeccompPlan {
     SeccompPlan {
         policy: profile.seccomp.value.clone(),
         origin: profile.seccomp.place.to_string(),

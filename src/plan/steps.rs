@@ -19,6 +19,8 @@ pub enum Phase {
     Privileged,
     /// The child, in its user namespace, on its way to the agent's ids.
     Confined,
+    /// The parent, when the child has become init, which still waits to be told to start.
+    Opening,
 }
 
 /// One privileged action.
@@ -36,6 +38,8 @@ pub enum Step {
     BoundDisk(usize),
     /// Makes the mount with this index, attached to nothing.
     MakeTree(usize),
+    /// Starts the gate, which gives up every right and waits.
+    StartGate,
     /// Makes the child in its namespaces, born in its cgroup.
     Clone(Vec<&'static str>),
     /// Dies when the launcher dies, also if that was a moment ago.
@@ -88,6 +92,8 @@ pub enum Step {
     InstallSeccomp,
     /// PID 1 of the jail: the same binary, with memory of its own.
     ExecInit,
+    /// In the jail's network: the addresses of its names, and the sockets that the gate listens on.
+    OpenGate,
 }
 
 /// All steps of `plan`.
@@ -98,6 +104,8 @@ pub fn steps(plan: &Plan) -> Vec<Step> {
     file_system(plan, &mut steps);
     privileged(plan, &mut steps);
     confined(plan, &mut steps);
+    // Last, and before anything of the agent runs: init waits for the launcher's word.
+    push_if(&mut steps, plan.egress.is_some(), Step::OpenGate);
     steps
 }
 
@@ -115,6 +123,8 @@ fn before_clone(plan: &Plan, steps: &mut Vec<Step>) {
         let indices = (0..plan.mounts.len()).filter(|index| made(&plan.mounts[*index]));
         steps.extend(indices.map(Step::MakeTree));
     }
+    // Before the jail exists: the gate inherits nothing of it.
+    push_if(steps, plan.egress.is_some(), Step::StartGate);
     steps.push(Step::Clone(namespaces(plan)));
     // First of all in the child: from here on the launcher may be killed at any moment.
     steps.push(Step::DieWithLauncher);
@@ -155,7 +165,8 @@ fn file_system(plan: &Plan, steps: &mut Vec<Step>) {
 fn privileged(plan: &Plan, steps: &mut Vec<Step>) {
     // While it still has power over its pid namespace.
     push_if(steps, plan.stands(Wall::MemfdExec), Step::ForbidMemfdExec);
-    let loopback = plan.stands(Wall::Network) && plan.network == Network::Loopback;
+    let loopback = plan.stands(Wall::Network)
+        && matches!(plan.network, Network::Loopback | Network::Allowlist);
     push_if(steps, loopback, Step::RaiseLoopback);
     push_if(steps, plan.stands(Wall::Uts), Step::SetHostname);
     push_if(steps, plan.stands(Wall::Rlimits), Step::SetRlimits);
@@ -200,6 +211,7 @@ impl Step {
             | Self::HoldUserNamespace
             | Self::BoundDisk(_)
             | Self::MakeTree(_)
+            | Self::StartGate
             | Self::Clone(_) => Phase::Parent,
             Self::DieWithLauncher
             | Self::EnterCgroupNamespace
@@ -226,6 +238,7 @@ impl Step {
             | Self::RestrictLandlock
             | Self::InstallSeccomp
             | Self::ExecInit => Phase::Confined,
+            Self::OpenGate => Phase::Opening,
         }
     }
 
@@ -261,6 +274,10 @@ impl fmt::Display for Told<'_> {
             Step::Clone(names) => {
                 write!(f, "clone into the cgroup and new {} namespaces", names.join(", "))
             }
+            Step::StartGate => {
+                let uid = plan.egress.as_ref().map_or(0, |egress| egress.gate.uid);
+                write!(f, "start the gate as uid {uid}, behind walls of its own")
+            }
             Step::DieWithLauncher => f.write_str("die with the launcher"),
             Step::EnterCgroupNamespace => f.write_str("enter a cgroup namespace"),
             Step::PrivatizeMounts => f.write_str("make all mounts private"),
@@ -288,8 +305,15 @@ impl fmt::Display for Told<'_> {
             Step::RestrictLandlock => f.write_str("restrict by Landlock"),
             Step::InstallSeccomp => write!(f, "restrict by the filter `{}`", plan.seccomp.policy),
             Step::ExecInit => f.write_str("exec init"),
+            Step::OpenGate => tell_gate(f, plan),
         }
     }
+}
+
+fn tell_gate(f: &mut fmt::Formatter<'_>, plan: &Plan) -> fmt::Result {
+    let Some(egress) = &plan.egress else { return Ok(()) };
+    let ports: Vec<_> = egress.rules.ports().iter().map(ToString::to_string).collect();
+    write!(f, "open the gate: names, and ports {}", ports.join(", "))
 }
 
 fn tell_bound(f: &mut fmt::Formatter<'_>, plan: &Plan, index: usize) -> fmt::Result {

@@ -1,5 +1,6 @@
 //! The plan as plain data.
 
+use crate::egress::rules::Rules;
 use crate::profile::Wall;
 use crate::profile::types::{Access, Network};
 use serde::{Serialize, Serializer};
@@ -30,6 +31,8 @@ pub struct Plan {
     /// The network.
     #[serde(serialize_with = "network_word")]
     pub network: Network,
+    /// Whom it may reach by name, where the network says so.
+    pub egress: Option<EgressPlan>,
     /// The system call filter.
     pub seccomp: SeccompPlan,
     /// The cgroup.
@@ -302,6 +305,32 @@ impl From<Access> for TreeRights {
     fn from(access: Access) -> Self {
         Self { write: access.write, execute: access.execute }
     }
+}
+
+/// Whom the agent may reach, and who carries its connections.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct EgressPlan {
+    /// The process outside that carries them.
+    pub gate: GatePlan,
+    /// All its rules.
+    pub rules: Rules,
+    /// Connections that are open at once.
+    pub connections: u32,
+    /// Connections that are opened in a second.
+    pub rate: u32,
+    /// Bytes that are sent and received together, as long as the jail lives.
+    pub bytes: Option<u64>,
+    /// Where it comes from.
+    pub origin: String,
+}
+
+/// Who the gate is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct GatePlan {
+    /// uid and gid, of this agent's gate alone.
+    pub uid: u32,
+    /// Whether the uid is not yet in the book.
+    pub new_uid: bool,
 }
 
 /// The filter.

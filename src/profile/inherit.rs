@@ -2,8 +2,11 @@
 //!
 //! Pure. The place of every value stays with it, so that `explain` can say which file it is from.
 
-use super::raw::{RawAgent, RawEnvironment, RawFilesystem, RawLimits, RawProfile, RawTerminal};
+use super::raw::{
+    RawAgent, RawEnvironment, RawFilesystem, RawLimits, RawNetwork, RawProfile, RawTerminal,
+};
 use crate::document::Located;
+use crate::policy::network::RawRule;
 
 /// `over` laid over `base`.
 #[must_use]
@@ -15,7 +18,7 @@ pub fn lay(base: RawProfile, over: RawProfile) -> RawProfile {
         agent: agent(base.agent, over.agent),
         environment: environment(base.environment, over.environment),
         filesystem: filesystem(base.filesystem, over.filesystem),
-        network: over.network.or(base.network),
+        network: network(base.network, over.network),
         limits: limits(base.limits, over.limits),
         seccomp: over.seccomp.or(base.seccomp),
         terminal: terminal(base.terminal, over.terminal),
@@ -41,6 +44,19 @@ impl Content for super::raw::RawEntry {
             && value(&self.at) == value(&other.at)
             && value(&self.owner) == value(&other.owner)
             && self.optional.as_ref().map(|o| o.value) == other.optional.as_ref().map(|o| o.value)
+    }
+}
+
+impl Content for RawRule {
+    fn same(&self, other: &Self) -> bool {
+        let value = |part: &Option<Located<String>>| part.as_ref().map(|p| p.value.clone());
+        let addresses = |rule: &Self| {
+            rule.addresses.iter().map(|address| address.value.clone()).collect::<Vec<_>>()
+        };
+        self.to.same(&other.to)
+            && value(&self.tls) == value(&other.tls)
+            && value(&self.http) == value(&other.http)
+            && addresses(self) == addresses(other)
     }
 }
 
@@ -95,6 +111,18 @@ fn filesystem(base: RawFilesystem, over: RawFilesystem) -> RawFilesystem {
         home_inodes: over.home_inodes.or(base.home_inodes),
         home_execute: over.home_execute.or(base.home_execute),
         workspace: over.workspace.or(base.workspace),
+    }
+}
+
+fn network(base: RawNetwork, over: RawNetwork) -> RawNetwork {
+    RawNetwork {
+        mode: over.mode.or(base.mode),
+        policies: sum(base.policies, over.policies),
+        allow: sum(base.allow, over.allow),
+        deny: sum(base.deny, over.deny),
+        connections: over.connections.or(base.connections),
+        rate: over.rate.or(base.rate),
+        bytes: over.bytes.or(base.bytes),
     }
 }
 

@@ -4,6 +4,7 @@
 //! [`super::inherit`] and [`super::validate`].
 
 use crate::document::{Item, Located, Problem, Problems, Reader, TableReader};
+use crate::policy::network::RawRule;
 
 /// A profile file as written.
 #[derive(Clone, Debug, Default)]
@@ -20,8 +21,8 @@ pub struct RawProfile {
     pub environment: RawEnvironment,
     /// `[filesystem]`.
     pub filesystem: RawFilesystem,
-    /// `[network] mode`.
-    pub network: Option<Located<String>>,
+    /// `[network]`.
+    pub network: RawNetwork,
     /// `[limits]`.
     pub limits: RawLimits,
     /// `[seccomp] policy`.
@@ -100,6 +101,25 @@ pub struct RawEntry {
     pub optional: Option<Located<bool>>,
     /// `owner`.
     pub owner: Option<Located<String>>,
+}
+
+/// `[network]` as written.
+#[derive(Clone, Debug, Default)]
+pub struct RawNetwork {
+    /// `mode`.
+    pub mode: Option<Located<String>>,
+    /// `policy`: network policies, by name.
+    pub policies: Vec<Located<String>>,
+    /// `allow`.
+    pub allow: Vec<RawRule>,
+    /// `deny`.
+    pub deny: Vec<Located<String>>,
+    /// `connections`.
+    pub connections: Option<Located<i64>>,
+    /// `rate`.
+    pub rate: Option<Located<i64>>,
+    /// `bytes`.
+    pub bytes: Option<Located<String>>,
 }
 
 /// `[limits]` as written.
@@ -181,7 +201,7 @@ impl RawProfile {
             filesystem: root
                 .table(reader, "filesystem", RawFilesystem::from_table)
                 .unwrap_or_default(),
-            network: root.table(reader, "network", |r, t| t.string(r, "mode")).flatten(),
+            network: root.table(reader, "network", RawNetwork::from_table).unwrap_or_default(),
             limits: root.table(reader, "limits", RawLimits::from_table).unwrap_or_default(),
             seccomp: root.table(reader, "seccomp", |r, t| t.string(r, "policy")).flatten(),
             terminal: root.table(reader, "terminal", RawTerminal::from_table).unwrap_or_default(),
@@ -273,6 +293,37 @@ fn entry(reader: &mut Reader, item: &Item<'_>) -> Option<RawEntry> {
         reader.report(Problem::new(&place, "has no `path`", "write { path = \"/…\" }"));
     }
     Some(RawEntry { path: path?, at, optional, owner })
+}
+
+impl RawNetwork {
+    fn from_table(reader: &mut Reader, table: &mut TableReader<'_>) -> Self {
+        Self {
+            mode: table.string(reader, "mode"),
+            policies: one_or_more(reader, table, "policy"),
+            allow: table
+                .items(reader, "allow")
+                .iter()
+                .filter_map(|item| RawRule::read(reader, item))
+                .collect(),
+            deny: table.strings(reader, "deny"),
+            connections: table.integer(reader, "connections"),
+            rate: table.integer(reader, "rate"),
+            bytes: table.scalar(reader, "bytes"),
+        }
+    }
+}
+
+/// A string, or a list of them.
+fn one_or_more(
+    reader: &mut Reader,
+    table: &mut TableReader<'_>,
+    key: &'static str,
+) -> Vec<Located<String>> {
+    let Some(item) = table.take(key) else { return Vec::new() };
+    if item.is_list() {
+        return item.list(reader).iter().filter_map(|item| item.string(reader)).collect();
+    }
+    item.string(reader).into_iter().collect()
 }
 
 impl RawLimits {

@@ -1,6 +1,7 @@
 //! A profile whose every value is checked: the only kind that `plan` accepts.
 
 use crate::document::Located;
+use crate::policy::network::{Denial, Rule};
 use std::fmt;
 
 mod name;
@@ -30,6 +31,8 @@ pub struct Profile {
     pub filesystem: Filesystem,
     /// Whom it may talk to.
     pub network: Located<Network>,
+    /// Whom it may reach by name, where `network` says so.
+    pub egress: Egress,
     /// What it may use.
     pub limits: Limits,
     /// Name of the seccomp policy.
@@ -177,6 +180,8 @@ pub enum Network {
     None,
     /// Itself: a network of its own with `lo` up.
     Loopback,
+    /// Those whom its rules name: a network of its own, out of which every connection goes by the gate.
+    Allowlist,
     /// Everybody: the host's own network. A relaxation.
     Host,
 }
@@ -188,9 +193,27 @@ impl Network {
         match self {
             Self::None => "none",
             Self::Loopback => "loopback",
+            Self::Allowlist => "allowlist",
             Self::Host => "host",
         }
     }
+}
+
+/// Whom the agent may reach by name, and how much of it.
+#[derive(Clone, Debug)]
+pub struct Egress {
+    /// Rules of the profile itself.
+    pub allow: Vec<Rule>,
+    /// What it refuses, whatever else allows.
+    pub deny: Vec<Denial>,
+    /// The network policies whose rules it has, too.
+    pub policies: Vec<Located<String>>,
+    /// Connections that are open at once.
+    pub connections: Located<u64>,
+    /// Connections that are opened in a second.
+    pub rate: Located<u64>,
+    /// Bytes that are sent and received together, as long as the jail lives.
+    pub bytes: Option<Located<Bytes>>,
 }
 
 /// What the agent may use. A limit that is not set is not enforced.

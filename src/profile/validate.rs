@@ -2,16 +2,21 @@
 //!
 //! Pure: what the host has is not looked at here.
 
-use super::raw::{RawEntry, RawFilesystem, RawLimits, RawProfile};
+use super::raw::{RawEntry, RawFilesystem, RawLimits, RawNetwork, RawProfile};
 use super::types::{
-    Access, Agent, AgentName, Bytes, Cpus, Entry, Environment, Filesystem, HostPath, JailPath,
-    Limits, MemoryTree, Network, Oom, Owner, Pattern, Terminal, User, VariableName, Workspace,
+    Access, Agent, AgentName, Bytes, Cpus, Egress, Entry, Environment, Filesystem, HostPath,
+    JailPath, Limits, MemoryTree, Network, Oom, Owner, Pattern, Terminal, User, VariableName,
+    Workspace,
 };
 use super::{Profile, Wall};
 use crate::document::{Located, Place, Problem, Problems};
+use crate::policy::network::denial;
 
 /// The version of the profile format that this program reads.
 pub const SCHEMA: i64 = 1;
+
+/// The most connections of one agent: each takes two descriptors of the gate.
+const MOST_CONNECTIONS: u64 = 100_000;
 
 /// Where the built-in defaults are said to be from.
 pub const DEFAULT: &str = "default";
@@ -30,7 +35,8 @@ pub fn profile(name: &str, raw: RawProfile) -> Result<Profile, Problems> {
         agent: check.agent(&raw),
         environment: check.environment(&raw),
         filesystem: check.filesystem(&raw.filesystem),
-        network: check.or_default(raw.network.as_ref(), "network.mode", network, "none"),
+        network: check.or_default(raw.network.mode.as_ref(), "network.mode", network, "none"),
+        egress: check.egress(&raw.network),
         limits: check.limits(&raw.limits),
         seccomp: check.or_default(raw.seccomp.as_ref(), "seccomp.policy", policy_name, "agent"),
         terminal: check.terminal(&raw),
@@ -250,6 +256,50 @@ impl Checker {
         Some(Entry { path, at, access, optional, owner })
     }
 
+    fn egress(&mut self, raw: &RawNetwork) -> Egress {
+        self.refuse_idle_rules(raw);
+        let bound = |check: &mut Self, raw: Option<&Located<i64>>, key: &str, default| {
+            let bound = check.number_or(raw, key, default);
+            if bound.value > MOST_CONNECTIONS {
+                let cause = format!("is {}, above the most, {MOST_CONNECTIONS}", bound.value);
+                check.report(&bound.place, cause, "");
+            }
+            bound
+        };
+        Egress {
+            allow: raw.allow.iter().filter_map(|rule| rule.check(&mut self.problems)).collect(),
+            deny: raw
+                .deny
+                .iter()
+                .filter_map(|text| denial(text).map_err(|problem| self.problems.push(problem)).ok())
+                .collect(),
+            policies: self.all(&raw.policies, policy_name),
+            connections: bound(self, raw.connections.as_ref(), "network.connections", 1024),
+            rate: bound(self, raw.rate.as_ref(), "network.rate", 200),
+            bytes: self.maybe(raw.bytes.as_ref(), Bytes::parse),
+        }
+    }
+
+    /// Rules that nobody would look at. Those that a profile inherits, and does without, stay silent, but a
+    /// denial is never left out.
+    fn refuse_idle_rules(&mut self, raw: &RawNetwork) {
+        let mode = raw.mode.as_ref();
+        if mode.is_some_and(|mode| mode.value == Network::Allowlist.word()) {
+            return;
+        }
+        let rules = raw.allow.iter().map(|rule| &rule.to.place);
+        let named = raw.policies.iter().chain(raw.bytes.as_ref()).map(|text| &text.place);
+        let bounds = raw.connections.iter().chain(&raw.rate).map(|number| &number.place);
+        let own = |place: &&Place| mode.is_none_or(|mode| mode.place.file == place.file);
+        let all_of_it = mode.is_some_and(|mode| mode.value == Network::Host.word());
+        let denials = raw.deny.iter().map(|text| &text.place);
+        let denials = denials.filter(|place| all_of_it || own(place));
+        let idle = rules.chain(named).chain(bounds).filter(own).chain(denials);
+        for place in idle {
+            self.report(place, "means something only where mode = \"allowlist\"", "");
+        }
+    }
+
     fn limits(&mut self, raw: &RawLimits) -> Limits {
         let limits = Limits {
             memory: self.maybe(raw.memory.as_ref(), memory_size),
@@ -304,8 +354,10 @@ fn no_unless(raw: Option<&Located<bool>>, key: &str) -> Located<bool> {
 /// What may help with the key at hand.
 fn hint_for(key: &str) -> &'static str {
     match key.rsplit('.').next().unwrap_or(key) {
-        "memory" | "memory_high" | "swap" | "io" | "disk" | "file_size" | "core" | "tmp_size"
-        | "home_size" => "sizes are written 512M, 4G, 1T (powers of 1024), or in bytes",
+        "memory" | "memory_high" | "swap" | "io" | "disk" | "bytes" | "file_size" | "core"
+        | "tmp_size" | "home_size" => {
+            "sizes are written 512M, 4G, 1T (powers of 1024), or in bytes"
+        }
         "cpu" => "write processors, as in 2 or 1.5, or a percentage, as in 150%",
         _ => "",
     }
@@ -364,8 +416,9 @@ fn network(text: &str) -> Result<Network, String> {
     match text {
         "none" => Ok(Network::None),
         "loopback" => Ok(Network::Loopback),
+        "allowlist" => Ok(Network::Allowlist),
         "host" => Ok(Network::Host),
-        _ => Err(format!("`{}` is not none, loopback or host", text.escape_debug())),
+        _ => Err(format!("`{}` is not none, loopback, allowlist or host", text.escape_debug())),
     }
 }
 

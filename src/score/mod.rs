@@ -184,6 +184,7 @@ fn network(profile: &Profile) -> Point {
         Network::Loopback => {
             (LOOPBACK, "is `loopback`: servers in the jail, on a network of its own")
         }
+        Network::Allowlist => (0, ""),
         Network::Host => (
             HOSTS_NETWORK,
             "is `host`: everything that listens on this host or its networks can be reached, and data \

@@ -5,7 +5,7 @@ use super::prober::{NAME, SELF};
 use super::world::World;
 use crate::document::{Located, Place};
 use crate::host::{self, Caller};
-use crate::plan::{self, Draft, Filter, Mode, Plan, PlanError, Request, WORKSPACE, WallState};
+use crate::plan::{self, Draft, Mode, Plan, PlanError, Policies, Request, WORKSPACE, WallState};
 use crate::profile::types::{Access, Entry, HostPath, JailPath, User, Workspace};
 use crate::profile::{self, Profile, Wall};
 use std::fmt;
@@ -100,8 +100,8 @@ pub struct Subject {
     pub profile: Profile,
     /// What the command line asks for, with the walls that it takes away.
     pub request: Request,
-    /// The profile's filter.
-    pub filter: Filter,
+    /// The policies that the profile names.
+    pub policies: Policies,
     /// Who asks.
     pub caller: Caller,
 }
@@ -187,7 +187,7 @@ impl Subject {
 
     fn draft(&self, profile: &Profile, request: &Request) -> Result<Draft, PlanError> {
         let facts = host::probe(&plan::questions(profile, request, &self.caller), &self.caller);
-        plan::draft(profile, request, &facts, self.filter.clone())
+        plan::draft(profile, request, &facts, self.policies.clone())
     }
 
     /// The plan of the jail in which `probe` is made, in `setting`.

@@ -147,6 +147,7 @@ pub(super) fn generated(mounts: &mut [Mount], input: Input<'_>, identity: &Ident
     let group = format!("root:x:0:\n{user}:x:{gid}:\nnogroup:x:65534:\n");
     let resolver = match profile.network.value {
         Network::Host => facts.resolver.clone(),
+        Network::Allowlist => "nameserver 127.0.0.1\n".to_owned(),
         Network::None | Network::Loopback => String::new(),
     };
     let files = [

@@ -18,6 +18,12 @@ const LONGEST_LABEL: usize = 63;
 pub struct Name(String);
 
 impl Name {
+    /// The name by which a jail reaches the loopback of the machine that it is on.
+    #[must_use]
+    pub fn host() -> Self {
+        Self(super::HOST.to_owned())
+    }
+
     /// Reads `text`: any case, and with or without the final dot.
     ///
     /// # Errors

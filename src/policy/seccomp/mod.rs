@@ -33,4 +33,4 @@ pub use errno::Errno;
 pub use load::load;
 pub use program::{Instruction, Program};
 pub use rules::{Action, Call, Decision, Policy, Rule, Verdict};
-pub use shipped::{SHIPPED, shipped};
+pub use shipped::{OWN, SHIPPED, shipped};

@@ -3,12 +3,16 @@
 /// The names of the shipped policies.
 pub const SHIPPED: [&str; 2] = ["minimal", "agent"];
 
+/// The names of the policies of cellblock's own processes outside of jails.
+pub const OWN: [&str; 1] = ["gate"];
+
 /// The text of the shipped policy called `name`.
 #[must_use]
 pub fn shipped(name: &str) -> Option<&'static str> {
     match name {
         "minimal" => Some(include_str!("../../../policies/seccomp/minimal.toml")),
         "agent" => Some(include_str!("../../../policies/seccomp/agent.toml")),
+        "gate" => Some(include_str!("../../../policies/seccomp/gate.toml")),
         _ => None,
     }
 }

@@ -1,0 +1,145 @@
+//! One connection of the jail, from its first byte to its last.
+
+use super::opening::{self, Opening};
+use super::protocol::Refused;
+use super::state::{Gate, Place};
+use super::{dial, relay};
+use crate::egress::refusal::Refusal;
+use crate::egress::rules::Peer;
+use crate::policy::network::{Check, Rule};
+use rustix::net::sockopt::{set_socket_linger, set_tcp_nodelay};
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::Duration;
+use tokio::io::AsyncReadExt as _;
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpStream;
+
+/// How long a refused program may take to read why.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+/// A TLS alert: fatal, `access_denied` (RFC 8446, section 6).
+const ACCESS_DENIED: [u8; 7] = [21, 3, 3, 0, 2, 2, 49];
+
+/// A connection that was admitted.
+pub(super) struct Arrival {
+    /// Whom it is for.
+    pub(super) peer: Peer,
+    /// On which port.
+    pub(super) port: u16,
+    /// Where it comes from in the jail.
+    pub(super) from: SocketAddr,
+    /// The rule that allows it.
+    pub(super) rule: Rule,
+}
+
+/// Carries it to its end.
+pub(super) async fn serve(gate: Rc<Gate>, place: Place, mut client: TcpStream, arrival: Arrival) {
+    let ended = tokio::select! {
+        ended = carry(&gate, &mut client, &arrival) => ended,
+        why = place.end.told() => Err(why),
+    };
+    // Its place is free again from here on: who is refused may take a moment to read it.
+    drop(place);
+    let Err(refusal) = ended else { return };
+    gate.refuse(Refused {
+        to: arrival.peer.to_string(),
+        port: Some(arrival.port),
+        word: refusal.word().to_owned(),
+        why: refusal.to_string(),
+        cure: refusal.cure(&arrival.peer, arrival.port),
+        from: Some(arrival.from),
+        times: 1,
+    });
+    dismiss(client, &refusal, &arrival).await;
+}
+
+/// Carries the connection; `Err` where it was refused on the way.
+async fn carry(gate: &Gate, client: &mut TcpStream, arrival: &Arrival) -> Result<(), Refusal> {
+    let Arrival { peer, port, rule, .. } = arrival;
+    // As the kernel's own connections are not held back by it, neither are those on the way.
+    prepare(client);
+    let opening = opening::read(client, peer, *port, rule.check).await?;
+    let Some(opening) = opening else { return Ok(()) };
+    let mut server = dial::dial(&gate.resolver, peer, *port, rule).await?;
+    prepare(&server);
+    let ended = match opening {
+        Opening::Bytes(bytes) => {
+            pass(gate, &mut server, &bytes).await?;
+            relay::relay(gate, client, &server).await
+        }
+        Opening::Hello(bytes, name) => {
+            pass(gate, &mut server, &bytes).await?;
+            match opening::second_hello(gate, client, &mut server, &name).await? {
+                true => relay::relay(gate, client, &server).await,
+                false => Ok(relay::End::Reset),
+            }
+        }
+        Opening::Requests(requests, bytes) => {
+            relay::relay_requests(gate, client, &mut server, *requests, bytes).await
+        }
+    }?;
+    if ended == relay::End::Reset {
+        reset(client);
+        reset(&server);
+    }
+    Ok(())
+}
+
+/// Passes on the first bytes; what goes wrong is found again by the relay.
+async fn pass(gate: &Gate, server: &mut TcpStream, bytes: &[u8]) -> Result<(), Refusal> {
+    gate.spend(bytes.len() as u64, 0)?;
+    match server.write_all(bytes).await {
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+/// Nothing waits for more bytes, and who is gone without a word is found.
+fn prepare(stream: &TcpStream) {
+    use rustix::net::sockopt as option;
+    let set = set_tcp_nodelay(stream, true)
+        .and_then(|()| option::set_socket_keepalive(stream, true))
+        .and_then(|()| option::set_tcp_keepidle(stream, Duration::from_secs(60)))
+        .and_then(|()| option::set_tcp_keepintvl(stream, Duration::from_secs(15)));
+    // A connection that ended meanwhile takes no settings, and needs none.
+    debug_assert!(set.is_ok() || stream.peer_addr().is_err());
+}
+
+/// The other side is told that the connection was broken off, at the moment the stream is dropped.
+pub(super) fn reset(stream: &TcpStream) {
+    // A connection that ended meanwhile needs no end.
+    let set = set_socket_linger(stream, Some(Duration::ZERO));
+    debug_assert!(set.is_ok() || stream.peer_addr().is_err());
+}
+
+/// Tells a refused program, in its own protocol where that is known.
+async fn dismiss(mut client: TcpStream, refusal: &Refusal, arrival: &Arrival) {
+    let words = match arrival.rule.check {
+        Check::Tls => ACCESS_DENIED.to_vec(),
+        Check::Http => forbidden(refusal, arrival),
+        Check::None => return reset(&client),
+    };
+    let farewell = async {
+        client.write_all(&words).await?;
+        client.shutdown().await?;
+        // What the program still sends would else break the connection off before it has read why.
+        let mut rest = [0; 4096];
+        while client.read(&mut rest).await? > 0 {}
+        Ok::<(), std::io::Error>(())
+    };
+    if !matches!(tokio::time::timeout(FAREWELL, farewell).await, Ok(Ok(()))) {
+        reset(&client);
+    }
+}
+
+fn forbidden(refusal: &Refusal, arrival: &Arrival) -> Vec<u8> {
+    let cure = refusal.cure(&arrival.peer, arrival.port);
+    let cure = if cure.is_empty() { cure } else { format!("to allow it: {cure}\n") };
+    let text = format!("cellblock: {}:{}: {refusal}\n{cure}", arrival.peer, arrival.port);
+    let head = format!(
+        "HTTP/1.1 403 Forbidden\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: {}\r\n\
+         Connection: close\r\n\r\n",
+        text.len()
+    );
+    [head, text].concat().into_bytes()
+}

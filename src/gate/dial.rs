@@ -1,0 +1,145 @@
+//! Opens the connection to the world (RFC 8305: every address, a moment apart).
+
+use super::resolver::Resolver;
+use crate::egress::refusal::Refusal;
+use crate::egress::rules::Peer;
+use crate::egress::special::special;
+use crate::policy::network::Rule;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
+
+/// How long one address is tried before the next one is tried beside it (RFC 8305, section 5).
+const HEAD_START: Duration = Duration::from_millis(250);
+
+/// How long all of them together are tried.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The most addresses of one name that are tried.
+const MOST: usize = 16;
+
+/// Connects to `port` of `peer`, as `rule` allows it.
+pub(super) async fn dial(
+    resolver: &Resolver,
+    peer: &Peer,
+    port: u16,
+    rule: &Rule,
+) -> Result<TcpStream, Refusal> {
+    let dialling = async {
+        let addresses = match peer {
+            Peer::Address(address) => vec![IpAddr::V4(*address)],
+            Peer::Host => vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()],
+            Peer::Name(name) => {
+                let found = resolver.look_up(name).await.map_err(Refusal::Unresolved)?;
+                permitted(found, rule)?
+            }
+        };
+        connect(&alternating(addresses), port).await
+    };
+    let late = || Refusal::Unreachable("it does not answer".to_owned());
+    tokio::time::timeout(PATIENCE, dialling).await.unwrap_or_else(|_| Err(late()))
+}
+
+/// Those of `found` that a name may lead to.
+fn permitted(found: Vec<IpAddr>, rule: &Rule) -> Result<Vec<IpAddr>, Refusal> {
+    let refused = |address: &IpAddr| special(*address).filter(|_| !rule.names(*address));
+    let first = found.first().copied();
+    let kept: Vec<IpAddr> =
+        found.into_iter().filter(|address| refused(address).is_none()).collect();
+    match first.and_then(|address| Some((address, refused(&address)?))) {
+        Some((address, special)) if kept.is_empty() => Err(Refusal::Special { address, special }),
+        Some(_) | None => Ok(kept),
+    }
+}
+
+/// IPv6 and IPv4 by turns, each in the order in which it was found, the first one first.
+fn alternating(addresses: Vec<IpAddr>) -> Vec<IpAddr> {
+    let first_is_v6 = addresses.first().is_some_and(IpAddr::is_ipv6);
+    let (first, second): (Vec<_>, Vec<_>) =
+        addresses.into_iter().partition(|address| address.is_ipv6() == first_is_v6);
+    let longest = first.len().max(second.len());
+    let by_turns = (0..longest).flat_map(|index| [first.get(index), second.get(index)]);
+    by_turns.flatten().copied().take(MOST).collect()
+}
+
+/// The first connection that stands.
+async fn connect(addresses: &[IpAddr], port: u16) -> Result<TcpStream, Refusal> {
+    let mut waiting = addresses.iter().map(|address| SocketAddr::new(*address, port));
+    let mut tried = JoinSet::new();
+    let mut failed: Option<String> = None;
+    loop {
+        match waiting.next() {
+            Some(address) => {
+                tried.spawn_local(async move {
+                    let connected = TcpStream::connect(address).await;
+                    connected.map_err(|error| format!("{}: {error}", address.ip()))
+                });
+            }
+            None if tried.is_empty() => {
+                let cause = failed.unwrap_or_else(|| "it has no address".to_owned());
+                return Err(Refusal::Unreachable(cause));
+            }
+            None => {}
+        }
+        let more = waiting.len() > 0;
+        let joined = if more {
+            tokio::time::timeout(HEAD_START, tried.join_next()).await.ok().flatten()
+        } else {
+            tried.join_next().await
+        };
+        match joined {
+            Some(Ok(Ok(stream))) => return Ok(stream),
+            // The first cause says most: the first address is the preferred one.
+            Some(Ok(Err(cause))) => failed = failed.or(Some(cause)),
+            Some(Err(_)) | None => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::network::{Check, Pattern, Target};
+
+    fn addresses(text: &str) -> Vec<IpAddr> {
+        text.split_whitespace().map(|address| address.parse().unwrap()).collect()
+    }
+
+    fn rule(networks: &[&str]) -> Rule {
+        Rule {
+            target: Target::Name(Pattern::parse("a.test").unwrap()),
+            port: 443,
+            check: Check::Tls,
+            addresses: networks.iter().map(|network| network.parse().unwrap()).collect(),
+            reason: String::new(),
+            origin: String::new(),
+        }
+    }
+
+    #[test]
+    fn what_is_not_the_open_internet_must_be_named() {
+        let open = addresses("8.8.8.8 2600::1");
+        assert_eq!(permitted(open.clone(), &rule(&[])).unwrap(), open);
+        let mixed = addresses("10.0.0.1 8.8.8.8 ::1");
+        assert_eq!(permitted(mixed.clone(), &rule(&[])).unwrap(), addresses("8.8.8.8"));
+        assert_eq!(
+            permitted(mixed, &rule(&["10.0.0.0/8"])).unwrap(),
+            addresses("10.0.0.1 8.8.8.8")
+        );
+        for alone in ["127.0.0.1", "169.254.169.254", "::ffff:10.0.0.1", "fd00::1", "0.0.0.0"] {
+            assert!(matches!(
+                permitted(addresses(alone), &rule(&[])),
+                Err(Refusal::Special { .. })
+            ));
+        }
+        assert!(permitted(Vec::new(), &rule(&[])).unwrap().is_empty());
+    }
+
+    #[test]
+    fn families_take_turns() {
+        let found = addresses("2600::1 2600::2 8.8.8.8 8.8.4.4 1.1.1.1");
+        let turns = addresses("2600::1 8.8.8.8 2600::2 8.8.4.4 1.1.1.1");
+        assert_eq!(alternating(found), turns);
+    }
+}

@@ -1,0 +1,117 @@
+//! The gate: the process outside of a jail that carries its connections to whom its rules name, and to nobody else.
+//!
+//! ```text
+//!  jail │ 127.0.0.1:53 ─ dns ── Rules ─ Pool: a synthetic address, or the name does not exist
+//!       │ 198.18.x.y:port ─ listen ─ connection ─ hello or http ─ resolver ─ dial ─ relay ─ the world
+//! ```
+//!
+//! The listening sockets are the jail's, made in its network and handed over; the jail itself has no way out. It decides
+//! by [`crate::egress`], which is pure. It runs as a uid of its own without any right: behind Landlock and a filter of
+//! system calls ([`confine`]), it reads the host's resolver configuration and opens connections, and nothing else.
+//!
+//! Does not protect against: what an allowed host does with what it is sent.
+
+#![forbid(unsafe_code)]
+
+pub mod protocol;
+
+mod confine;
+mod connection;
+mod dial;
+mod listen;
+mod names;
+mod opening;
+mod relay;
+mod resolver;
+mod state;
+mod tell;
+
+use protocol::{Order, Report};
+use rustix::fd::OwnedFd;
+use rustix::io::Errno;
+use state::Gate;
+use std::ffi::OsString;
+use std::rc::Rc;
+use tokio::io::Interest;
+use tokio::net::UnixDatagram;
+
+/// The name by which the program knows that it is to be a gate.
+pub const NAME: &str = "cellblock-gate";
+
+/// The status of a gate that could not go on.
+const FAILED: u8 = 125;
+
+/// Does the work of a gate until its keeper is gone. The words are the name, its uid and the most connections; its standard
+/// input is the keeper's socket.
+#[must_use]
+pub fn main(words: &[OsString]) -> u8 {
+    let word = |index: usize| words.get(index)?.to_str()?.parse::<u32>().ok();
+    let (Some(uid), Some(connections)) = (word(1), word(2)) else { return FAILED };
+    let keeper = match rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdin(), 3) {
+        Ok(keeper) => Rc::new(keeper),
+        Err(_) => return FAILED,
+    };
+    match serve(&keeper, uid, connections) {
+        Ok(()) => 0,
+        Err(cause) => {
+            // Where the keeper is gone, nobody is left to be told.
+            let told = protocol::report(&keeper, &Report::Failed { cause });
+            if told.is_ok() { FAILED } else { FAILED - 1 }
+        }
+    }
+}
+
+fn serve(keeper: &Rc<OwnedFd>, uid: u32, connections: u32) -> Result<(), String> {
+    confine::give_up_rights(uid, connections)?;
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    let runtime = runtime.enable_all().build();
+    let runtime = runtime.map_err(|error| format!("cannot wait for events: {error}"))?;
+    confine::restrict()?;
+    let local = tokio::task::LocalSet::new();
+    local.block_on(&runtime, obey(keeper))
+}
+
+/// Does what the keeper says, until it is gone.
+async fn obey(keeper: &Rc<OwnedFd>) -> Result<(), String> {
+    let wrong = |error: std::io::Error| format!("cannot wait for the keeper: {error}");
+    let orders = keeper.try_clone().map_err(wrong)?;
+    rustix::io::ioctl_fionbio(&orders, true).map_err(|errno| wrong(errno.into()))?;
+    // Its messages are datagrams that come in order, whatever the type of the socket is called.
+    let orders = UnixDatagram::from_std(orders.into()).map_err(wrong)?;
+    let mut gate: Option<Rc<Gate>> = None;
+    loop {
+        let heard = orders.async_io(Interest::READABLE, || Ok(protocol::obey(&orders)?));
+        let heard =
+            heard.await.map_err(|error| format!("the keeper is not understood: {error}"))?;
+        let Some((order, sockets)) = heard else { return Ok(()) };
+        match (order, &gate) {
+            (Order::Start(start), None) => {
+                let new = Gate::new(*start, Rc::clone(keeper));
+                listen::begin(&new, sockets)?;
+                tokio::task::spawn_local(tell::repeatedly(Rc::clone(&new)));
+                gate = Some(new);
+            }
+            (Order::Rules(rules), Some(gate)) => {
+                gate.change(rules);
+                listen::begin(gate, sockets)?;
+            }
+            (Order::Count, Some(gate)) => {
+                report(keeper, &Report::Counts(gate.counts()))?;
+                continue;
+            }
+            (Order::Start(_), Some(_)) | (Order::Rules(_) | Order::Count, None) => {
+                return Err("the keeper said something out of its turn".to_owned());
+            }
+        }
+        report(keeper, &Report::Ready)?;
+    }
+}
+
+/// What the keeper has asked for and waits for.
+fn report(keeper: &OwnedFd, report: &Report) -> Result<(), String> {
+    match protocol::report(keeper, report) {
+        // It does not read: it will ask again.
+        Ok(()) | Err(Errno::AGAIN) => Ok(()),
+        Err(errno) => Err(format!("cannot tell the keeper: {errno}")),
+    }
+}

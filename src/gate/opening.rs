@@ -1,0 +1,209 @@
+//! The first bytes of a connection: whether they are what the rule asks for.
+
+use super::state::Gate;
+use crate::egress::hello::{Hello, HelloError};
+use crate::egress::http::Requests;
+use crate::egress::refusal::Refusal;
+use crate::egress::rules::Peer;
+use crate::policy::network::{Check, Name};
+use std::time::Duration;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+/// How long a program may take for its hello, or for its first request.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+/// What is read at once.
+const BLOCK: usize = 16 << 10;
+
+/// What a connection begins with.
+pub(super) enum Opening {
+    /// Whatever; it is passed on as it is.
+    Bytes(Vec<u8>),
+    /// A TLS hello for this name.
+    Hello(Vec<u8>, Name),
+    /// HTTP requests, of which these bytes may be passed on.
+    Requests(Box<Requests>, Vec<u8>),
+}
+
+/// Reads as much as must be known; nothing where the program left before it had said anything.
+pub(super) async fn read(
+    client: &mut TcpStream,
+    peer: &Peer,
+    port: u16,
+    check: Check,
+) -> Result<Option<Opening>, Refusal> {
+    let (Check::Tls | Check::Http, Peer::Name(name)) = (check, peer) else {
+        return Ok(Some(Opening::Bytes(Vec::new())));
+    };
+    let reading = async {
+        if check == Check::Tls {
+            hello(client, name).await
+        } else {
+            requests(client, name, port).await
+        }
+    };
+    tokio::time::timeout(PATIENCE, reading).await.unwrap_or(Err(Refusal::Slow))
+}
+
+async fn hello(client: &mut TcpStream, name: &Name) -> Result<Option<Opening>, Refusal> {
+    let mut hello = Hello::default();
+    let mut bytes = Vec::new();
+    let mut block = [0; BLOCK];
+    loop {
+        let count = match client.read(&mut block).await {
+            Ok(0) if bytes.is_empty() => return Ok(None),
+            Ok(0) => return Err(Refusal::Hello(HelloError::Malformed("it ends in the middle"))),
+            Ok(count) => count,
+            Err(_) => return Ok(None),
+        };
+        bytes.extend_from_slice(&block[..count]);
+        if let Some(found) = hello.take(&block[..count]).map_err(Refusal::Hello)? {
+            return if found == *name {
+                Ok(Some(Opening::Hello(bytes, found)))
+            } else {
+                Err(Refusal::OtherServer(found.to_string()))
+            };
+        }
+    }
+}
+
+async fn requests(
+    client: &mut TcpStream,
+    name: &Name,
+    port: u16,
+) -> Result<Option<Opening>, Refusal> {
+    let mut requests = Requests::new(name.clone(), port);
+    let mut out = Vec::new();
+    let mut block = [0; BLOCK];
+    // A first head must be whole and right before anybody is called.
+    while out.is_empty() {
+        match client.read(&mut block).await {
+            Ok(0) | Err(_) => return Ok(None),
+            Ok(count) => requests.take(&block[..count], &mut out).map_err(Refusal::Http)?,
+        }
+    }
+    Ok(Some(Opening::Requests(Box::new(requests), out)))
+}
+
+/// A record that holds handshake messages (RFC 8446, section 5.1).
+const HANDSHAKE: u8 = 22;
+
+/// The handshake message that a server begins with.
+const SERVER_HELLO: u8 = 2;
+
+/// The random bytes by which a server asks for another hello (RFC 8446, section 4.1.3).
+const RETRY: [u8; 32] = [
+    0xcf, 0x21, 0xad, 0x74, 0xe5, 0x9a, 0x61, 0x11, 0xbe, 0x1d, 0x8c, 0x02, 0x1e, 0x65, 0xb8, 0x91,
+    0xc2, 0xa2, 0x11, 0x16, 0x7a, 0xbb, 0x8c, 0x5e, 0x07, 0x9e, 0x09, 0xe2, 0xc8, 0xa8, 0x33, 0x9c,
+];
+
+/// Where those bytes stand: behind a record's header, a message's header and a version.
+const RANDOM_AT: usize = 5 + 4 + 2;
+
+/// The most that a client may send between a server's wish for another hello and the end of it.
+const MOST_BETWEEN: usize = 96 << 10;
+
+/// Waits for the server's first bytes. Where they ask for another hello, that one must be for `name`, too: a server that
+/// forgot the first one would else serve whom the second one names. `false` where either side left.
+pub(super) async fn second_hello(
+    gate: &Gate,
+    client: &mut TcpStream,
+    server: &mut TcpStream,
+    name: &Name,
+) -> Result<bool, Refusal> {
+    let mut answer = Vec::new();
+    let mut block = vec![0; BLOCK];
+    while !is_decided(&answer) {
+        match server.read(&mut block).await {
+            Ok(0) => break,
+            Ok(count) => answer.extend_from_slice(&block[..count]),
+            Err(_) => return Ok(false),
+        }
+    }
+    gate.spend(0, answer.len() as u64)?;
+    if client.write_all(&answer).await.is_err() {
+        return Ok(false);
+    }
+    if !wants_another(&answer) {
+        return Ok(true);
+    }
+    let Some(bytes) = read_second(client, name).await? else { return Ok(false) };
+    gate.spend(bytes.len() as u64, 0)?;
+    Ok(server.write_all(&bytes).await.is_ok())
+}
+
+/// Whether it can be told what the server's first bytes are.
+fn is_decided(answer: &[u8]) -> bool {
+    let begins = |at: usize, byte: u8| answer.get(at).is_none_or(|found| *found == byte);
+    !begins(0, HANDSHAKE) || !begins(5, SERVER_HELLO) || answer.len() >= RANDOM_AT + RETRY.len()
+}
+
+fn wants_another(answer: &[u8]) -> bool {
+    answer.first() == Some(&HANDSHAKE)
+        && answer.get(5) == Some(&SERVER_HELLO)
+        && answer.get(RANDOM_AT..RANDOM_AT + RETRY.len()) == Some(&RETRY[..])
+}
+
+/// Reads a second hello, and what stands before it: a change of ciphers that changes nothing, and data that the server
+/// throws away (RFC 8446, section 4.2.10, appendix D.4).
+async fn read_second(client: &mut TcpStream, name: &Name) -> Result<Option<Vec<u8>>, Refusal> {
+    let reading = async {
+        let mut bytes = Vec::new();
+        let mut hello = Hello::default();
+        let mut at = 0;
+        let mut found = None;
+        while found.is_none() {
+            let mut block = [0; BLOCK];
+            let count = match client.read(&mut block).await {
+                Ok(0) | Err(_) => return Ok(None),
+                Ok(count) => count,
+            };
+            bytes.extend_from_slice(&block[..count]);
+            if bytes.len() > MOST_BETWEEN {
+                return Err(Refusal::Hello(HelloError::TooLong));
+            }
+            while let Some([kind, _, _, high, low]) =
+                bytes.get(at..at + 5).and_then(|head| head.first_chunk())
+            {
+                let length = 5 + usize::from(u16::from_be_bytes([*high, *low]));
+                let Some(record) = bytes.get(at..at + length) else { break };
+                // 20: change of ciphers; 23: early data.
+                if !matches!(*kind, 20 | 23) {
+                    found = hello.take(record).map_err(Refusal::Hello)?;
+                }
+                at += length;
+                if found.is_some() {
+                    break;
+                }
+            }
+        }
+        Ok(found.map(|found| (found, bytes)))
+    };
+    let read = tokio::time::timeout(PATIENCE, reading).await.unwrap_or(Err(Refusal::Slow))?;
+    match read {
+        None => Ok(None),
+        Some((found, bytes)) if found == *name => Ok(Some(bytes)),
+        Some((found, _)) => Err(Refusal::OtherServer(found.to_string())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(random: [u8; 32]) -> Vec<u8> {
+        [&[22, 3, 3, 0, 90, 2, 0, 0, 86, 3, 3][..], &random].concat()
+    }
+
+    #[test]
+    fn a_server_that_wants_another_hello_is_recognized() {
+        assert!(wants_another(&answer(RETRY)));
+        assert!(!wants_another(&answer([7; 32])));
+        assert!(!wants_another(&[21, 3, 3, 0, 2, 2, 40]));
+        for length in 0..RANDOM_AT + RETRY.len() {
+            assert!(!is_decided(&answer(RETRY)[..length]), "{length}");
+        }
+        assert!(is_decided(&answer(RETRY)) && is_decided(&answer([7; 32])) && is_decided(&[21]));
+    }
+}

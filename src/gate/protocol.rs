@@ -1,0 +1,248 @@
+//! All that the gate and its keeper may say to each other.
+//!
+//! An order is a file in memory that the keeper seals and hands over, with the sockets that the gate is to listen on: so a
+//! thousand rules need no more than one datagram. A report is a datagram of JSON; the gate never waits for it to be read.
+
+use crate::egress::rules::Rules;
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, fcntl_get_seals, memfd_create};
+use rustix::io::Errno;
+use rustix::net::{
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer,
+    SendAncillaryMessage, SendFlags, recvmsg, sendmsg,
+};
+use serde::{Deserialize, Serialize};
+use std::io::{IoSlice, IoSliceMut};
+use std::mem::MaybeUninit;
+use std::net::SocketAddr;
+
+/// The most descriptors of one order: what the kernel takes in one message (unix(7), `SCM_RIGHTS`).
+const MOST_DESCRIPTORS: usize = 253;
+
+/// The longest order, in bytes.
+const LONGEST_ORDER: u64 = 16 << 20;
+
+/// The longest report, in bytes.
+const LONGEST_REPORT: usize = 8 << 10;
+
+/// What the keeper tells the gate.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Order {
+    /// Begin: the sockets that come along are those of the jail.
+    Start(Box<Start>),
+    /// From now on these rules hold; sockets for new ports come along.
+    Rules(Rules),
+    /// Tell what was counted so far.
+    Count,
+}
+
+/// What the gate works by.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Start {
+    /// All rules.
+    pub rules: Rules,
+    /// Connections that are open at once.
+    pub connections: u32,
+    /// Connections that are opened in a second.
+    pub rate: u32,
+    /// Bytes that are sent and received together.
+    pub bytes: Option<u64>,
+}
+
+/// What the gate tells its keeper.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Report {
+    /// It listens, and the rules that it was told last hold.
+    Ready,
+    /// It cannot go on.
+    Failed {
+        /// Why.
+        cause: String,
+    },
+    /// It refused something.
+    Refused(Box<Refused>),
+    /// What it counted so far.
+    Counts(Counts),
+}
+
+/// A refusal, as it is told.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refused {
+    /// Whom the agent wanted to reach: a name as it was asked for, or an address.
+    pub to: String,
+    /// On which port; none for a question about a name.
+    pub port: Option<u16>,
+    /// Why, as a word for programs.
+    pub word: String,
+    /// Why, in words.
+    pub why: String,
+    /// What to write into the profile to allow it; empty where nothing can be written.
+    pub cure: String,
+    /// Where it came from in the jail.
+    pub from: Option<SocketAddr>,
+    /// How often, where it happened many times within a second.
+    pub times: u32,
+}
+
+/// What the gate counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counts {
+    /// Connections that are open.
+    pub open: u32,
+    /// Connections that were opened.
+    pub opened: u64,
+    /// Connections and questions that were refused.
+    pub refused: u64,
+    /// Bytes that the agent sent.
+    pub sent: u64,
+    /// Bytes that it received.
+    pub received: u64,
+    /// Names that have an address.
+    pub names: u32,
+    /// Reports that nobody took in time.
+    pub lost: u64,
+}
+
+/// Sends `order`, and `sockets` with it.
+///
+/// # Errors
+/// The kernel's answer; `EPIPE` where the gate is gone.
+pub fn command(gate: impl AsFd, order: &Order, sockets: &[OwnedFd]) -> Result<(), Errno> {
+    let text = serde_json::to_vec(order).map_err(|_| Errno::INVAL)?;
+    let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
+    let file = memfd_create("cellblock-order", flags)?;
+    let mut rest = &text[..];
+    while !rest.is_empty() {
+        let written = rustix::io::write(&file, rest)?;
+        rest = &rest[written..];
+    }
+    fcntl_add_seals(&file, SEALS)?;
+    let descriptors: Vec<BorrowedFd<'_>> =
+        std::iter::once(&file).chain(sockets).map(AsFd::as_fd).collect();
+    let mut space = vec![MaybeUninit::uninit(); space_for(descriptors.len())];
+    let mut ancillary = SendAncillaryBuffer::new(&mut space);
+    if !ancillary.push(SendAncillaryMessage::ScmRights(&descriptors)) {
+        return Err(Errno::TOOBIG);
+    }
+    sendmsg(gate, &[IoSlice::new(b"o")], &mut ancillary, SendFlags::NOSIGNAL).map(|_| ())
+}
+
+const SEALS: SealFlags = SealFlags::WRITE.union(SealFlags::SHRINK).union(SealFlags::GROW);
+
+fn space_for(descriptors: usize) -> usize {
+    SendAncillaryMessage::ScmRights(&vec![rustix::stdio::stdin(); descriptors]).size()
+}
+
+/// Receives an order and the sockets that come with it; nothing where the keeper is gone.
+///
+/// # Errors
+/// The kernel's answer; `EAGAIN` where there is none yet and the socket does not wait, `EPROTO` for what is no order.
+pub fn obey(keeper: impl AsFd) -> Result<Option<(Order, Vec<OwnedFd>)>, Errno> {
+    let mut byte = [0; 1];
+    let mut space = vec![MaybeUninit::uninit(); space_for(MOST_DESCRIPTORS)];
+    let mut ancillary = RecvAncillaryBuffer::new(&mut space);
+    let flags = RecvFlags::CMSG_CLOEXEC;
+    let came = recvmsg(keeper, &mut [IoSliceMut::new(&mut byte)], &mut ancillary, flags)?;
+    if came.bytes == 0 {
+        return Ok(None);
+    }
+    let mut descriptors = Vec::new();
+    for message in ancillary.drain() {
+        if let RecvAncillaryMessage::ScmRights(rights) = message {
+            descriptors.extend(rights);
+        }
+    }
+    if came.flags.contains(ReturnFlags::CTRUNC) || descriptors.is_empty() {
+        return Err(Errno::PROTO);
+    }
+    let file = descriptors.remove(0);
+    // What could still change is not read.
+    let length = rustix::fs::fstat(&file)?.st_size;
+    let length = u64::try_from(length).ok().filter(|length| *length <= LONGEST_ORDER);
+    let (Some(length), true) = (length, fcntl_get_seals(&file)?.contains(SEALS)) else {
+        return Err(Errno::PROTO);
+    };
+    let mut text = vec![0; usize::try_from(length).map_err(|_| Errno::PROTO)?];
+    let mut filled = 0;
+    while filled < text.len() {
+        match rustix::io::pread(&file, &mut text[filled..], filled as u64)? {
+            0 => return Err(Errno::PROTO),
+            count => filled += count,
+        }
+    }
+    let order = serde_json::from_slice(&text).map_err(|_| Errno::PROTO)?;
+    Ok(Some((order, descriptors)))
+}
+
+/// Sends a report, if it can be sent at once.
+///
+/// # Errors
+/// The kernel's answer; `EAGAIN` where too much is unread.
+pub fn report(keeper: impl AsFd, report: &Report) -> Result<(), Errno> {
+    let text = serde_json::to_vec(report).map_err(|_| Errno::INVAL)?;
+    if text.len() > LONGEST_REPORT {
+        return Err(Errno::MSGSIZE);
+    }
+    let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
+    rustix::net::send(keeper, &text, flags).map(|_| ())
+}
+
+/// Receives a report; nothing where the gate is gone.
+///
+/// # Errors
+/// The kernel's answer; `EAGAIN` where there is none yet and `wait` is not set, `EPROTO` for what is no report.
+pub fn hear(gate: impl AsFd, wait: bool) -> Result<Option<Report>, Errno> {
+    let mut text = [0; LONGEST_REPORT];
+    let flags = if wait { RecvFlags::empty() } else { RecvFlags::DONTWAIT };
+    let (count, length) = rustix::net::recv(gate, &mut text[..], flags | RecvFlags::TRUNC)?;
+    if length == 0 {
+        return Ok(None);
+    }
+    if length > count {
+        return Err(Errno::PROTO);
+    }
+    serde_json::from_slice(&text[..count]).map(Some).map_err(|_| Errno::PROTO)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::jail::protocol::pair;
+
+    #[test]
+    fn an_order_comes_with_its_sockets() {
+        let (keeper, gate) = pair().unwrap();
+        let (one, other) = pair().unwrap();
+        let order = Order::Start(Box::new(Start { rate: 7, ..Start::default() }));
+        command(&keeper, &order, &[one]).unwrap();
+        let (heard, sockets) = obey(&gate).unwrap().unwrap();
+        assert_eq!((heard, sockets.len()), (order, 1));
+        rustix::net::send(&sockets[0], b"x", SendFlags::empty()).unwrap();
+        assert_eq!(rustix::net::recv(&other, &mut [0; 8][..], RecvFlags::empty()).unwrap().1, 1);
+        drop(keeper);
+        assert!(obey(&gate).unwrap().is_none());
+    }
+
+    #[test]
+    fn what_is_no_order_is_refused() {
+        let (keeper, gate) = pair().unwrap();
+        rustix::net::send(&keeper, b"o", SendFlags::empty()).unwrap();
+        assert_eq!(obey(&gate).unwrap_err(), Errno::PROTO);
+    }
+
+    #[test]
+    fn a_report_is_never_waited_for() {
+        let (keeper, gate) = pair().unwrap();
+        let told = Report::Failed { cause: "x".repeat(2000) };
+        let mut sent = 0;
+        while report(&gate, &told).is_ok() {
+            sent += 1;
+        }
+        for _ in 0..sent {
+            assert_eq!(hear(&keeper, false).unwrap().as_ref(), Some(&told));
+        }
+        assert_eq!(hear(&keeper, false), Err(Errno::AGAIN));
+        rustix::net::send(&gate, &[b'x'; 20_000], SendFlags::empty()).unwrap();
+        assert_eq!(hear(&keeper, false), Err(Errno::PROTO));
+    }
+}

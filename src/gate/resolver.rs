@@ -1,0 +1,149 @@
+//! Looks names up, as the host does: its hosts file, then its name servers.
+
+use super::confine::RESOLVER_FILES;
+use crate::policy::network::Name;
+use domain::base::Rtype;
+use domain::base::name::Name as DnsName;
+use domain::rdata::{A, Aaaa};
+use domain::resolv::StubResolver;
+use domain::resolv::stub::conf::ResolvConf;
+use std::cell::RefCell;
+use std::net::IpAddr;
+use std::rc::Rc;
+use std::time::{Duration, Instant, SystemTime};
+
+/// How long the host's files are taken to be as they were read.
+const KEPT: Duration = Duration::from_secs(5);
+
+/// The longest hosts file that is read, in bytes.
+const LONGEST: u64 = 8 << 20;
+
+/// How the host resolves names.
+#[derive(Default)]
+pub(super) struct Resolver {
+    known: RefCell<Option<Known>>,
+}
+
+/// What the host's files said when they were read.
+#[derive(Clone)]
+struct Known {
+    read: Instant,
+    changed: [Option<SystemTime>; 2],
+    hosts: Rc<Vec<(String, IpAddr)>>,
+    servers: Rc<StubResolver>,
+}
+
+impl Resolver {
+    /// The addresses of `name`.
+    ///
+    /// # Errors
+    /// A clause that says why it has none.
+    pub(super) async fn look_up(&self, name: &Name) -> Result<Vec<IpAddr>, String> {
+        let known = self.known();
+        let own = known.hosts.iter().filter(|(host, _)| host == name.as_str());
+        let own: Vec<IpAddr> = own.map(|(_, address)| *address).collect();
+        if !own.is_empty() {
+            return Ok(own);
+        }
+        ask(&known.servers, name).await
+    }
+
+    /// What the host's files say, read again where they have changed.
+    fn known(&self) -> Known {
+        let mut known = self.known.borrow_mut();
+        if let Some(known) = known.as_mut() {
+            if known.read.elapsed() < KEPT {
+                return known.clone();
+            }
+            if changed() == known.changed {
+                known.read = Instant::now();
+                return known.clone();
+            }
+        }
+        let read = Known {
+            read: Instant::now(),
+            changed: changed(),
+            hosts: Rc::new(hosts(&text(RESOLVER_FILES[1]))),
+            servers: Rc::new(servers(&text(RESOLVER_FILES[0]))),
+        };
+        known.insert(read).clone()
+    }
+}
+
+fn changed() -> [Option<SystemTime>; 2] {
+    RESOLVER_FILES.map(|file| std::fs::metadata(file).and_then(|meta| meta.modified()).ok())
+}
+
+/// The text of a file; a host without it has nothing in it.
+fn text(file: &str) -> String {
+    let small = std::fs::metadata(file).is_ok_and(|meta| meta.len() <= LONGEST);
+    if small { std::fs::read_to_string(file).unwrap_or_default() } else { String::new() }
+}
+
+/// The lines of a hosts file (hosts(5)).
+fn hosts(text: &str) -> Vec<(String, IpAddr)> {
+    let of = |line: &str| {
+        let mut words = line.split('#').next().unwrap_or_default().split_whitespace();
+        let address: Option<IpAddr> = words.next().and_then(|word| word.parse().ok());
+        let named = |name: &str| Some((name.to_ascii_lowercase(), address?));
+        words.filter_map(named).collect::<Vec<_>>()
+    };
+    text.lines().flat_map(of).collect()
+}
+
+/// The name servers (resolv.conf(5)), this machine's own where none is named.
+fn servers(text: &str) -> StubResolver {
+    let mut conf = ResolvConf::new();
+    // A line that it cannot read ends its reading; what was read before counts.
+    if let Err(error) = conf.parse(&mut text.as_bytes()) {
+        tracing::debug!(%error, "a line of resolv.conf is not understood");
+    }
+    conf.finalize();
+    StubResolver::from_conf(conf)
+}
+
+/// Asks for both kinds of addresses at once; those of IPv6 come first.
+async fn ask(servers: &StubResolver, name: &Name) -> Result<Vec<IpAddr>, String> {
+    let question = DnsName::<Vec<u8>>::from_chars(name.as_str().chars());
+    let question = question.map_err(|error| error.to_string())?;
+    let (v6, v4) = tokio::join!(
+        servers.query((&question, Rtype::AAAA)),
+        servers.query((&question, Rtype::A)),
+    );
+    let mut found = Vec::new();
+    let mut why = "it does not exist".to_owned();
+    match v6 {
+        Ok(answer) => {
+            let records = answer.answer().map_err(|error| error.to_string())?.limit_to::<Aaaa>();
+            found.extend(records.flatten().map(|record| IpAddr::V6(record.data().addr())));
+        }
+        Err(error) => why = error.to_string(),
+    }
+    match v4 {
+        Ok(answer) => {
+            let records = answer.answer().map_err(|error| error.to_string())?.limit_to::<A>();
+            found.extend(records.flatten().map(|record| IpAddr::V4(record.data().addr())));
+        }
+        Err(error) => why = error.to_string(),
+    }
+    if found.is_empty() { Err(why) } else { Ok(found) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_a_hosts_file() {
+        let found =
+            hosts("127.0.0.1 localhost\n# a\n10.0.0.1\tA.test b.test # c.test\nx y\n::1 a.test\n");
+        let expected = [
+            ("localhost", "127.0.0.1"),
+            ("a.test", "10.0.0.1"),
+            ("b.test", "10.0.0.1"),
+            ("a.test", "::1"),
+        ];
+        let expected = expected.map(|(name, address)| (name.to_owned(), address.parse().unwrap()));
+        assert_eq!(found, expected);
+    }
+}

@@ -1,0 +1,72 @@
+//! Tells the keeper of refusals, without ever waiting for it and without flooding it.
+
+use super::protocol::{self, Refused, Report};
+use super::state::Gate;
+use rustix::fd::OwnedFd;
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::time::Duration;
+
+/// How long the same refusal is counted before it is told again.
+const WINDOW: Duration = Duration::from_secs(1);
+
+/// The most different refusals that are told in that time; the others are counted.
+const MOST: usize = 100;
+
+/// Tells refusals: the first of its kind at once, and how often it happened since at the end of the window.
+pub(super) struct Teller {
+    keeper: Rc<OwnedFd>,
+    told: RefCell<Vec<Refused>>,
+    lost: Cell<u64>,
+}
+
+impl Teller {
+    pub(super) fn new(keeper: Rc<OwnedFd>) -> Self {
+        Self { keeper, told: RefCell::default(), lost: Cell::default() }
+    }
+
+    /// Refusals that nobody was told of.
+    pub(super) fn lost(&self) -> u64 {
+        self.lost.get()
+    }
+
+    pub(super) fn refused(&self, refused: Refused) {
+        let mut told = self.told.borrow_mut();
+        let same = |known: &&mut Refused| {
+            (&known.to, known.port, &known.word) == (&refused.to, refused.port, &refused.word)
+        };
+        if let Some(known) = told.iter_mut().find(same) {
+            known.times = known.times.saturating_add(1);
+            return;
+        }
+        if told.len() >= MOST {
+            self.lost.set(self.lost.get() + 1);
+            return;
+        }
+        self.send(Refused { times: 1, ..refused.clone() });
+        told.push(Refused { times: 0, from: None, ..refused });
+    }
+
+    fn send(&self, refused: Refused) {
+        let times = u64::from(refused.times);
+        // A keeper that does not read finds the number that it missed.
+        if protocol::report(&*self.keeper, &Report::Refused(Box::new(refused))).is_err() {
+            self.lost.set(self.lost.get() + times);
+        }
+    }
+
+    /// Tells what happened again since it was told first.
+    fn tell_again(&self) {
+        for refused in self.told.take().into_iter().filter(|refused| refused.times > 0) {
+            self.send(refused);
+        }
+    }
+}
+
+/// Ends a window after the other.
+pub(super) async fn repeatedly(gate: Rc<Gate>) {
+    loop {
+        tokio::time::sleep(WINDOW).await;
+        gate.teller.tell_again();
+    }
+}

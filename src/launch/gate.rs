@@ -1,0 +1,203 @@
+//! The process that carries the agent's connections, as its keeper sees it.
+
+use super::error::{LaunchError, cannot};
+use super::openings::{self, Openings};
+use crate::egress::rules::Rules;
+use crate::gate::NAME;
+use crate::gate::protocol::{self, Counts, Order, Report, Start};
+use crate::jail::protocol::pair;
+use crate::plan::EgressPlan;
+use crate::sys::{self, CloneFlags, Cloned};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use rustix::fs::{CWD, Mode, OFlags};
+use rustix::io::Errno;
+use rustix::process::{Signal, WaitOptions};
+use std::ffi::{CStr, CString};
+use std::time::{Duration, Instant};
+
+/// How long the gate may take to do what it is told.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A gate that runs; it ends with its keeper, and when this is dropped.
+#[derive(Debug)]
+pub struct Gate {
+    process: Cloned,
+    control: OwnedFd,
+    /// Of whose network it holds the sockets.
+    init: Option<i32>,
+    openings: Openings,
+    /// What it said while something else was waited for.
+    unread: Vec<Report>,
+}
+
+impl Gate {
+    /// Starts a gate, which gives up its rights and waits for its sockets.
+    pub(super) fn start(egress: &EgressPlan, program: BorrowedFd<'_>) -> Result<Self, LaunchError> {
+        let (control, inner) = pair().map_err(cannot("make", "the gate's socket"))?;
+        let nowhere =
+            rustix::fs::openat(CWD, "/dev/null", OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())
+                .map_err(cannot("open", "/dev/null"))?;
+        let words = [NAME.to_owned(), egress.gate.uid.to_string(), egress.connections.to_string()];
+        let nul = |_| LaunchError::Unusable("the gate's words have a NUL".to_owned());
+        let words: Vec<CString> = words
+            .into_iter()
+            .map(|word| CString::new(word).map_err(nul))
+            .collect::<Result<_, _>>()?;
+        let mut failed = None;
+        let mut child = || {
+            failed = exec(program, &inner, &nowhere, &words).err();
+            1
+        };
+        let process = sys::clone_into(CloneFlags::default(), None, &mut child)
+            .map_err(cannot("make", "the gate's process"))?;
+        let gate = Self {
+            process,
+            control,
+            init: None,
+            openings: Openings::default(),
+            unread: Vec::new(),
+        };
+        match failed {
+            Some(errno) => Err(cannot("start", "the gate")(errno)),
+            None => Ok(gate),
+        }
+    }
+
+    /// Opens it for the jail whose init is `init`.
+    pub(super) fn open(&mut self, init: i32, egress: &EgressPlan) -> Result<(), LaunchError> {
+        self.init = Some(init);
+        let sockets = openings::open(init, &egress.rules, &mut self.openings)?;
+        let start = Start {
+            rules: egress.rules.clone(),
+            connections: egress.connections,
+            rate: egress.rate,
+            bytes: egress.bytes,
+        };
+        self.order(&Order::Start(Box::new(start)), &sockets)
+    }
+
+    /// Has it work by `rules` from now on; returns when they hold.
+    ///
+    /// # Errors
+    /// [`LaunchError`]; what was refused before is refused still, and what is refused by `rules` is, too, unless the gate
+    /// is gone.
+    pub fn change(&mut self, rules: &Rules) -> Result<(), LaunchError> {
+        let init = self.init.ok_or_else(|| cannot("find", "the gate's jail")(Errno::SRCH))?;
+        // Sockets for what is newly allowed may be missing, but what is newly refused is refused whatever happens.
+        let opened = openings::open(init, rules, &mut self.openings);
+        let sockets = match &opened {
+            Ok(sockets) => sockets.as_slice(),
+            Err(_) => &[],
+        };
+        self.order(&Order::Rules(rules.clone()), sockets)?;
+        opened.map(|_| ())
+    }
+
+    /// What it has counted.
+    ///
+    /// # Errors
+    /// [`LaunchError`] where it does not answer.
+    pub fn counts(&mut self) -> Result<Counts, LaunchError> {
+        let told = protocol::command(&self.control, &Order::Count, &[]);
+        told.map_err(cannot("tell", "the gate"))?;
+        let mut counted = None;
+        self.wait_for(|report| {
+            let Report::Counts(counts) = report else { return false };
+            counted = Some(*counts);
+            true
+        })?;
+        counted.ok_or_else(|| cannot("hear", "the gate")(Errno::PROTO))
+    }
+
+    fn order(&mut self, order: &Order, sockets: &[OwnedFd]) -> Result<(), LaunchError> {
+        let told = protocol::command(&self.control, order, sockets);
+        match told {
+            // It may have said why before it ended.
+            Ok(()) | Err(Errno::PIPE | Errno::CONNRESET) => {}
+            Err(errno) => return Err(cannot("tell", "the gate")(errno)),
+        }
+        self.wait_for(|report| matches!(report, Report::Ready))
+    }
+
+    fn wait_for(&mut self, mut wanted: impl FnMut(&Report) -> bool) -> Result<(), LaunchError> {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            let mut waited = [PollFd::new(&self.control, PollFlags::IN)];
+            let timeout = Timespec::try_from(left).ok();
+            let came = match poll(&mut waited, timeout.as_ref()) {
+                Err(Errno::INTR) => continue,
+                other => other.map_err(cannot("wait for", "the gate"))?,
+            };
+            if came == 0 {
+                return Err(cannot("wait for", "the gate")(Errno::TIMEDOUT));
+            }
+            match protocol::hear(&self.control, true) {
+                Ok(Some(report)) if wanted(&report) => return Ok(()),
+                Ok(Some(Report::Failed { cause })) => return Err(LaunchError::Unusable(cause)),
+                Ok(Some(report)) => self.unread.push(report),
+                Ok(None) | Err(Errno::CONNRESET) => {
+                    return Err(LaunchError::Unusable("the gate ended".to_owned()));
+                }
+                Err(errno) => return Err(cannot("understand", "what the gate says")(errno)),
+            }
+        }
+    }
+
+    /// Readable when the gate says something, or has ended.
+    #[must_use]
+    pub fn control(&self) -> BorrowedFd<'_> {
+        self.control.as_fd()
+    }
+
+    /// What it has said; nothing more for now where that is `None`.
+    ///
+    /// # Errors
+    /// [`LaunchError`] where it has ended, or says what is no report.
+    pub fn hear(&mut self) -> Result<Option<Report>, LaunchError> {
+        if !self.unread.is_empty() {
+            return Ok(Some(self.unread.remove(0)));
+        }
+        match protocol::hear(&self.control, false) {
+            Ok(Some(Report::Failed { cause })) => Err(LaunchError::Unusable(cause)),
+            Ok(Some(report)) => Ok(Some(report)),
+            Err(Errno::AGAIN) => Ok(None),
+            Ok(None) | Err(Errno::CONNRESET) => {
+                Err(LaunchError::Unusable("the gate ended".to_owned()))
+            }
+            Err(errno) => Err(cannot("understand", "what the gate says")(errno)),
+        }
+    }
+}
+
+impl Drop for Gate {
+    fn drop(&mut self) {
+        let killed = rustix::process::pidfd_send_signal(&self.process.pidfd, Signal::KILL);
+        let reaped = rustix::process::waitpid(Some(self.process.pid), WaitOptions::empty());
+        if let (Err(errno), _) | (_, Err(errno)) = (killed, reaped.map(|_| ())) {
+            tracing::debug!(%errno, "the gate had ended already");
+        }
+    }
+}
+
+/// Becomes the gate. Returns only if it cannot.
+fn exec(
+    program: BorrowedFd<'_>,
+    control: &OwnedFd,
+    nowhere: &OwnedFd,
+    words: &[CString],
+) -> Result<(), Errno> {
+    // A session of its own: what is typed at the launcher's terminal is not for it.
+    rustix::process::setsid()?;
+    rustix::stdio::dup2_stdin(control)?;
+    rustix::stdio::dup2_stdout(nowhere)?;
+    rustix::stdio::dup2_stderr(nowhere)?;
+    sys::close_on_exec_from(3)?;
+    rustix::process::chdir("/")?;
+    let words: Vec<&CStr> = words.iter().map(CString::as_c_str).collect();
+    let nothing: [&CStr; 0] = [];
+    let flags = nix::fcntl::AtFlags::AT_EMPTY_PATH;
+    let Err(errno) = nix::unistd::execveat(program, c"", &words, &nothing, flags);
+    Err(Errno::from_raw_os_error(errno as i32))
+}
