@@ -45,6 +45,7 @@
 //! - [`plan`]: every value of a jail, and its steps in order
 //! - [`launch`]: the parent's half of making a jail, outside
 //! - [`jail`]: the child's half, and the init that is PID 1 inside
+//! - [`control`]: how the command line reaches what keeps a running jail
 //! - [`shim`]: keeps one jail from its start to its end
 //! - [`limits`]: what a running jail uses of each limit, and what happens when it reaches one
 //! - [`systemd`]: what only systemd may do with cgroups
@@ -57,6 +58,7 @@
 
 pub mod cli;
 pub mod config;
+pub mod control;
 pub mod document;
 pub mod egress;
 pub mod exit;

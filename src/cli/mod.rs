@@ -10,12 +10,14 @@
 
 pub mod check;
 pub mod completion;
+pub mod denials;
 pub mod doctor;
 pub mod error;
 pub mod exec;
 pub mod explain;
 pub mod limits;
 pub mod man;
+pub mod network;
 pub mod output;
 pub mod planning;
 pub mod policies;
@@ -57,6 +59,7 @@ Examples:
   sudo cellblock run claude       Claude Code on the current directory, in a jail
   sudo cellblock exec demo -- id  one command in a jail
   sudo cellblock limits           what running agents use of each limit
+  sudo cellblock denials claude   what was refused to an agent, and how to allow it
   sudo cellblock verify demo      attempts to get out of a jail, and what stops each
   cellblock doctor                which walls this host can stand
   cellblock profiles              the profiles there are
@@ -76,6 +79,10 @@ pub enum Verb {
     Exec(exec::Exec),
     /// Show what running agents use of each limit, and change limits
     Limits(limits::Limits),
+    /// Show whom running agents may reach, and what they sent; change it
+    Network(network::Network),
+    /// Show what was refused to an agent, and how to allow it
+    Denials(denials::Denials),
     /// Try to get out of a profile's jail, and show what stops each attempt
     Verify(verify::Verify),
     /// Show which walls this host can stand, and what to do where one cannot
@@ -131,6 +138,8 @@ fn perform(verb: &Verb, out: &mut Output) -> Result<Exit, CliError> {
         Verb::Run(verb) => verb.perform(out),
         Verb::Exec(verb) => verb.perform(out),
         Verb::Limits(verb) => verb.perform(out),
+        Verb::Network(verb) => verb.perform(out),
+        Verb::Denials(verb) => verb.perform(out),
         Verb::Verify(verb) => verb.perform(out),
         Verb::Doctor(verb) => Ok(verb.perform(out)),
         Verb::Check(verb) => Ok(verb.perform(out)),

@@ -105,6 +105,32 @@ impl Rules {
         Err(Verdict::Unlisted(self.nearest(peer, crate::policy::network::DEFAULT_PORT)))
     }
 
+    /// The same with `allow` and `deny`, said later: what is allowed now is taken out of what was refused by the same
+    /// words, and what is refused now out of what was allowed by them.
+    #[must_use]
+    pub fn changed(&self, allow: &[Rule], deny: &[Denial]) -> Self {
+        let allowed_again = |denial: &Denial| {
+            let same = |rule: &Rule| {
+                rule.target == denial.target && denial.port.is_none_or(|port| port == rule.port)
+            };
+            allow.iter().any(same)
+        };
+        let refused_now = |rule: &Rule| {
+            let same = |denial: &Denial| {
+                rule.target == denial.target && denial.port.is_none_or(|port| port == rule.port)
+            };
+            deny.iter().any(same)
+        };
+        let kept = self.allow.iter().filter(|rule| !refused_now(rule));
+        let new = allow.iter().filter(|rule| !refused_now(rule));
+        let still = self.deny.iter().filter(|denial| !allowed_again(denial));
+        let also = deny.iter().filter(|denial| !self.deny.contains(denial));
+        Self {
+            allow: new.chain(kept).cloned().collect(),
+            deny: still.chain(also).cloned().collect(),
+        }
+    }
+
     /// The ports on which something can be reached.
     #[must_use]
     pub fn ports(&self) -> BTreeSet<u16> {

@@ -39,6 +39,11 @@ impl Jail {
         self.control.as_fd()
     }
 
+    /// Hands the gate over, where the jail has one.
+    pub fn take_gate(&mut self) -> Option<super::Gate> {
+        self.gate.take()
+    }
+
     /// The master of the jail's terminal, if it has one.
     #[must_use]
     pub fn master(&self) -> Option<BorrowedFd<'_>> {

@@ -69,6 +69,28 @@ pub fn write_changes<'a>(
     append(folder, agent, changes.map(line))
 }
 
+/// Writes down that something was refused to the jail called `jail`, in a journal of its own: however much is refused,
+/// what happened at limits stays.
+///
+/// # Errors
+/// As for [`write()`].
+pub fn write_denial(
+    folder: &Path,
+    agent: &str,
+    jail: &str,
+    denial: impl Serialize,
+    told: String,
+) -> Result<(), Errno> {
+    let line = line(agent, jail, "denial", denial, told);
+    append(folder, &denials_of(agent), std::iter::once(line))
+}
+
+/// What the journal of what was refused to `agent` is called.
+#[must_use]
+pub fn denials_of(agent: &str) -> String {
+    format!("{agent}.denials")
+}
+
 fn line(
     agent: &str,
     jail: &str,
@@ -121,6 +143,26 @@ pub fn newest(folder: &Path, agent: &str, jail: &str, most: usize) -> Vec<serde_
     let mut newest: Vec<_> = own.take(most).collect();
     newest.reverse();
     newest
+}
+
+/// The newest lines of the journal called `name`, at most `most`, oldest first, those of the old file among them.
+///
+/// # Errors
+/// The kernel's answer; a journal that is not there is empty.
+pub fn last(folder: &Path, name: &str, most: usize) -> Result<Vec<serde_json::Value>, Errno> {
+    let path = path(folder, name);
+    let mut newest = Vec::new();
+    for file in [path.clone(), path.with_extension("jsonl.old")] {
+        let text = match std::fs::read_to_string(&file) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+            Err(error) => return Err(errno(&error)),
+        };
+        let lines = text.lines().rev().filter_map(|line| serde_json::from_str(line).ok());
+        newest.extend(lines.take(most - newest.len()));
+    }
+    newest.reverse();
+    Ok(newest)
 }
 
 /// Two jails of one agent may write at once: while this waits for the lock, the file may become the old one.

@@ -1,8 +1,9 @@
 //! One command in a jail, without tmux.
 
+use super::gatekeeper::Gatekeeper;
 use super::person::{Person, PersonKeys};
 use super::wait::{Events, Waiter};
-use super::{Ending, ShimError};
+use super::{Ending, ShimError, keeper};
 use crate::jail::protocol::{Order, Report};
 use crate::launch::{Jail, Standard, launch};
 use crate::limits::Meter;
@@ -38,7 +39,7 @@ fn standard() -> Standard {
 pub fn exec(plan: &Plan, timings: &mut Vec<(String, Duration)>) -> Result<Ending, ShimError> {
     let waiter = Waiter::new()?;
     let standard = standard();
-    let jail = launch(plan, standard, timings)?;
+    let mut jail = launch(plan, standard, timings)?;
     let person = match standard {
         Standard::Terminal { replaces, .. } => {
             Some(Person::attach(PersonKeys::All(AllKeys), replaces)?)
@@ -46,7 +47,8 @@ pub fn exec(plan: &Plan, timings: &mut Vec<(String, Duration)>) -> Result<Ending
         Standard::Inherit => None,
     };
     let meter = Meter::new(&jail.name(), jail.kept());
-    let mut exec = Exec { jail, meter, person, asked: 0, failed: None };
+    let gate = keeper(&mut jail, plan)?;
+    let mut exec = Exec { jail, meter, gate, person, asked: 0, failed: None };
     let started = Instant::now();
     while !exec.turn(&waiter)? {}
     timings.push(("the command".to_owned(), started.elapsed()));
@@ -59,6 +61,7 @@ pub fn exec(plan: &Plan, timings: &mut Vec<(String, Duration)>) -> Result<Ending
 struct Exec {
     jail: Jail,
     meter: Meter,
+    gate: Option<Gatekeeper>,
     person: Option<Person>,
     asked: u32,
     failed: Option<(String, u8)>,
@@ -73,7 +76,7 @@ impl Exec {
             (_, _) => Vec::new(),
         };
         let own: Vec<_> = wanted.iter().map(|(_, fd, flags)| (*fd, *flags)).collect();
-        let events = waiter.wait(&self.jail, &self.meter, &own)?;
+        let events = waiter.wait(&self.jail, &self.meter, self.gate.as_ref(), &own)?;
         let came: Vec<_> =
             wanted.iter().map(|(side, ..)| *side).zip(events.own.iter().copied()).collect();
         self.carry(&came)?;
@@ -98,6 +101,9 @@ impl Exec {
             && let Some(Report::Failed { cause, status }) = self.jail.hear()?
         {
             self.failed = Some((cause, status));
+        }
+        if let Some(gate) = self.gate.as_mut().filter(|_| events.gate) {
+            gate.turn();
         }
         match events.signal {
             Some(Signal::SIGWINCH) => {
@@ -135,7 +141,8 @@ impl Exec {
                 self.failed = Some((cause, status));
             }
         }
-        let told = self.meter.finish();
+        let mut told = self.meter.finish();
+        told.extend(self.gate.take().map(Gatekeeper::finish).unwrap_or_default());
         let status = self.jail.end()?;
         match self.failed {
             Some((cause, status)) => Err(ShimError::Failed { cause, status }),

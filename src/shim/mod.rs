@@ -7,6 +7,8 @@
 pub mod exec;
 pub mod run;
 
+mod asker;
+mod gatekeeper;
 mod person;
 mod wait;
 
@@ -51,6 +53,16 @@ pub enum ShimError {
         /// What it said.
         said: Vec<String>,
     },
+}
+
+/// The keeper of the jail's gate, where it has one.
+fn keeper(
+    jail: &mut crate::launch::Jail,
+    plan: &crate::plan::Plan,
+) -> Result<Option<gatekeeper::Gatekeeper>, ShimError> {
+    let (Some(gate), Some(egress)) = (jail.take_gate(), &plan.egress) else { return Ok(None) };
+    let keeper = gatekeeper::Gatekeeper::new(&jail.name(), jail.kept(), gate, &egress.rules)?;
+    Ok(Some(keeper))
 }
 
 struct Said<'a>(&'a [String]);

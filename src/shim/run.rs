@@ -1,8 +1,9 @@
 //! An agent's tmux session in a jail, shown on the person's terminal.
 
+use super::gatekeeper::Gatekeeper;
 use super::person::{Person, PersonKeys};
 use super::wait::{Events, Waiter};
-use super::{Ending, ShimError};
+use super::{Ending, ShimError, keeper};
 use crate::jail::protocol::{Order, Report};
 use crate::launch::{Jail, Standard, launch};
 use crate::limits::Meter;
@@ -45,8 +46,10 @@ pub fn run(
     } else {
         Size { rows, columns }
     };
-    let jail = launch(plan, Standard::Terminal { replaces: [true; 3], size }, timings)?;
+    let mut jail = launch(plan, Standard::Terminal { replaces: [true; 3], size }, timings)?;
+    let gate = keeper(&mut jail, plan)?;
     let mut run = Run {
+        gate,
         agent: plan.agent.clone(),
         meter: Meter::new(&jail.name(), jail.kept()),
         jail,
@@ -71,6 +74,7 @@ enum View {
 struct Run {
     agent: String,
     jail: Jail,
+    gate: Option<Gatekeeper>,
     meter: Meter,
     on_terminal: bool,
     view: View,
@@ -92,7 +96,7 @@ impl Run {
             View::Nobody(_) => self.unseen(master),
         };
         let own: Vec<_> = wanted.iter().map(|(_, fd, flags)| (*fd, *flags)).collect();
-        let events = waiter.wait(&self.jail, &self.meter, &own)?;
+        let events = waiter.wait(&self.jail, &self.meter, self.gate.as_ref(), &own)?;
         let came: Vec<_> =
             wanted.iter().map(|(side, ..)| *side).zip(events.own.iter().copied()).collect();
         let any =
@@ -205,6 +209,9 @@ impl Run {
                 None => {}
             }
         }
+        if let Some(gate) = self.gate.as_mut().filter(|_| events.gate) {
+            gate.turn();
+        }
         // Who asks for the end does not wait for a look at a jail that keeps every processor busy.
         match events.signal {
             Some(Signal::SIGWINCH) => match &self.view {
@@ -243,6 +250,7 @@ impl Run {
         };
         let mut told = std::mem::take(&mut self.told);
         told.extend(self.meter.finish());
+        told.extend(self.gate.take().map(Gatekeeper::finish).unwrap_or_default());
         let report = self.report.take();
         let (proved, on_terminal, agent) = (self.proved, self.on_terminal, self.agent.clone());
         let status = self.jail.end()?;

@@ -1,6 +1,7 @@
 //! Waits for the jail, its init, signals, the person and the clock at once.
 
 use super::ShimError;
+use super::gatekeeper::Gatekeeper;
 use crate::launch::Jail;
 use crate::limits::Meter;
 use nix::sys::signal::{SigSet, Signal};
@@ -37,6 +38,8 @@ pub(super) struct Events {
     pub(super) signal: Option<Signal>,
     /// Something happened at the jail's limits.
     pub(super) limits: bool,
+    /// The gate says something, or somebody wants to change it.
+    pub(super) gate: bool,
     /// What came on the descriptors of the caller, in their order.
     pub(super) own: Vec<PollFlags>,
 }
@@ -59,6 +62,7 @@ impl Waiter {
         &self,
         jail: &Jail,
         meter: &Meter,
+        gate: Option<&Gatekeeper>,
         own: &[(BorrowedFd<'_>, PollFlags)],
     ) -> Result<Events, ShimError> {
         // Where init is silent for ever, the end of the jail is all that is left to wait for.
@@ -69,8 +73,11 @@ impl Waiter {
             (control, PollFlags::IN),
         ];
         let limits = meter.interests();
-        let ours = fixed.len() + limits.len();
-        let all: Vec<_> = fixed.into_iter().chain(limits).chain(own.iter().copied()).collect();
+        let gate = gate.map(Gatekeeper::interests).unwrap_or_default();
+        let gates = fixed.len() + limits.len();
+        let ours = gates + gate.len();
+        let kept = fixed.into_iter().chain(limits).chain(gate);
+        let all: Vec<_> = kept.chain(own.iter().copied()).collect();
         let mut fds: Vec<_> =
             all.iter().map(|(fd, flags)| PollFd::from_borrowed_fd(*fd, *flags)).collect();
         let timeout = Timespec::try_from(meter.patience()).ok();
@@ -84,7 +91,8 @@ impl Waiter {
             ended: !came[1].is_empty(),
             control: !jail.is_silent() && !came[2].is_empty(),
             signal,
-            limits: came[3..ours].iter().any(|flags| !flags.is_empty()),
+            limits: came[3..gates].iter().any(|flags| !flags.is_empty()),
+            gate: came[gates..ours].iter().any(|flags| !flags.is_empty()),
             own: came[ours..].to_vec(),
         })
     }

@@ -1,0 +1,3 @@
+//! How a verb of the command line reaches what keeps a running jail.
+
+pub mod network;

@@ -1,0 +1,70 @@
+//! Which process of the jail a connection comes from, as far as /proc tells it.
+
+use crate::host::text;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// How long is looked: who asked may be gone already, and the jail's terminal waits meanwhile.
+const PATIENCE: Duration = Duration::from_millis(20);
+
+/// The process of the network of `init` that has the socket `from`: its name and its number outside.
+pub(super) fn of(init: i32, uid: u32, from: SocketAddr) -> Option<String> {
+    let begun = Instant::now();
+    let tables = ["tcp", "udp", "tcp6", "udp6"];
+    let inode = tables.iter().find_map(|table| {
+        let table = text::read(format!("/proc/{init}/net/{table}")).ok()?;
+        inode_of(&table, from.port())
+    })?;
+    let wanted = PathBuf::from(format!("socket:[{inode}]"));
+    let processes = std::fs::read_dir("/proc").ok()?.flatten();
+    for process in processes {
+        if begun.elapsed() > PATIENCE {
+            return None;
+        }
+        let Some(pid) = process.file_name().to_str().and_then(|name| name.parse::<i32>().ok())
+        else {
+            continue;
+        };
+        if std::os::unix::fs::MetadataExt::uid(&process.metadata().ok()?) == uid
+            && has(&process.path(), &wanted)
+        {
+            let name = text::read(process.path().join("comm")).ok()?;
+            return Some(format!("{} ({pid})", name.trim_end()));
+        }
+    }
+    None
+}
+
+fn has(process: &Path, socket: &Path) -> bool {
+    let descriptors = std::fs::read_dir(process.join("fd")).into_iter().flatten().flatten();
+    descriptors.filter_map(|entry| std::fs::read_link(entry.path()).ok()).any(|it| it == socket)
+}
+
+/// The inode of the socket whose own port is `port`, in a table as proc_net_tcp(5) has it.
+fn inode_of(table: &str, port: u16) -> Option<u64> {
+    table.lines().skip(1).find_map(|line| {
+        let mut words = line.split_whitespace();
+        let local = words.nth(1)?;
+        let own = u16::from_str_radix(local.rsplit_once(':')?.1, 16).ok()?;
+        let inode = words.nth(7)?.parse().ok()?;
+        // One that is closed already belongs to nobody.
+        (own == port && inode != 0).then_some(inode)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finds_the_socket_of_a_port() {
+        let table = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n\
+            \x20  0: 0100007F:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000  1000 0 4711 1 0\n\
+            \x20  1: 010012C6:C001 010012C6:01BB 01 00000000:00000000 00:00000000 00000000  1000 0 4712 1 0\n\
+            \x20  2: 010012C6:C002 010012C6:01BB 06 00000000:00000000 00:00000000 00000000     0 0 0 1 0\n";
+        assert_eq!(inode_of(table, 0xc001), Some(4712));
+        assert_eq!(inode_of(table, 0xc002), None);
+        assert_eq!(inode_of(table, 1), None);
+    }
+}

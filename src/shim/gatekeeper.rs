@@ -1,0 +1,182 @@
+//! Keeps the gate of one jail: writes down what it refuses, and changes its rules when the admin says so.
+
+use super::asker;
+use crate::control::network::{self, Answer, Request, Shown};
+use crate::egress::rules::Rules;
+use crate::gate::protocol::{Refused, Report};
+use crate::launch::{Gate, LaunchError};
+use crate::limits::{Kept, journal};
+use rustix::event::PollFlags;
+use rustix::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use serde::Serialize;
+use std::path::Path;
+
+/// The most refusals in a second for which the process is looked for.
+const LOOKS: u32 = 20;
+
+/// The gate, and who may change it.
+pub(super) struct Gatekeeper {
+    /// The name of the jail.
+    jail: String,
+    kept: Kept,
+    /// None once it has ended.
+    gate: Option<Gate>,
+    orders: Option<network::Listener>,
+    /// The rules of the plan, and those that hold now.
+    planned: Rules,
+    rules: Rules,
+    looks: crate::egress::rate::Bucket,
+    refused: u64,
+    told: Vec<String>,
+}
+
+/// A refusal, as it is written down.
+#[derive(Debug, Serialize)]
+struct Denial<'r> {
+    to: &'r str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    port: Option<u16>,
+    wall: &'static str,
+    reason: &'r str,
+    why: &'r str,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    allow: &'r str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    process: Option<String>,
+    times: u32,
+}
+
+impl Gatekeeper {
+    /// Takes over `gate`, whose rules are `rules`.
+    ///
+    /// # Errors
+    /// [`LaunchError`] where no orders can be taken.
+    pub(super) fn new(
+        jail: &str,
+        kept: Kept,
+        gate: Gate,
+        rules: &Rules,
+    ) -> Result<Self, LaunchError> {
+        let orders = network::Listener::new(jail)?;
+        Ok(Self {
+            jail: jail.to_owned(),
+            kept,
+            gate: Some(gate),
+            orders: Some(orders),
+            planned: rules.clone(),
+            rules: rules.clone(),
+            looks: crate::egress::rate::Bucket::new(LOOKS, std::time::Instant::now()),
+            refused: 0,
+            told: Vec::new(),
+        })
+    }
+
+    /// What to wait for.
+    pub(super) fn interests(&self) -> Vec<(BorrowedFd<'_>, PollFlags)> {
+        let gate = self.gate.as_ref().map(Gate::control);
+        let orders = self.orders.as_ref().map(|orders| orders.as_fd());
+        gate.into_iter().chain(orders).map(|fd| (fd, PollFlags::IN)).collect()
+    }
+
+    /// Does what there is to do.
+    pub(super) fn turn(&mut self) {
+        self.hear();
+        let asked = self.orders.as_ref().and_then(network::Listener::accept);
+        if let Some(asked) = asked {
+            self.answer(&asked);
+        }
+    }
+
+    /// Writes down what the gate says.
+    fn hear(&mut self) {
+        while let Some(gate) = &mut self.gate {
+            match gate.hear() {
+                Ok(None) => return,
+                Ok(Some(Report::Refused(refused))) => self.write(&refused),
+                Ok(Some(Report::Ready | Report::Counts(_) | Report::Failed { .. })) => {}
+                Err(error) => {
+                    let agent = &self.kept.agent;
+                    self.told.push(format!("{agent} had no network from some moment on: {error}"));
+                    self.gate = None;
+                }
+            }
+        }
+    }
+
+    fn write(&mut self, refused: &Refused) {
+        let Kept { agent, init, uid, .. } = &self.kept;
+        self.refused += u64::from(refused.times);
+        let from = refused.from.filter(|_| self.looks.take(std::time::Instant::now()));
+        let process = from.and_then(|from| asker::of(*init, *uid, from));
+        let denial = Denial {
+            to: &refused.to,
+            port: refused.port,
+            wall: "gate",
+            reason: &refused.word,
+            why: &refused.why,
+            allow: &refused.cure,
+            process,
+            times: refused.times,
+        };
+        let port = refused.port.map(|port| format!(":{port}")).unwrap_or_default();
+        let told = format!("{}{port} was refused: {}", refused.to, refused.why);
+        let folder = Path::new(journal::FOLDER);
+        if let Err(errno) = journal::write_denial(folder, agent, &self.jail, denial, told) {
+            tracing::warn!(%errno, agent, "a refusal was not written down");
+        }
+    }
+
+    fn answer(&mut self, asked: &OwnedFd) {
+        let answer = match network::hear(asked) {
+            Ok(Request::Show) => self.show(),
+            Ok(Request::Change { allow, deny, reset }) => {
+                let base = if reset { &self.planned } else { &self.rules };
+                let rules = base.changed(&allow, &deny);
+                self.change(rules)
+            }
+            Err(errno) => Answer::Failed(format!("the request is not understood: {errno}")),
+        };
+        if let Err(errno) = network::say(asked, &answer) {
+            tracing::debug!(%errno, "who asked is gone");
+        }
+    }
+
+    fn show(&mut self) -> Answer {
+        let Some(gate) = &mut self.gate else { return Answer::Failed(ENDED.to_owned()) };
+        match gate.counts() {
+            Ok(counts) => Answer::Shown(Box::new(Shown { rules: self.rules.clone(), counts })),
+            Err(error) => Answer::Failed(error.to_string()),
+        }
+    }
+
+    fn change(&mut self, rules: Rules) -> Answer {
+        let Some(gate) = &mut self.gate else { return Answer::Failed(ENDED.to_owned()) };
+        match gate.change(&rules) {
+            Ok(()) => {
+                self.rules = rules;
+                Answer::Done
+            }
+            Err(error) => Answer::Failed(error.to_string()),
+        }
+    }
+
+    /// What there is to say at the end.
+    pub(super) fn finish(mut self) -> Vec<String> {
+        self.hear();
+        let agent = &self.kept.agent;
+        if self.refused > 0 {
+            let times = if self.refused == 1 {
+                "once".to_owned()
+            } else {
+                format!("{} times", self.refused)
+            };
+            self.told.push(format!(
+                "{agent} was refused the network {times}: `cellblock denials {agent}` shows what, and how to allow it"
+            ));
+        }
+        self.told
+    }
+}
+
+/// What is said where there is no gate any more.
+const ENDED: &str = "the gate has ended, and the agent has no network";
