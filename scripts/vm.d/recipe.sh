@@ -4,7 +4,7 @@
 KEYRING=/usr/share/keyrings/debian-archive-keyring.gpg
 # perl, git, ps and tmux are needs of the tests; tcc makes small programs there; quota reads project quotas.
 GUEST_PACKAGES=systemd,systemd-sysv,dbus,libpam-systemd,tmux,perl,git,procps,util-linux,e2fsprogs,quota,iproute2,tcc,libc6-dev
-GUEST_PACKAGES+=,kmod,python3-minimal,xfsprogs
+GUEST_PACKAGES+=,kmod,python3,xfsprogs,curl,openssl,ca-certificates
 # What would run beside the command: timers of the package manager, and consoles that nobody sees.
 MASKED=(apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer e2scrub_reap.service fstrim.timer
     systemd-tmpfiles-clean.timer quota.service quotarpc.service quotaon.service systemd-quotacheck.service

@@ -26,10 +26,10 @@ pub(super) fn of(init: i32, uid: u32, from: SocketAddr) -> Option<String> {
         else {
             continue;
         };
-        if std::os::unix::fs::MetadataExt::uid(&process.metadata().ok()?) == uid
-            && has(&process.path(), &wanted)
-        {
-            let name = text::read(process.path().join("comm")).ok()?;
+        // One that has ended meanwhile has no sockets.
+        let owner = process.metadata().map(|meta| std::os::unix::fs::MetadataExt::uid(&meta));
+        if owner.is_ok_and(|owner| owner == uid) && has(&process.path(), &wanted) {
+            let name = text::read(process.path().join("comm")).unwrap_or_default();
             return Some(format!("{} ({pid})", name.trim_end()));
         }
     }

@@ -153,7 +153,7 @@ fn lack(need: &str) -> Option<String> {
             let enforced = quota == Some(cellblock::host::ProjectQuota::Enforced);
             missing(enforced, "the file system of /var/tmp has no project quotas")
         }
-        "perl" | "tmux" | "git" | "ps" => {
+        "perl" | "tmux" | "git" | "ps" | "python3" | "openssl" | "ip" | "curl" => {
             missing(installed(&[need]).is_some(), "it is not installed")
         }
         "cc" => missing(installed(COMPILERS).is_some(), "no compiler of C is installed"),

@@ -18,6 +18,7 @@ mod ceiling;
 mod cgroup;
 mod claude;
 mod disk;
+mod egress;
 mod host;
 mod kernels;
 mod killed;

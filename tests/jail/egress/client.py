@@ -1,0 +1,179 @@
+"""What a program may try, one line of answer each: `KIND ARGUMENTS…` as one word with colons for spaces.
+
+An answer is what came, or the error's name and how many milliseconds it took: `ECONNREFUSED in 3 ms`.
+"""
+
+import errno
+import select
+import socket
+import ssl
+import struct
+import sys
+import time
+import urllib.request
+
+LONG = 10
+
+
+def connect(host, port):
+    return socket.create_connection((host, int(port)), LONG)
+
+
+def tcp(host, port, said=""):
+    """Connects, says `said` and gives what comes back."""
+    with connect(host, port) as stream:
+        stream.sendall(said.encode() + b"\n")
+        return repr(stream.recv(200))
+
+
+def hear(host, port):
+    with connect(host, port) as stream:
+        return repr(stream.recv(200))
+
+
+def name(host):
+    return " ".join(sorted({info[4][0] for info in socket.getaddrinfo(host, 1, proto=socket.IPPROTO_TCP)}))
+
+
+def tls(host, port, server=None, *alpn):
+    """A TLS connection in which `server` is asked for: the version it speaks."""
+    context = ssl.create_default_context(cafile="/etc/ca.pem")
+    context.check_hostname = False
+    with connect(host, port) as stream:
+        with context.wrap_socket(stream, server_hostname=None if server in ("", "-") else server or host) as secure:
+            secure.sendall(f"GET / HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
+            return secure.version()
+
+
+def url(*words):
+    context = ssl.create_default_context(cafile="/etc/ca.pem")
+    where = ":".join(words)
+    opened = urllib.request.urlopen(where, timeout=LONG, **({"context": context} if where.startswith("https") else {}))
+    return opened.read().decode().strip()
+
+
+def raw(host, port, *said):
+    """Sends bytes as they are written with Python's escapes, and gives all that comes until the end."""
+    with connect(host, port) as stream:
+        stream.sendall(":".join(said).encode().decode("unicode_escape").encode("latin-1"))
+        heard = b""
+        while block := stream.recv(4096):
+            heard += block
+            if b"\r\n\r\n" in heard and heard.startswith(b"HTTP/1.1 200"):
+                break
+        return repr(heard[:60])
+
+
+def udp(host, port):
+    with socket.socket(socket.AF_INET6 if "." not in host else socket.AF_INET, socket.SOCK_DGRAM) as sender:
+        sender.settimeout(1)
+        sender.connect((host, int(port)))
+        sender.send(b"x" * 1200)
+        return repr(sender.recv(10))
+
+
+def opened(family, kind, protocol="0"):
+    """Makes a socket, nothing more."""
+    numbers = [getattr(socket, word, None) for word in (family, kind)]
+    with socket.socket(*[int(word) if number is None else number for word, number in zip((family, kind), numbers)], int(protocol)):
+        return "made"
+
+
+def fast(host, port):
+    """TCP fast open: the first bytes go with the beginning of the connection."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as stream:
+        stream.sendto(b"early\n", 0x20000000, (host, int(port)))
+        return repr(stream.recv(100))
+
+
+def six(host, port):
+    with socket.socket(socket.AF_INET6, socket.SOCK_STREAM) as stream:
+        stream.settimeout(LONG)
+        stream.connect((host.replace("_", ":"), int(port)))
+        return "connected"
+
+
+def half(host, port, size):
+    """Says `size` bytes, ends its own direction, and gives what the other side says then."""
+    with connect(host, port) as stream:
+        stream.sendall(b"y" * int(size))
+        stream.shutdown(socket.SHUT_WR)
+        return stream.recv(100).decode().strip()
+
+
+def drain(host, port):
+    """Reads to the end: how many bytes."""
+    with connect(host, port) as stream:
+        total = 0
+        while block := stream.recv(1 << 20):
+            total += len(block)
+        return str(total)
+
+
+def many(host, port, count):
+    """Holds `count` connections at once: how many answered."""
+    streams, answered = [], 0
+    for _ in range(int(count)):
+        try:
+            stream = connect(host, port)
+            streams.append(stream)
+            stream.sendall(b"q\n")
+        except OSError:
+            pass
+    for stream in streams:
+        try:
+            answered += stream.recv(2) == b"q\n"
+        except OSError:
+            pass
+    for stream in streams:
+        stream.close()
+    return str(answered)
+
+
+def wait(seconds):
+    time.sleep(float(seconds))
+    return "waited"
+
+
+def idle(host, port, seconds):
+    """Is silent for a while; then whether the connection still stands."""
+    with connect(host, port) as stream:
+        print("waiting", flush=True)
+        if select.select([stream], [], [], float(seconds))[0]:
+            return repr(stream.recv(10))
+        stream.sendall(b"still\n")
+        return repr(stream.recv(10))
+
+
+def dns(kind, host):
+    """A question by TCP or UDP, by hand: the code and how many answers."""
+    labels = b"".join(bytes([len(label)]) + label.encode() for label in host.split("."))
+    question = struct.pack(">HHHHHH", 7, 0x100, 1, 0, 0, 0) + labels + b"\0" + struct.pack(">HH", 28 if kind == "aaaa" else 1, 1)
+    if kind == "tcp":
+        with connect("127.0.0.1", 53) as stream:
+            stream.sendall(struct.pack(">H", len(question)) + question)
+            reply = stream.recv(4096)[2:]
+    else:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+            sender.settimeout(LONG)
+            sender.sendto(question, ("127.0.0.1", 53))
+            reply = sender.recv(4096)
+    return f"{reply[3] & 15} {struct.unpack('>H', reply[6:8])[0]}"
+
+
+def main():
+    for step in sys.argv[1:]:
+        kind, *words = step.split(":")
+        begun = time.monotonic()
+        try:
+            said = globals()[kind](*words)
+        except (OSError, EOFError) as error:
+            known = isinstance(error.errno, int) and error.errno > 0 and not isinstance(error, ssl.SSLError)
+            cause = errno.errorcode.get(error.errno, "") if known else getattr(error, "reason", "")
+            cause = cause or type(error).__name__
+            milliseconds = round((time.monotonic() - begun) * 1000)
+            said = f"{cause} in {milliseconds} ms"
+        print(said, flush=True)
+
+
+main()

@@ -1,0 +1,11 @@
+//! Whom a jail reaches through its gate, and whom it does not: against servers, name servers and a capture of the tests'
+//! own, in namespaces that they made.
+
+mod addresses;
+mod allowed;
+mod bounds;
+mod change;
+mod first_bytes;
+mod flow;
+mod refused;
+mod world;

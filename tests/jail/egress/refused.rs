@@ -1,0 +1,114 @@
+//! What no rule allows fails at once, and nothing of it is seen outside.
+
+use super::world::{World, denials};
+use crate::harness;
+use crate::host;
+
+const RULES: &str =
+    "allow = ['a.test', 'a.test:7000', '*.wild.test:7000']\ndeny = ['denied.wild.test']";
+
+/// How an answer of the client begins, and that it did not take long.
+fn expect_fast(step: &str, said: &str, wanted: &[&str]) {
+    let (cause, rest) = said.split_once(" in ").unwrap_or_else(|| panic!("{step}: {said}"));
+    assert!(wanted.contains(&cause), "{step}: {said}");
+    let milliseconds: u32 = rest.trim_end_matches(" ms").parse().unwrap();
+    let most = harness::patient(std::time::Duration::from_millis(100));
+    assert!(u128::from(milliseconds) < most.as_millis(), "{step}: {said}");
+}
+
+/// The step, what it says in a jail, and whether it works where there is none.
+const STEPS: &[(&str, &[&str], bool)] = &[
+    ("name:b.test", &["gaierror"], true),
+    ("tcp:b.test:7000:x", &["gaierror"], true),
+    ("tcp:denied.wild.test:7000:x", &["gaierror"], false),
+    ("tcp:a.test:7001:x", &["ECONNREFUSED"], true),
+    ("tcp:93.184.1.1:7000:x", &["ENETUNREACH"], true),
+    ("tcp:1572339969:7000:x", &["ENETUNREACH"], true),
+    ("tcp:0x5db80101:7000:x", &["ENETUNREACH"], true),
+    ("tcp:10.77.0.1:7000:x", &["ENETUNREACH"], true),
+    ("tcp:169.254.169.254:7000:x", &["ENETUNREACH"], true),
+    ("tcp:127.0.0.1:7001:x", &["ECONNREFUSED"], true),
+    ("six:2606_4700_ffff__1:7000", &["ENETUNREACH", "EADDRNOTAVAIL"], true),
+    ("fast:93.184.1.1:7000", &["EPERM", "ENETUNREACH", "ENOTSUP"], true),
+    ("udp:93.184.1.1:443", &["ENETUNREACH"], false),
+    ("udp:a.test:443", &["ECONNREFUSED"], false),
+    ("opened:AF_INET:SOCK_RAW:6", &["EPERM", "EACCES"], true),
+    ("opened:AF_INET6:SOCK_RAW:58", &["EPERM", "EACCES"], true),
+    ("opened:AF_PACKET:SOCK_RAW:768", &["EPERM", "EACCES", "EAFNOSUPPORT", "ENOSYS"], true),
+    ("opened:AF_INET:SOCK_STREAM:262", &["EPERM", "EACCES", "EPROTONOSUPPORT"], true),
+    ("opened:AF_VSOCK:SOCK_STREAM:0", &["EPERM", "EACCES", "EAFNOSUPPORT"], true),
+];
+
+#[test]
+fn all_else_fails_fast_and_nothing_of_it_is_seen_outside() {
+    needs!("root", "cgroup2", "python3", "openssl", "ip");
+    let world = World::new();
+    let agent = "jt-refused";
+    let steps: Vec<&str> = STEPS.iter().map(|(step, ..)| *step).collect();
+    // The control: all of it works, or is sent, where there is no jail.
+    let bare = world.bare_client(&steps);
+    for ((step, _, works), said) in STEPS.iter().zip(&bare) {
+        let missing = ["EPROTONOSUPPORT", "EAFNOSUPPORT", "ENOPROTOOPT"];
+        let here = !missing.iter().any(|errno| said.starts_with(errno));
+        assert!(!*works || !said.contains(" ms") || !here, "{step} without a jail: {said}");
+    }
+    let seen = world.lines("packets");
+    for packet in [
+        "tcp 93.184.1.1 7000",
+        "tcp 10.77.0.1 7000",
+        "tcp 169.254.169.254 7000",
+        "udp 93.184.1.1 443",
+    ] {
+        assert!(seen.iter().any(|line| line == packet), "no {packet} in {seen:?}");
+    }
+    assert!(world.lines("queries").iter().any(|line| line.starts_with("b.test ")));
+    world.forget();
+    let said = world.client(agent, RULES, &[&steps[..], &["tcp:a.test:7000:hello"]].concat());
+    for ((step, wanted, _), said) in STEPS.iter().zip(&said) {
+        expect_fast(step, said, wanted);
+    }
+    assert_eq!(said.last().unwrap(), r"b'hello\n'");
+    // One connection, and the question that it needed: nothing else was sent by anybody.
+    assert_eq!(sent(&world), ["tcp 93.184.1.1 7000", "udp 127.0.0.1 53"]);
+    assert_eq!(world.lines("queries"), ["a.test 1", "a.test 28"]);
+    let told = denials(agent);
+    let of = |to: &str| {
+        told.iter()
+            .rev()
+            .find(|denial| denial["to"] == to)
+            .unwrap_or_else(|| panic!("{to}: {told:#?}"))
+    };
+    assert_eq!(of("b.test")["reason"], "unlisted");
+    assert_eq!(of("b.test")["allow"], "allow = [\"b.test:443\"]");
+    assert_eq!(of("denied.wild.test")["reason"], "denied");
+    host::expect_nothing_left(agent);
+}
+
+/// What was sent, without the name server's answers, which go to ports of the kernel's choice.
+fn sent(world: &World) -> Vec<String> {
+    let mut lines = world.lines("packets");
+    lines.retain(|line| !line.starts_with("udp 127.0.0.1 ") || line.ends_with(" 53"));
+    lines
+}
+
+#[test]
+fn a_refusal_is_told_with_its_process() {
+    needs!("root", "cgroup2", "python3", "openssl", "ip");
+    let world = World::new();
+    let agent = "jt-told";
+    let profile = world.profile(agent, RULES);
+    // Its socket is still there when it is looked for.
+    let script = "import socket, time\nstream = socket.create_connection(('a.test', 443))\nstream.send(b'no hello')\ntime.sleep(1)";
+    let ended = world.jailed(agent, &profile, &["python3", "-c", script]);
+    assert!(ended.expect(0).err.contains("cellblock denials jt-told"), "{ended:#?}");
+    let told = denials(agent);
+    let last = told.last().unwrap();
+    assert!(
+        last["process"].as_str().is_some_and(|process| process.starts_with("python3 (")),
+        "{last:#}"
+    );
+    assert_eq!(
+        (&last["to"], &last["port"], &last["reason"]),
+        (&"a.test".into(), &443.into(), &"tls-hello".into())
+    );
+}

@@ -1,0 +1,218 @@
+"""A world for the tests of the gate: a network and a mount namespace of its own, in which the names of `zone.json` are resolved
+and served, and everything that is sent is written down. Nothing leaves it.
+
+usage: unshare --net --mount --propagation private python3 world.py FOLDER
+
+FOLDER/zone.json  name -> addresses; read for every question, so that it can change
+FOLDER/queries    each question that came to the name server: its name and its type
+FOLDER/packets    each connection that was begun on the loopback, and each datagram: protocol, address, port
+"""
+
+import json
+import os
+import selectors
+import socket
+import ssl
+import struct
+import subprocess
+import sys
+import threading
+
+FOLDER = sys.argv[1]
+OPEN = ["93.184.1.1", "93.184.1.2", "2606:4700:ffff::1"]
+PRIVATE = ["10.77.0.1", "169.254.169.254"]
+BANNER = b"banner of the server\n"
+
+
+def path(name):
+    return os.path.join(FOLDER, name)
+
+
+def write_down(name, line):
+    with open(path(name), "a", encoding="utf-8") as file:
+        file.write(line + "\n")
+
+
+def run(*words):
+    subprocess.run(words, check=True)
+
+
+def prepare():
+    run("ip", "link", "set", "lo", "up")
+    for address in OPEN + PRIVATE:
+        run("ip", "address", "add", address + ("/128" if ":" in address else "/32"), "dev", "lo", *(["nodad"] if ":" in address else []))
+    # Whatever is not here is nowhere: a packet for it is seen on the loopback, too.
+    run("ip", "route", "add", "local", "203.0.113.0/24", "dev", "lo")
+    for name, text in (("resolv.conf", "nameserver 127.0.0.1\n"), ("hosts", "127.0.0.1 localhost\n93.184.1.2 hosts.test\n")):
+        with open(path(name), "w", encoding="utf-8") as file:
+            file.write(text)
+        os.chmod(path(name), 0o644)
+        run("mount", "--bind", path(name), os.path.realpath("/etc/" + name))
+
+
+def answer(question):
+    """A reply to a question of one name (RFC 1035, section 4)."""
+    labels, at = [], 12
+    while question[at]:
+        labels.append(question[at + 1 : at + 1 + question[at]].decode())
+        at += 1 + question[at]
+    end = at + 5
+    kind = struct.unpack(">H", question[at + 1 : at + 3])[0]
+    name = ".".join(labels).lower()
+    write_down("queries", f"{name} {kind}")
+    with open(path("zone.json"), encoding="utf-8") as file:
+        zone = json.load(file)
+    family = {1: socket.AF_INET, 28: socket.AF_INET6}.get(kind)
+    found = [a for a in zone.get(name, []) if family == (socket.AF_INET6 if ":" in a else socket.AF_INET)]
+    code = 0 if name in zone else 3
+    head = question[:2] + struct.pack(">HHHHH", 0x8180 | code, 1, len(found), 0, 0)
+    records = b"".join(
+        b"\xc0\x0c" + struct.pack(">HHIH", kind, 1, 0, len(socket.inet_pton(family, a))) + socket.inet_pton(family, a)
+        for a in found
+    )
+    return head + question[12:end] + records
+
+
+def serve_names():
+    server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    server.bind(("127.0.0.1", 53))
+
+    def loop():
+        while True:
+            question, who = server.recvfrom(4096)
+            server.sendto(answer(question), who)
+
+    threading.Thread(target=loop, daemon=True).start()
+
+
+def listen(port, serve):
+    """Has `serve(connection)` called in a thread of its own for each connection to `port` of any address."""
+    server = socket.create_server(("::", port), family=socket.AF_INET6, dualstack_ipv6=True, backlog=2048)
+
+    def loop():
+        while True:
+            connection, _ = server.accept()
+            threading.Thread(target=guarded, args=(serve, connection), daemon=True).start()
+
+    threading.Thread(target=loop, daemon=True).start()
+
+
+def guarded(serve, connection):
+    try:
+        with connection:
+            serve(connection)
+    except OSError as error:
+        write_down("errors", repr(error))
+
+
+def echo(connection):
+    while block := connection.recv(65536):
+        connection.sendall(block)
+
+
+def count(connection):
+    """Reads to the end, and then says how much it was."""
+    total = 0
+    while block := connection.recv(65536):
+        total += len(block)
+    connection.sendall(f"{total}\n".encode())
+
+
+def greet(connection):
+    connection.sendall(BANNER)
+    echo(connection)
+
+
+def flood(connection):
+    block = b"x" * 65536
+    for _ in range(1024):
+        connection.sendall(block)
+
+
+def linger(connection):
+    """Breaks off after the first byte."""
+    connection.recv(1)
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+
+def http(connection, secure=""):
+    """Answers requests with what was asked for: files of FOLDER/www, or the request itself."""
+    stream = connection.makefile("rb")
+    while line := stream.readline():
+        method, target, _ = line.decode().split()
+        fields = {}
+        while (field := stream.readline()) not in (b"\r\n", b""):
+            name, value = field.decode().split(":", 1)
+            fields[name.strip().lower()] = value.strip()
+        body = stream.read(int(fields.get("content-length", 0)))
+        write_down("requests", f"{method} {fields.get('host')}{target}{secure}")
+        file = path("www" + target.split("?")[0])
+        status, text = "200 OK", f"{method} {fields.get('host')} {target} {len(body)}{secure}\n".encode()
+        if target.startswith("/repository"):
+            try:
+                with open(file, "rb") as content:
+                    text = content.read()
+            except OSError:
+                status, text = "404 Not Found", b""
+        connection.sendall(f"HTTP/1.1 {status}\r\nContent-Length: {len(text)}\r\n\r\n".encode() + text)
+
+
+def https(context):
+    def serve(connection):
+        try:
+            with context.wrap_socket(connection, server_side=True) as secure:
+                http(secure, f" by {secure.version()}")
+        except ssl.SSLError as error:
+            write_down("errors", repr(error))
+
+    return serve
+
+
+def context():
+    made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    made.load_cert_chain(path("server.pem"), path("server.key"))
+    return made
+
+
+def capture():
+    """Writes down each beginning of a connection and each datagram, once: a packet on the loopback is seen going out."""
+    sniffer = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))
+    sniffer.bind(("lo", 0))
+
+    def loop():
+        while True:
+            packet, (_, _, kind, _, _) = sniffer.recvfrom(65536)
+            if kind != 4:  # PACKET_OUTGOING
+                continue
+            ether, packet = struct.unpack(">H", packet[12:14])[0], packet[14:]
+            if ether == 0x0800:
+                protocol, target, rest = packet[9], socket.inet_ntop(socket.AF_INET, packet[16:20]), packet[4 * (packet[0] & 15) :]
+            elif ether == 0x86DD:
+                protocol, target, rest = packet[6], socket.inet_ntop(socket.AF_INET6, packet[24:40]), packet[40:]
+            else:
+                write_down("packets", f"ethernet {ether:04x}")
+                continue
+            if protocol == 6 and rest[13] & 0x12 == 0x02:
+                write_down("packets", f"tcp {target} {struct.unpack('>H', rest[2:4])[0]}")
+            elif protocol == 17:
+                write_down("packets", f"udp {target} {struct.unpack('>H', rest[2:4])[0]}")
+            elif protocol not in (1, 6, 58):
+                write_down("packets", f"protocol {protocol} {target}")
+
+    threading.Thread(target=loop, daemon=True).start()
+
+
+def main():
+    prepare()
+    capture()
+    serve_names()
+    listen(80, http)
+    listen(443, https(context()))
+    for port, serve in ((7000, echo), (7001, greet), (7002, count), (7003, flood), (7004, linger)):
+        listen(port, serve)
+    print("ready", flush=True)
+    selectors.DefaultSelector()
+    threading.Event().wait()
+
+
+main()
