@@ -98,6 +98,8 @@ fn every_example_of_the_manual_is_valid_and_is_about_its_key() {
         let text = match table.as_str() {
             "The top of the file" => example.clone(),
             "Entries" => format!("[filesystem]\nread = [{example}]"),
+            // The other keys of the network mean nothing without it.
+            "network" if key != "mode" => format!("[network]\nmode = 'allowlist'\n{example}"),
             table => format!("[{table}]\n{example}"),
         };
         assert!(example.contains(&format!("{key} = ")), "{table}.{key}: {example}");
@@ -113,25 +115,27 @@ fn the_defaults_of_the_manual_are_those_of_the_code() {
     let (files, terminal) = (&profile.filesystem, &profile.terminal);
     let (columns, rows_) = terminal.size.value;
     let found = [
-        ("home", profile.agent.home.value.to_string()),
-        ("umask", format!("{:03o}", profile.agent.umask.value)),
-        ("tmp_size", files.tmp.size.value.to_string()),
-        ("tmp_inodes", files.tmp.inodes.value.to_string()),
-        ("tmp_execute", files.tmp.execute.value.to_string()),
-        ("home_size", files.home.size.value.to_string()),
-        ("home_inodes", files.home.inodes.value.to_string()),
-        ("home_execute", files.home.execute.value.to_string()),
-        ("mode", profile.network.value.word().to_owned()),
-        ("policy", profile.seccomp.value.clone()),
-        ("session", terminal.session.value.to_string()),
-        ("history", terminal.history.value.to_string()),
-        ("size", format!("{columns}x{rows_}")),
-        ("own_config", terminal.own_config.value.to_string()),
+        ("agent", "home", profile.agent.home.value.to_string()),
+        ("agent", "umask", format!("{:03o}", profile.agent.umask.value)),
+        ("filesystem", "tmp_size", files.tmp.size.value.to_string()),
+        ("filesystem", "tmp_inodes", files.tmp.inodes.value.to_string()),
+        ("filesystem", "tmp_execute", files.tmp.execute.value.to_string()),
+        ("filesystem", "home_size", files.home.size.value.to_string()),
+        ("filesystem", "home_inodes", files.home.inodes.value.to_string()),
+        ("filesystem", "home_execute", files.home.execute.value.to_string()),
+        ("network", "mode", profile.network.value.word().to_owned()),
+        ("seccomp", "policy", profile.seccomp.value.clone()),
+        ("terminal", "session", terminal.session.value.to_string()),
+        ("terminal", "history", terminal.history.value.to_string()),
+        ("terminal", "size", format!("{columns}x{rows_}")),
+        ("terminal", "own_config", terminal.own_config.value.to_string()),
+        ("network", "connections", profile.egress.connections.value.to_string()),
+        ("network", "rate", profile.egress.rate.value.to_string()),
     ];
     let rows = rows();
-    for (key, default) in found {
-        let row = rows.iter().find(|row| row.key == key).unwrap();
-        assert_eq!(row.default, default, "{key}");
+    for (table, key, default) in found {
+        let row = rows.iter().find(|row| row.table == table && row.key == key).unwrap();
+        assert_eq!(row.default, default, "{table}.{key}");
     }
 }
 

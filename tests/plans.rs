@@ -14,6 +14,7 @@ use cellblock::host::{
     ProjectQuota, Questions, Walk,
 };
 use cellblock::plan::{self, Mode, PlanError, Request};
+use cellblock::policy::network;
 use cellblock::policy::seccomp::{self, Arch};
 use cellblock::profile::load::Search;
 use cellblock::profile::types::{AgentName, Bytes, Limits, Oom};
@@ -122,6 +123,7 @@ fn unified(questions: &Questions) -> HostFacts {
         account: None,
         groups: BTreeMap::new(),
         auto_uid: AutoUid::Next(71_234),
+        gate_uid: AutoUid::Next(71_235),
         paths: questions.paths.iter().map(|path| (path.clone(), look(path))).collect(),
         disks: questions.disks.iter().map(|path| (path.clone(), Ok(disk()))).collect(),
         io_weights: None,
@@ -242,6 +244,14 @@ fn filter(name: &str) -> plan::Filter {
     plan::Filter::compile(&policy, Arch::X86_64).unwrap()
 }
 
+/// All that `profile` names, as shipped.
+fn policies(profile: &Profile) -> plan::Policies {
+    let load = |name| network::load(name, &|name| network::shipped(name).map(str::to_owned));
+    let network = profile.egress.policies.iter().map(|name| load(name).unwrap()).collect();
+    let filter = filter(&profile.seccomp.value);
+    plan::Policies { filter, network, network_files: Vec::new() }
+}
+
 fn given<T>(option: &str, value: T) -> Located<T> {
     Located { value, place: Place::outside("the command line", option) }
 }
@@ -262,7 +272,7 @@ fn draft(case: &Case) -> Result<plan::Draft, PlanError> {
     (case.sets)(&mut profile.limits);
     let request = request(case);
     let facts = (case.host)(&plan::questions(&profile, &request, &caller()));
-    plan::draft(&profile, &request, &facts, filter(&profile.seccomp.value))
+    plan::draft(&profile, &request, &facts, policies(&profile))
 }
 
 fn golden(name: &str) -> PathBuf {
@@ -392,7 +402,7 @@ fn what_is_not_known_to_be_free_of_sockets_is_not_shown() {
         let (profile, request) = (profile(case.profile), request(case));
         let mut facts = unified(&plan::questions(&profile, &request, &caller()));
         facts.live_sockets = live;
-        plan::draft(&profile, &request, &facts, filter(&profile.seccomp.value))
+        plan::draft(&profile, &request, &facts, policies(&profile))
     };
     assert!(with(Some(Vec::new())).is_ok());
     let unknown = with(None).unwrap_err().to_string();

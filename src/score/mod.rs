@@ -173,6 +173,8 @@ pub fn findings(score: &Score) -> Vec<Finding<'_>> {
 
 /// What listens on a host trusts whoever is on it, and data leaves by it.
 const HOSTS_NETWORK: u16 = 25;
+/// Those whom its rules name get what the agent gives them.
+const ALLOWLIST: u16 = 3;
 /// Its processes can reach each other anyway; the kernel's network code comes within reach.
 const LOOPBACK: u16 = 1;
 
@@ -184,7 +186,9 @@ fn network(profile: &Profile) -> Point {
         Network::Loopback => {
             (LOOPBACK, "is `loopback`: servers in the jail, on a network of its own")
         }
-        Network::Allowlist => (0, ""),
+        Network::Allowlist => {
+            (ALLOWLIST, "is `allowlist`: data can leave to those that its rules name")
+        }
         Network::Host => (
             HOSTS_NETWORK,
             "is `host`: everything that listens on this host or its networks can be reached, and data \
