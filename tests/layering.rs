@@ -142,6 +142,8 @@ fn lower_folders_know_nothing_of_higher_ones() {
         ("score", &["crate::host::probe", "crate::cli", "crate::launch", "crate::verify"]),
         ("limits", &["crate::plan", "crate::cli", "crate::launch", "crate::jail", "crate::shim"]),
         ("shim", &["crate::cli", "crate::profile", "crate::policy"]),
+        ("gate", &["crate::cli", "crate::launch", "crate::jail", "crate::shim", "crate::profile"]),
+        ("control", &["crate::cli", "crate::shim", "crate::jail", "crate::profile"]),
         ("terminal", &["crate::profile", "crate::plan", "crate::cli", "crate::launch"]),
     ];
     for (folder, above) in arrows {

@@ -5,7 +5,7 @@ use super::output::{Output, Tone};
 use super::planning::{COMMAND_LINE, wrong};
 use crate::control::network::{Answer, Request, Shown, ask};
 use crate::document::{Located, Place, Problems};
-use crate::egress::rules::{Peer, Rules, Verdict};
+use crate::egress::rules::{Change, Peer, Rules, Verdict};
 use crate::exit::Exit;
 use crate::launch::{self, record::Running};
 use crate::policy::network::{Denial, RawRule, Rule, Target, denial};
@@ -104,7 +104,7 @@ impl Network {
         }
         problems.into_result(())?;
         let mut problems = Problems::default();
-        let request = Request::Change { allow, deny, reset: self.reset };
+        let request = Request::Change(Change { allow, deny, reset: self.reset });
         // Every jail is told, also where one of them cannot do it: what is to be refused is refused in the others.
         let answers: Vec<_> = jails.iter().map(|jail| (jail, ask(&jail.jail, &request))).collect();
         for (jail, answer) in answers {

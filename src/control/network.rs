@@ -1,9 +1,8 @@
 //! Requests about a running jail's network: one datagram each way on a socket that only root can reach.
 
-use crate::egress::rules::Rules;
+use crate::egress::rules::{Change, Rules};
 use crate::gate::protocol::Counts;
 use crate::launch::{LaunchError, RUN};
-use crate::policy::network::{Denial, Rule};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::Mode;
 use rustix::io::Errno;
@@ -31,14 +30,7 @@ pub enum Request {
     /// Which rules hold, and what was counted.
     Show,
     /// Change the rules.
-    Change {
-        /// What is allowed from now on.
-        allow: Vec<Rule>,
-        /// What is refused from now on.
-        deny: Vec<Denial>,
-        /// Whether the rules of the start hold again first.
-        reset: bool,
-    },
+    Change(Change),
 }
 
 /// What is answered.

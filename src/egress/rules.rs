@@ -14,6 +14,17 @@ pub struct Rules {
     pub deny: Vec<Denial>,
 }
 
+/// A change of rules that hold.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Change {
+    /// What is allowed from now on.
+    pub allow: Vec<Rule>,
+    /// What is refused from now on.
+    pub deny: Vec<Denial>,
+    /// Whether the rules of the start hold again first.
+    pub reset: bool,
+}
+
 /// Whom a connection is for, as the jail's side shows it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]

@@ -52,9 +52,11 @@ pub(super) fn give_up_rights(uid: u32, connections: u32) -> Result<(), String> {
     rustix::thread::set_no_new_privs(true).map_err(cannot("give up new privileges"))
 }
 
-/// Landlock, then the filter of system calls. Both must stand.
-pub(super) fn restrict() -> Result<(), String> {
-    restrict_files()?;
+/// Landlock, then the filter of system calls. Both must stand, but for a kernel that has no Landlock.
+pub(super) fn restrict(landlock: bool) -> Result<(), String> {
+    if landlock {
+        restrict_files()?;
+    }
     let filter = Filter::shipped("gate").ok_or("the gate has no filter of system calls")?;
     let filter = filter.program.to_sock_filters();
     seccompiler::apply_filter(&filter).map_err(cannot("restrict its system calls"))

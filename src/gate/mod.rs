@@ -38,11 +38,14 @@ use tokio::net::UnixDatagram;
 /// The name by which the program knows that it is to be a gate.
 pub const NAME: &str = "cellblock-gate";
 
+/// The word that says that the kernel has Landlock.
+pub const WITH_LANDLOCK: &str = "landlock";
+
 /// The status of a gate that could not go on.
 const FAILED: u8 = 125;
 
-/// Does the work of a gate until its keeper is gone. The words are the name, its uid and the most connections; its standard
-/// input is the keeper's socket.
+/// Does the work of a gate until its keeper is gone. The words are the name, its uid, the most connections and
+/// [`WITH_LANDLOCK`]; its standard input is the keeper's socket.
 #[must_use]
 pub fn main(words: &[OsString]) -> u8 {
     let word = |index: usize| words.get(index)?.to_str()?.parse::<u32>().ok();
@@ -51,7 +54,8 @@ pub fn main(words: &[OsString]) -> u8 {
         Ok(keeper) => Rc::new(keeper),
         Err(_) => return FAILED,
     };
-    match serve(&keeper, uid, connections) {
+    let landlock = words.get(3).is_some_and(|word| word == WITH_LANDLOCK);
+    match serve(&keeper, uid, connections, landlock) {
         Ok(()) => 0,
         Err(cause) => {
             // Where the keeper is gone, nobody is left to be told.
@@ -61,12 +65,12 @@ pub fn main(words: &[OsString]) -> u8 {
     }
 }
 
-fn serve(keeper: &Rc<OwnedFd>, uid: u32, connections: u32) -> Result<(), String> {
+fn serve(keeper: &Rc<OwnedFd>, uid: u32, connections: u32, landlock: bool) -> Result<(), String> {
     confine::give_up_rights(uid, connections)?;
     let mut runtime = tokio::runtime::Builder::new_current_thread();
     let runtime = runtime.enable_all().build();
     let runtime = runtime.map_err(|error| format!("cannot wait for events: {error}"))?;
-    confine::restrict()?;
+    confine::restrict(landlock)?;
     let local = tokio::task::LocalSet::new();
     local.block_on(&runtime, obey(keeper))
 }

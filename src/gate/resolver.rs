@@ -3,6 +3,7 @@
 use super::confine::RESOLVER_FILES;
 use crate::policy::network::Name;
 use domain::base::Rtype;
+use domain::base::iana::Rcode;
 use domain::base::name::Name as DnsName;
 use domain::rdata::{A, Aaaa};
 use domain::resolv::StubResolver;
@@ -111,22 +112,33 @@ async fn ask(servers: &StubResolver, name: &Name) -> Result<Vec<IpAddr>, String>
         servers.query((&question, Rtype::A)),
     );
     let mut found = Vec::new();
-    let mut why = "it does not exist".to_owned();
+    let mut why = Vec::new();
     match v6 {
         Ok(answer) => {
+            why.push(said(answer.header().rcode()));
             let records = answer.answer().map_err(|error| error.to_string())?.limit_to::<Aaaa>();
             found.extend(records.flatten().map(|record| IpAddr::V6(record.data().addr())));
         }
-        Err(error) => why = error.to_string(),
+        Err(error) => why.push(error.to_string()),
     }
     match v4 {
         Ok(answer) => {
+            why.push(said(answer.header().rcode()));
             let records = answer.answer().map_err(|error| error.to_string())?.limit_to::<A>();
             found.extend(records.flatten().map(|record| IpAddr::V4(record.data().addr())));
         }
-        Err(error) => why = error.to_string(),
+        Err(error) => why.push(error.to_string()),
     }
-    if found.is_empty() { Err(why) } else { Ok(found) }
+    if found.is_empty() { Err(why.pop().unwrap_or_default()) } else { Ok(found) }
+}
+
+/// What the name servers say of a name without an address.
+fn said(code: Rcode) -> String {
+    match code {
+        Rcode::NOERROR => "it has no address".to_owned(),
+        Rcode::NXDOMAIN => "it does not exist".to_owned(),
+        other => format!("the name server says {other}"),
+    }
 }
 
 #[cfg(test)]

@@ -3,10 +3,10 @@
 use super::error::{LaunchError, cannot};
 use super::openings::{self, Openings};
 use crate::egress::rules::Rules;
-use crate::gate::NAME;
 use crate::gate::protocol::{self, Counts, Order, Report, Start};
+use crate::gate::{NAME, WITH_LANDLOCK};
 use crate::jail::protocol::pair;
-use crate::plan::EgressPlan;
+use crate::plan::{EgressPlan, Plan};
 use crate::sys::{self, CloneFlags, Cloned};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsFd as _, BorrowedFd, OwnedFd};
@@ -16,8 +16,11 @@ use rustix::process::{Signal, WaitOptions};
 use std::ffi::{CStr, CString};
 use std::time::{Duration, Instant};
 
-/// How long the gate may take to do what it is told.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long the gate may take to begin.
+const LONG: Duration = Duration::from_secs(10);
+
+/// How long it may take for anything else: the agent's terminal waits meanwhile.
+const SHORT: Duration = Duration::from_secs(1);
 
 /// A gate that runs; it ends with its keeper, and when this is dropped.
 #[derive(Debug)]
@@ -33,17 +36,20 @@ pub struct Gate {
 
 impl Gate {
     /// Starts a gate, which gives up its rights and waits for its sockets.
-    pub(super) fn start(egress: &EgressPlan, program: BorrowedFd<'_>) -> Result<Self, LaunchError> {
+    pub(super) fn start(plan: &Plan, program: BorrowedFd<'_>) -> Result<Self, LaunchError> {
+        let egress =
+            plan.egress.as_ref().ok_or_else(|| cannot("find", "the gate's rules")(Errno::INVAL))?;
         let (control, inner) = pair().map_err(cannot("make", "the gate's socket"))?;
         let nowhere =
             rustix::fs::openat(CWD, "/dev/null", OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())
                 .map_err(cannot("open", "/dev/null"))?;
-        let words = [NAME.to_owned(), egress.gate.uid.to_string(), egress.connections.to_string()];
+        // A kernel without Landlock: the plan stands only where the profile does without it.
+        let landlock = if plan.landlock.abi > 0 { WITH_LANDLOCK } else { "-" };
+        let numbers = [egress.gate.uid, egress.connections].map(|number| number.to_string());
+        let words = [NAME.to_owned()].into_iter().chain(numbers).chain([landlock.to_owned()]);
         let nul = |_| LaunchError::Unusable("the gate's words have a NUL".to_owned());
-        let words: Vec<CString> = words
-            .into_iter()
-            .map(|word| CString::new(word).map_err(nul))
-            .collect::<Result<_, _>>()?;
+        let words: Vec<CString> =
+            words.map(|word| CString::new(word).map_err(nul)).collect::<Result<_, _>>()?;
         let mut failed = None;
         let mut child = || {
             failed = exec(program, &inner, &nowhere, &words).err();
@@ -74,24 +80,17 @@ impl Gate {
             rate: egress.rate,
             bytes: egress.bytes,
         };
-        self.order(&Order::Start(Box::new(start)), &sockets)
+        self.order(&Order::Start(Box::new(start)), &sockets, LONG)
     }
 
     /// Has it work by `rules` from now on; returns when they hold.
     ///
     /// # Errors
-    /// [`LaunchError`]; what was refused before is refused still, and what is refused by `rules` is, too, unless the gate
-    /// is gone.
+    /// [`LaunchError`]: the rules are those of before, or the gate is gone.
     pub fn change(&mut self, rules: &Rules) -> Result<(), LaunchError> {
         let init = self.init.ok_or_else(|| cannot("find", "the gate's jail")(Errno::SRCH))?;
-        // Sockets for what is newly allowed may be missing, but what is newly refused is refused whatever happens.
-        let opened = openings::open(init, rules, &mut self.openings);
-        let sockets = match &opened {
-            Ok(sockets) => sockets.as_slice(),
-            Err(_) => &[],
-        };
-        self.order(&Order::Rules(rules.clone()), sockets)?;
-        opened.map(|_| ())
+        let sockets = openings::open(init, rules, &mut self.openings)?;
+        self.order(&Order::Rules(rules.clone()), &sockets, SHORT)
     }
 
     /// What it has counted.
@@ -102,7 +101,7 @@ impl Gate {
         let told = protocol::command(&self.control, &Order::Count, &[]);
         told.map_err(cannot("tell", "the gate"))?;
         let mut counted = None;
-        self.wait_for(|report| {
+        self.wait_for(SHORT, |report| {
             let Report::Counts(counts) = report else { return false };
             counted = Some(*counts);
             true
@@ -110,18 +109,27 @@ impl Gate {
         counted.ok_or_else(|| cannot("hear", "the gate")(Errno::PROTO))
     }
 
-    fn order(&mut self, order: &Order, sockets: &[OwnedFd]) -> Result<(), LaunchError> {
+    fn order(
+        &mut self,
+        order: &Order,
+        sockets: &[OwnedFd],
+        patience: Duration,
+    ) -> Result<(), LaunchError> {
         let told = protocol::command(&self.control, order, sockets);
         match told {
             // It may have said why before it ended.
             Ok(()) | Err(Errno::PIPE | Errno::CONNRESET) => {}
             Err(errno) => return Err(cannot("tell", "the gate")(errno)),
         }
-        self.wait_for(|report| matches!(report, Report::Ready))
+        self.wait_for(patience, |report| matches!(report, Report::Ready))
     }
 
-    fn wait_for(&mut self, mut wanted: impl FnMut(&Report) -> bool) -> Result<(), LaunchError> {
-        let until = Instant::now() + PATIENCE;
+    fn wait_for(
+        &mut self,
+        patience: Duration,
+        mut wanted: impl FnMut(&Report) -> bool,
+    ) -> Result<(), LaunchError> {
+        let until = Instant::now() + patience;
         loop {
             let left = until.saturating_duration_since(Instant::now());
             let mut waited = [PollFd::new(&self.control, PollFlags::IN)];

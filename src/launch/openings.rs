@@ -6,6 +6,7 @@
 use super::error::{LaunchError, cannot};
 use super::netlink;
 use crate::egress::rules::Rules;
+use crate::plan::MOST_PORTS;
 use rustix::fd::{AsFd as _, OwnedFd};
 use rustix::fs::{CWD, Mode, OFlags};
 use rustix::io::Errno;
@@ -43,6 +44,10 @@ pub(super) fn open(
     // The name server's port is the gate's own from the beginning.
     let wanted: BTreeSet<u16> = rules.ports().into_iter().chain([DNS]).collect();
     let ports: Vec<u16> = wanted.difference(&openings.ports).copied().collect();
+    if openings.ports.len() + ports.len() > MOST_PORTS + 1 {
+        let cause = format!("there would be more than {MOST_PORTS} ports, those of before counted");
+        return Err(LaunchError::Unusable(cause));
+    }
     let addresses: Vec<_> = rules.addresses().difference(&openings.addresses).copied().collect();
     if ports.is_empty() && addresses.is_empty() {
         return Ok(Vec::new());

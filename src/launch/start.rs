@@ -293,8 +293,7 @@ impl<'p> Launcher<'p> {
                 inside.trees[*index] = Some(made);
             }
             Step::StartGate => {
-                let egress = self.plan.egress.as_ref().ok_or_else(no_child)?;
-                self.gate = Some(Gate::start(egress, inside.program)?);
+                self.gate = Some(Gate::start(self.plan, inside.program)?);
             }
             Step::Clone(names) => *namespaces = flags(names),
             Step::DieWithLauncher

@@ -2,7 +2,7 @@
 
 use super::asker;
 use crate::control::network::{self, Answer, Request, Shown};
-use crate::egress::rules::Rules;
+use crate::egress::rules::{Change, Rules};
 use crate::gate::protocol::{Refused, Report};
 use crate::launch::{Gate, LaunchError};
 use crate::limits::{Kept, journal};
@@ -32,7 +32,7 @@ pub(super) struct Gatekeeper {
 
 /// A refusal, as it is written down.
 #[derive(Debug, Serialize)]
-struct Denial<'r> {
+struct Written<'r> {
     to: &'r str,
     #[serde(skip_serializing_if = "Option::is_none")]
     port: Option<u16>,
@@ -108,7 +108,7 @@ impl Gatekeeper {
         self.refused += u64::from(refused.times);
         let from = refused.from.filter(|_| self.looks.take(std::time::Instant::now()));
         let process = from.and_then(|from| asker::of(*init, *uid, from));
-        let denial = Denial {
+        let denial = Written {
             to: &refused.to,
             port: refused.port,
             wall: "gate",
@@ -129,11 +129,10 @@ impl Gatekeeper {
     fn answer(&mut self, asked: &OwnedFd) {
         let answer = match network::hear(asked) {
             Ok(Request::Show) => self.show(),
-            Ok(Request::Change { allow, deny, reset }) => {
-                let base = if reset { &self.planned } else { &self.rules };
-                let rules = base.changed(&allow, &deny);
-                self.change(rules)
-            }
+            Ok(Request::Change(change)) => match self.change(&change) {
+                Ok(()) => Answer::Done,
+                Err(cause) => Answer::Failed(cause),
+            },
             Err(errno) => Answer::Failed(format!("the request is not understood: {errno}")),
         };
         if let Err(errno) = network::say(asked, &answer) {
@@ -149,15 +148,27 @@ impl Gatekeeper {
         }
     }
 
-    fn change(&mut self, rules: Rules) -> Answer {
-        let Some(gate) = &mut self.gate else { return Answer::Failed(ENDED.to_owned()) };
-        match gate.change(&rules) {
-            Ok(()) => {
-                self.rules = rules;
-                Answer::Done
-            }
-            Err(error) => Answer::Failed(error.to_string()),
+    /// What cannot be opened does not keep what is to be closed open.
+    fn change(&mut self, change: &Change) -> Result<(), String> {
+        let Change { allow, deny, reset } = change;
+        let base = if *reset { &self.planned } else { &self.rules };
+        let wanted = base.changed(allow, deny);
+        let Err(cause) = self.hold(wanted) else { return Ok(()) };
+        if allow.is_empty() || deny.is_empty() {
+            return Err(cause);
         }
+        let refused = self.hold(self.rules.changed(&[], deny));
+        let also =
+            refused.map_or_else(|also| also, |()| "what is denied is refused now".to_owned());
+        Err(format!("{cause}; {also}"))
+    }
+
+    /// Has the gate work by `rules`.
+    fn hold(&mut self, rules: Rules) -> Result<(), String> {
+        let gate = self.gate.as_mut().ok_or(ENDED)?;
+        gate.change(&rules).map_err(|error| error.to_string())?;
+        self.rules = rules;
+        Ok(())
     }
 
     /// What there is to say at the end.
