@@ -14,6 +14,7 @@ pub mod dns;
 pub mod hello;
 pub mod http;
 pub mod pool;
+pub mod proxy;
 pub mod rate;
 pub mod refusal;
 pub mod rules;

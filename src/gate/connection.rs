@@ -61,8 +61,13 @@ async fn carry(gate: &Gate, client: &mut TcpStream, arrival: &Arrival) -> Result
     prepare(client);
     let opening = opening::read(client, peer, *port, rule.check).await?;
     let Some(opening) = opening else { return Ok(()) };
-    let mut server = dial::dial(&gate.resolver, peer, *port, rule).await?;
+    let dialled = dial::dial(&gate.resolver, gate.proxy.as_ref(), peer, *port, rule).await?;
+    let (mut server, already) = dialled;
     prepare(&server);
+    gate.spend(0, already.len() as u64)?;
+    if client.write_all(&already).await.is_err() {
+        return Ok(());
+    }
     let ended = match opening {
         Opening::Bytes(bytes) => {
             pass(gate, &mut server, &bytes).await?;

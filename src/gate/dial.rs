@@ -1,12 +1,14 @@
 //! Opens the connection to the world (RFC 8305: every address, a moment apart).
 
 use super::resolver::Resolver;
+use crate::egress::proxy::{Proxy, answer};
 use crate::egress::refusal::Refusal;
 use crate::egress::rules::Peer;
 use crate::egress::special::special;
-use crate::policy::network::Rule;
+use crate::policy::network::{Name, Rule};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
@@ -19,26 +21,71 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// The most addresses of one name that are tried.
 const MOST: usize = 16;
 
+/// A connection to the world, and what came on it already.
+pub(super) type Dialled = (TcpStream, Vec<u8>);
+
 /// Connects to `port` of `peer`, as `rule` allows it.
 pub(super) async fn dial(
+    resolver: &Resolver,
+    proxy: Option<&Proxy>,
+    peer: &Peer,
+    port: u16,
+    rule: &Rule,
+) -> Result<Dialled, Refusal> {
+    let late = || Refusal::Unreachable("it does not answer".to_owned());
+    let dialling = async {
+        match proxy.filter(|proxy| proxy.is_for(peer)) {
+            Some(proxy) => by_proxy(resolver, proxy, peer, port).await,
+            None => Ok((direct(resolver, peer, port, rule).await?, Vec::new())),
+        }
+    };
+    tokio::time::timeout(PATIENCE, dialling).await.unwrap_or_else(|_| Err(late()))
+}
+
+/// Has the proxy connect. Where the name leads is its decision then.
+async fn by_proxy(
+    resolver: &Resolver,
+    proxy: &Proxy,
+    peer: &Peer,
+    port: u16,
+) -> Result<Dialled, Refusal> {
+    let failed =
+        |error: std::io::Error| Refusal::Unreachable(format!("the proxy {proxy}: {error}"));
+    let addresses = match (proxy.host.parse(), Name::parse(&proxy.host)) {
+        (Ok(address), _) => vec![address],
+        (_, Ok(name)) => resolver.look_up(&name).await.map_err(Refusal::Unresolved)?,
+        (_, Err(_)) => resolver.own(&proxy.host),
+    };
+    let mut stream = connect(&alternating(addresses), proxy.port).await?;
+    stream.write_all(&proxy.request(peer, port)).await.map_err(failed)?;
+    let mut heard = Vec::new();
+    let mut block = [0; 4096];
+    loop {
+        if let Some(end) = answer(&heard).map_err(Refusal::Unreachable)? {
+            return Ok((stream, heard.split_off(end)));
+        }
+        match stream.read(&mut block).await.map_err(failed)? {
+            0 => return Err(Refusal::Unreachable(format!("the proxy {proxy} says nothing"))),
+            count => heard.extend_from_slice(&block[..count]),
+        }
+    }
+}
+
+async fn direct(
     resolver: &Resolver,
     peer: &Peer,
     port: u16,
     rule: &Rule,
 ) -> Result<TcpStream, Refusal> {
-    let dialling = async {
-        let addresses = match peer {
-            Peer::Address(address) => vec![IpAddr::V4(*address)],
-            Peer::Host => vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()],
-            Peer::Name(name) => {
-                let found = resolver.look_up(name).await.map_err(Refusal::Unresolved)?;
-                permitted(found, rule)?
-            }
-        };
-        connect(&alternating(addresses), port).await
+    let addresses = match peer {
+        Peer::Address(address) => vec![IpAddr::V4(*address)],
+        Peer::Host => vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()],
+        Peer::Name(name) => {
+            let found = resolver.look_up(name).await.map_err(Refusal::Unresolved)?;
+            permitted(found, rule)?
+        }
     };
-    let late = || Refusal::Unreachable("it does not answer".to_owned());
-    tokio::time::timeout(PATIENCE, dialling).await.unwrap_or_else(|_| Err(late()))
+    connect(&alternating(addresses), port).await
 }
 
 /// Those of `found` that a name may lead to.

@@ -3,6 +3,7 @@
 //! An order is a file in memory that the keeper seals and hands over, with the sockets that the gate is to listen on: so a
 //! thousand rules need no more than one datagram. A report is a datagram of JSON; the gate never waits for it to be read.
 
+use crate::egress::proxy::Proxy;
 use crate::egress::rules::Rules;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, fcntl_get_seals, memfd_create};
@@ -47,6 +48,8 @@ pub struct Start {
     pub rate: u32,
     /// Bytes that are sent and received together.
     pub bytes: Option<u64>,
+    /// The proxy of the host.
+    pub proxy: Option<Proxy>,
 }
 
 /// What the gate tells its keeper.

@@ -40,13 +40,18 @@ impl Resolver {
     /// # Errors
     /// A clause that says why it has none.
     pub(super) async fn look_up(&self, name: &Name) -> Result<Vec<IpAddr>, String> {
-        let known = self.known();
-        let own = known.hosts.iter().filter(|(host, _)| host == name.as_str());
-        let own: Vec<IpAddr> = own.map(|(_, address)| *address).collect();
+        let own = self.own(name.as_str());
         if !own.is_empty() {
             return Ok(own);
         }
-        ask(&known.servers, name).await
+        ask(&self.known().servers, name).await
+    }
+
+    /// The addresses of `name` in the host's own file: names such as `localhost`, too.
+    pub(super) fn own(&self, name: &str) -> Vec<IpAddr> {
+        let known = self.known();
+        let own = known.hosts.iter().filter(|(host, _)| host.eq_ignore_ascii_case(name));
+        own.map(|(_, address)| *address).collect()
     }
 
     /// What the host's files say, read again where they have changed.

@@ -4,6 +4,7 @@ use super::protocol::{Counts, Start};
 use super::resolver::Resolver;
 use super::tell::Teller;
 use crate::egress::pool::{MOST_NAMES, Pool};
+use crate::egress::proxy::Proxy;
 use crate::egress::rate::Bucket;
 use crate::egress::refusal::Refusal;
 use crate::egress::rules::{Peer, Rules, Verdict};
@@ -27,6 +28,8 @@ pub(super) struct Gate {
     counts: Cell<Counts>,
     open: RefCell<BTreeMap<u64, Open>>,
     pub(super) resolver: Resolver,
+    /// The proxy of the host.
+    pub(super) proxy: Option<Proxy>,
     pub(super) teller: Teller,
 }
 
@@ -88,6 +91,7 @@ impl Gate {
             counts: Cell::default(),
             open: RefCell::default(),
             resolver: Resolver::default(),
+            proxy: start.proxy,
             teller: Teller::new(keeper),
         })
     }

@@ -79,6 +79,7 @@ impl Gate {
             connections: egress.connections,
             rate: egress.rate,
             bytes: egress.bytes,
+            proxy: egress.proxy.clone(),
         };
         self.order(&Order::Start(Box::new(start)), &sockets, LONG)
     }

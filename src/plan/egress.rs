@@ -3,7 +3,8 @@
 use super::policies::Policies;
 use super::request::Input;
 use super::types::{EgressPlan, GatePlan};
-use crate::document::{Problem, Problems};
+use crate::document::{Place, Problem, Problems};
+use crate::egress::proxy::Proxy;
 use crate::egress::rules::Rules;
 use crate::host::AutoUid;
 use crate::profile::types::{Egress, Network};
@@ -57,6 +58,32 @@ pub(super) fn resolve(
         connections: bound(connections.value),
         rate: bound(rate.value),
         bytes: bytes.as_ref().map(|bytes| bytes.value.0),
+        proxy: proxy(input, problems),
         origin: profile.network.place.to_string(),
     })
+}
+
+/// The variables by which a host names its proxy, the first one first.
+pub(super) const PROXY: [&str; 2] = ["HTTPS_PROXY", "https_proxy"];
+/// Those by which it names who is reached without it.
+pub(super) const NO_PROXY: [&str; 2] = ["NO_PROXY", "no_proxy"];
+
+/// The proxy of the host, if its environment names one.
+fn proxy(input: Input<'_>, problems: &mut Problems) -> Option<Proxy> {
+    let of = |names: [&'static str; 2]| {
+        let set = names.into_iter().filter_map(|name| {
+            Some((name, input.facts.variables.get(name).filter(|value| !value.is_empty())?))
+        });
+        set.into_iter().next()
+    };
+    let (name, url) = of(PROXY)?;
+    let direct = of(NO_PROXY).map_or("", |(_, value)| value.as_str());
+    match Proxy::parse(url, direct) {
+        Ok(proxy) => Some(proxy),
+        Err(cause) => {
+            let place = Place::outside("the environment", name);
+            problems.push(Problem::new(&place, cause, "as in http://proxy.example.com:3128"));
+            None
+        }
+    }
 }

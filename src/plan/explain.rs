@@ -190,6 +190,9 @@ fn write_egress(text: &mut String, plan: &Plan) -> fmt::Result {
         writeln!(text, "  not {denial}  [{}]", denial.origin)?;
     }
     let bytes = egress.bytes.map_or("no bound on bytes".to_owned(), |most| Bytes(most).to_string());
+    if let Some(proxy) = &egress.proxy {
+        writeln!(text, "  by the proxy {proxy}  [the environment]")?;
+    }
     let EgressPlan { connections, rate, origin, .. } = egress;
     writeln!(text, "  {connections} connections, {rate} new ones a second, {bytes}  [{origin}]")
 }

@@ -1,7 +1,7 @@
 //! What the caller wants, and what must be known to plan it.
 
 use super::tree::{HostTrees, Paths};
-use super::{command, mounts, workspace};
+use super::{command, egress, mounts, workspace};
 use crate::config::Config;
 use crate::document::Located;
 use crate::host::{Caller, HostFacts, Questions};
@@ -61,13 +61,21 @@ pub fn questions(profile: &Profile, request: &Request, caller: &Caller) -> Quest
         groups: profile.agent.groups.iter().map(|group| group.value.clone()).collect(),
         paths: wanted_paths(profile, request, &trees, &paths),
         programs: command::candidates(profile, request, &trees),
-        variables: profile.environment.pass.iter().map(|v| v.value.as_str().to_owned()).collect(),
+        variables: variables(profile),
         disks: trees.written(),
         trees: trees.walked(profile, &paths),
         shown: trees.strange(),
         patterns: trees.globs(profile, &paths),
         masked: trees.masked(profile, &paths),
     }
+}
+
+/// Those that the agent gets, and those that name the proxy of its gate.
+fn variables(profile: &Profile) -> std::collections::BTreeSet<String> {
+    let gates = egress::PROXY.into_iter().chain(egress::NO_PROXY);
+    let gates = gates.filter(|_| profile.network.value == Network::Allowlist);
+    let passed = profile.environment.pass.iter().map(|variable| variable.value.as_str());
+    passed.chain(gates).map(str::to_owned).collect()
 }
 
 fn wanted_paths(

@@ -1,5 +1,6 @@
 //! The plan as plain data.
 
+use crate::egress::proxy::Proxy;
 use crate::egress::rules::Rules;
 use crate::profile::Wall;
 use crate::profile::types::{Access, Network};
@@ -320,8 +321,17 @@ pub struct EgressPlan {
     pub rate: u32,
     /// Bytes that are sent and received together, as long as the jail lives.
     pub bytes: Option<u64>,
+    /// The proxy of this host, by which it reaches the world.
+    #[serde(serialize_with = "proxy_place")]
+    pub proxy: Option<Proxy>,
     /// Where it comes from.
     pub origin: String,
+}
+
+/// A proxy is shown without its password.
+#[expect(clippy::ref_option, reason = "the signature is serde's")]
+fn proxy_place<S: Serializer>(proxy: &Option<Proxy>, serializer: S) -> Result<S::Ok, S::Error> {
+    proxy.as_ref().map(ToString::to_string).serialize(serializer)
 }
 
 /// Who the gate is.

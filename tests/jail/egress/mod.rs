@@ -7,5 +7,6 @@ mod bounds;
 mod change;
 mod first_bytes;
 mod flow;
+mod proxy;
 mod refused;
 mod world;

@@ -157,6 +157,35 @@ def http(connection, secure=""):
         connection.sendall(f"HTTP/1.1 {status}\r\nContent-Length: {len(text)}\r\n\r\n".encode() + text)
 
 
+def proxy(connection):
+    """Connects whoever asks to this machine's own servers (RFC 9110, section 9.3.6)."""
+    head = b""
+    while not head.endswith(b"\r\n\r\n"):
+        head += connection.recv(1)
+    line, *fields = head.decode().split("\r\n")
+    authorization = [field.split(": ")[1] for field in fields if field.startswith("Proxy-Authorization")]
+    write_down("requests", " ".join([line.rsplit(" ", 1)[0], *authorization]))
+    host, port = line.split()[1].rsplit(":", 1)
+    if host == "x.wild.test":
+        connection.sendall(b"HTTP/1.1 403 Forbidden\r\n\r\n")
+        return
+    with socket.create_connection(("93.184.1.1", int(port))) as server:
+        connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+        thread = threading.Thread(target=pump, args=(connection, server))
+        thread.start()
+        pump(server, connection)
+        thread.join()
+
+
+def pump(source, target):
+    try:
+        while block := source.recv(65536):
+            target.sendall(block)
+        target.shutdown(socket.SHUT_WR)
+    except OSError:
+        pass
+
+
 def https(context):
     def serve(connection):
         try:
@@ -208,7 +237,7 @@ def main():
     serve_names()
     listen(80, http)
     listen(443, https(context()))
-    for port, serve in ((7000, echo), (7001, greet), (7002, count), (7003, flood), (7004, linger)):
+    for port, serve in ((7000, echo), (7001, greet), (7002, count), (7003, flood), (7004, linger), (3128, proxy)):
         listen(port, serve)
     print("ready", flush=True)
     selectors.DefaultSelector()
