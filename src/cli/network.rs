@@ -98,7 +98,11 @@ impl Network {
                 let rules = jail.shown.rules.changed(&allow, &deny);
                 if let Some(denial) = still_refused(rule, &rules) {
                     let cause = format!("{rule} would be refused all the same, by {denial}");
-                    problems.push(wrong("--allow", cause, "what is denied is never allowed"));
+                    problems.push(wrong(
+                        "--allow",
+                        cause,
+                        "--reset takes back what was denied while it ran",
+                    ));
                 }
             }
         }

@@ -1,15 +1,15 @@
-//! Requests about a running jail's network: one datagram each way on a socket that only root can reach.
+//! Requests about a running jail's network: one message each way on a socket that only root can reach.
 
 use crate::egress::rules::{Change, Rules};
-use crate::gate::protocol::Counts;
+use crate::gate::protocol::{Counts, receive_sealed, send_sealed};
 use crate::launch::{LaunchError, RUN};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::Mode;
 use rustix::io::Errno;
 use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use rustix::net::{
-    AddressFamily, RecvFlags, SendFlags, SocketAddrUnix, SocketFlags, SocketType, accept_with,
-    bind, connect, listen, recv, send, socket_with,
+    AddressFamily, SocketAddrUnix, SocketFlags, SocketType, accept_with, bind, connect, listen,
+    socket_with,
 };
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -20,9 +20,6 @@ const PATIENCE: Duration = Duration::from_secs(2);
 
 /// How long an answer may take: a gate may have to be told of many rules.
 const LONG: Duration = Duration::from_secs(20);
-
-/// The longest message, in bytes.
-const LONGEST: usize = 128 << 10;
 
 /// What is asked.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -137,21 +134,15 @@ pub fn ask(jail: &str, request: &Request) -> Result<Answer, Errno> {
 /// Says `message`.
 ///
 /// # Errors
-/// The kernel's answer, or `E2BIG`.
+/// The kernel's answer.
 pub fn say<T: Serialize>(socket: impl AsFd, message: &T) -> Result<(), Errno> {
-    let text = serde_json::to_vec(message).map_err(|_| Errno::INVAL)?;
-    if text.len() > LONGEST {
-        return Err(Errno::TOOBIG);
-    }
-    send(socket, &text, SendFlags::NOSIGNAL).map(|_| ())
+    send_sealed(socket, message, &[])
 }
 
 /// Hears a message.
 ///
 /// # Errors
-/// The kernel's answer, or `EPROTO` for what is none.
+/// The kernel's answer; `ECONNRESET` where the other side is gone, `EPROTO` for what is no message.
 pub fn hear<T: for<'de> Deserialize<'de>>(socket: impl AsFd) -> Result<T, Errno> {
-    let mut text = vec![0; LONGEST];
-    let (count, _) = recv(socket, &mut text[..], RecvFlags::empty())?;
-    serde_json::from_slice(&text[..count]).map_err(|_| Errno::PROTO)
+    receive_sealed(socket)?.map(|(message, _)| message).ok_or(Errno::CONNRESET)
 }

@@ -67,11 +67,15 @@ pub struct Hello {
 }
 
 impl Hello {
-    /// Takes `bytes`, the next ones of the connection; gives the server's name once the hello is whole.
+    /// Takes `bytes`, the next ones of the connection; gives the server's name once the hello is whole, and those of
+    /// `bytes` that stand behind it. It ends with a record.
     ///
     /// # Errors
     /// [`HelloError`]; the connection is not to be carried then.
-    pub fn take(&mut self, mut bytes: &[u8]) -> Result<Option<Name>, HelloError> {
+    pub fn take<'b>(
+        &mut self,
+        mut bytes: &'b [u8],
+    ) -> Result<Option<(Name, &'b [u8])>, HelloError> {
         self.raw += bytes.len();
         while !bytes.is_empty() {
             if self.rest == 0 {
@@ -83,7 +87,10 @@ impl Hello {
             self.rest -= now.len();
             bytes = later;
             if let Some(body) = self.whole()? {
-                return parse(body).map(Some);
+                if self.rest > 0 || self.message.len() > 4 + body.len() {
+                    return Err(HelloError::Malformed("bytes behind it in its record"));
+                }
+                return parse(body).map(|name| Some((name, bytes)));
             }
         }
         // What is whole was judged above, however much of the next messages came with it.
@@ -254,10 +261,15 @@ pub(crate) mod testing {
 mod tests {
     use super::testing::{hello, message, record, sized};
     use super::*;
+
+    /// The name alone.
+    fn take(hello: &mut Hello, bytes: &[u8]) -> Result<Option<Name>, HelloError> {
+        hello.take(bytes).map(|found| found.map(|(name, _)| name))
+    }
     use proptest::prelude::*;
 
     fn read(bytes: &[u8]) -> Result<Option<Name>, HelloError> {
-        Hello::default().take(bytes)
+        take(&mut Hello::default(), bytes)
     }
 
     fn name(text: &str) -> Option<Name> {
@@ -277,9 +289,9 @@ mod tests {
             let mut gathering = Hello::default();
             let (last, before) = bytes.split_last().unwrap();
             for byte in before {
-                assert_eq!(gathering.take(&[*byte]), Ok(None));
+                assert_eq!(take(&mut gathering, &[*byte]), Ok(None));
             }
-            assert_eq!(gathering.take(&[*last]), Ok(name("api.example.test")));
+            assert_eq!(take(&mut gathering, &[*last]), Ok(name("api.example.test")));
         }
     }
 
@@ -343,8 +355,11 @@ mod tests {
         assert_eq!(read(&hello(Some("a.test"), &[(21, &fine)])), Ok(name("a.test")));
         let mut gathering = Hello::default();
         let endless = shattered(&hello(Some("a.test"), &[(21, &fine)]));
-        assert_eq!(gathering.take(&endless[..MOST_RAW]), Ok(None));
-        assert_eq!(gathering.take(&endless[MOST_RAW..MOST_RAW + 6]), Err(HelloError::TooLong));
+        assert_eq!(take(&mut gathering, &endless[..MOST_RAW]), Ok(None));
+        assert_eq!(
+            take(&mut gathering, &endless[MOST_RAW..MOST_RAW + 6]),
+            Err(HelloError::TooLong)
+        );
     }
 
     #[test]
@@ -363,7 +378,7 @@ mod tests {
             broken.splice(at.., bytes.iter().copied());
             let once = read(&broken);
             let mut gathering = Hello::default();
-            let each = broken.iter().map(|byte| gathering.take(&[*byte])).find(|said| *said != Ok(None));
+            let each = broken.iter().map(|byte| take(&mut gathering, &[*byte])).find(|said| *said != Ok(None));
             // In one piece or byte by byte: the same answer, but that a byte may come after the answer.
             prop_assert_eq!(each.unwrap_or(Ok(None)), once);
         }

@@ -121,9 +121,8 @@ impl Rules {
     #[must_use]
     pub fn changed(&self, allow: &[Rule], deny: &[Denial]) -> Self {
         let allowed_again = |denial: &Denial| {
-            let same = |rule: &Rule| {
-                rule.target == denial.target && denial.port.is_none_or(|port| port == rule.port)
-            };
+            // A denial of every port stays: taking it away would open the others, too.
+            let same = |rule: &Rule| rule.target == denial.target && denial.port == Some(rule.port);
             allow.iter().any(same)
         };
         let refused_now = |rule: &Rule| {

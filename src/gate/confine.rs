@@ -100,14 +100,22 @@ fn restrict_files() -> Result<(), String> {
     Ok(())
 }
 
+/// The most links that are followed from one of those files.
+const MOST_LINKS: u32 = 16;
+
 /// The folders of the resolver's files and of what they lead to.
 fn folders() -> Vec<PathBuf> {
     let mut found: Vec<PathBuf> = Vec::new();
-    for file in RESOLVER_FILES.map(Path::new) {
-        let target = std::fs::read_link(file).ok();
-        let target = target.and_then(|target| Some(file.parent()?.join(target)));
-        let folders = [Some(file), target.as_deref()].into_iter().flatten();
-        found.extend(folders.filter_map(Path::parent).map(Path::to_path_buf));
+    for file in RESOLVER_FILES.map(PathBuf::from) {
+        let mut file = file;
+        for _ in 0..MOST_LINKS {
+            let Some(folder) = file.parent().map(Path::to_path_buf) else { break };
+            let target = std::fs::read_link(&file).ok();
+            let next = target.map(|target| folder.join(target));
+            found.push(folder);
+            let Some(next) = next else { break };
+            file = next;
+        }
     }
     found.retain(|folder| folder.is_dir());
     found.sort();

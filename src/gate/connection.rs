@@ -8,6 +8,7 @@ use crate::egress::refusal::Refusal;
 use crate::egress::rules::Peer;
 use crate::policy::network::{Check, Rule};
 use rustix::net::sockopt::{set_socket_linger, set_tcp_nodelay};
+use std::cell::Cell;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
@@ -35,8 +36,9 @@ pub(super) struct Arrival {
 
 /// Carries it to its end.
 pub(super) async fn serve(gate: Rc<Gate>, place: Place, mut client: TcpStream, arrival: Arrival) {
+    let begun = Cell::new(false);
     let ended = tokio::select! {
-        ended = carry(&gate, &mut client, &arrival) => ended,
+        ended = carry(&gate, &mut client, &arrival, &begun) => ended,
         why = place.end.told() => Err(why),
     };
     // Its place is free again from here on: who is refused may take a moment to read it.
@@ -51,11 +53,21 @@ pub(super) async fn serve(gate: Rc<Gate>, place: Place, mut client: TcpStream, a
         from: Some(arrival.from),
         times: 1,
     });
-    dismiss(client, &refusal, &arrival).await;
+    if begun.get() {
+        // In the middle of what the server says, words of the gate would be taken for the server's.
+        reset(&client);
+    } else {
+        dismiss(client, &refusal, &arrival).await;
+    }
 }
 
 /// Carries the connection; `Err` where it was refused on the way.
-async fn carry(gate: &Gate, client: &mut TcpStream, arrival: &Arrival) -> Result<(), Refusal> {
+async fn carry(
+    gate: &Gate,
+    client: &mut TcpStream,
+    arrival: &Arrival,
+    begun: &Cell<bool>,
+) -> Result<(), Refusal> {
     let Arrival { peer, port, rule, .. } = arrival;
     // As the kernel's own connections are not held back by it, neither are those on the way.
     prepare(client);
@@ -64,6 +76,9 @@ async fn carry(gate: &Gate, client: &mut TcpStream, arrival: &Arrival) -> Result
     let dialled = dial::dial(&gate.resolver, gate.proxy.as_ref(), peer, *port, rule).await?;
     let (mut server, already) = dialled;
     prepare(&server);
+    // Whatever ends it before its end, the server must not take what it has heard for all.
+    reset(&server);
+    begun.set(true);
     gate.spend(0, already.len() as u64)?;
     if client.write_all(&already).await.is_err() {
         return Ok(());
@@ -73,9 +88,9 @@ async fn carry(gate: &Gate, client: &mut TcpStream, arrival: &Arrival) -> Result
             pass(gate, &mut server, &bytes).await?;
             relay::relay(gate, client, &server).await
         }
-        Opening::Hello(bytes, name) => {
+        Opening::Hello(bytes, behind, name) => {
             pass(gate, &mut server, &bytes).await?;
-            match opening::second_hello(gate, client, &mut server, &name).await? {
+            match opening::second_hello(gate, client, &mut server, &name, behind).await? {
                 true => relay::relay(gate, client, &server).await,
                 false => Ok(relay::End::Reset),
             }
@@ -84,9 +99,9 @@ async fn carry(gate: &Gate, client: &mut TcpStream, arrival: &Arrival) -> Result
             relay::relay_requests(gate, client, &mut server, *requests, bytes).await
         }
     }?;
-    if ended == relay::End::Reset {
-        reset(client);
-        reset(&server);
+    match ended {
+        relay::End::Reset => reset(client),
+        relay::End::Whole => end_well(&server),
     }
     Ok(())
 }
@@ -114,6 +129,12 @@ fn prepare(stream: &TcpStream) {
 pub(super) fn reset(stream: &TcpStream) {
     // A connection that ended meanwhile needs no end.
     let set = set_socket_linger(stream, Some(Duration::ZERO));
+    debug_assert!(set.is_ok() || stream.peer_addr().is_err());
+}
+
+/// All was said: what the kernel has not sent yet is sent.
+fn end_well(stream: &TcpStream) {
+    let set = set_socket_linger(stream, None);
     debug_assert!(set.is_ok() || stream.peer_addr().is_err());
 }
 

@@ -54,7 +54,7 @@ async fn by_proxy(
     let addresses = match (proxy.host.parse(), Name::parse(&proxy.host)) {
         (Ok(address), _) => vec![address],
         (_, Ok(name)) => resolver.look_up(&name).await.map_err(Refusal::Unresolved)?,
-        (_, Err(_)) => resolver.own(&proxy.host),
+        (_, Err(_)) => resolver.own(&proxy.host).map_err(Refusal::Unresolved)?,
     };
     let mut stream = connect(&alternating(addresses), proxy.port).await?;
     stream.write_all(&proxy.request(peer, port)).await.map_err(failed)?;

@@ -23,6 +23,9 @@ const RATE: u32 = 2000;
 /// How long a connection may be without a question.
 const IDLE: Duration = Duration::from_secs(10);
 
+/// Connections with questions that are answered at once; others are closed.
+const MOST_STREAMS: usize = 64;
+
 /// Answers for ever.
 pub(super) async fn answer_datagrams(gate: Rc<Gate>, socket: UdpSocket) {
     let mut bucket = Bucket::new(RATE, Instant::now());
@@ -45,8 +48,13 @@ pub(super) async fn answer_datagrams(gate: Rc<Gate>, socket: UdpSocket) {
     }
 }
 
-/// Answers until the connection ends or is idle.
+/// Answers until the connection ends or is idle, if so many are not answered already.
 pub(super) async fn answer_stream(gate: Rc<Gate>, mut stream: TcpStream, from: SocketAddr) {
+    // The gate itself has one more of it.
+    let asking = Rc::clone(&gate.asking);
+    if Rc::strong_count(&asking) > MOST_STREAMS + 1 {
+        return;
+    }
     let mut bucket = Bucket::new(RATE / 10, Instant::now());
     loop {
         let turn = tokio::time::timeout(IDLE, answer_one(&gate, &mut stream, from)).await;
@@ -63,6 +71,9 @@ async fn answer_one(
     from: SocketAddr,
 ) -> Result<bool, std::io::Error> {
     let length = stream.read_u16().await?;
+    if usize::from(length) > LONGEST {
+        return Ok(false);
+    }
     let mut question = vec![0; usize::from(length)];
     stream.read_exact(&mut question).await?;
     let Some(answer) = reply(&question, |name| look(gate, name, from)) else { return Ok(false) };

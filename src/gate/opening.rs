@@ -20,8 +20,8 @@ const BLOCK: usize = 16 << 10;
 pub(super) enum Opening {
     /// Whatever; it is passed on as it is.
     Bytes(Vec<u8>),
-    /// A TLS hello for this name.
-    Hello(Vec<u8>, Name),
+    /// A TLS hello for this name, and what came behind it.
+    Hello(Vec<u8>, Vec<u8>, Name),
     /// HTTP requests, of which these bytes may be passed on.
     Requests(Box<Requests>, Vec<u8>),
 }
@@ -58,9 +58,10 @@ async fn hello(client: &mut TcpStream, name: &Name) -> Result<Option<Opening>, R
             Err(_) => return Ok(None),
         };
         bytes.extend_from_slice(&block[..count]);
-        if let Some(found) = hello.take(&block[..count]).map_err(Refusal::Hello)? {
+        if let Some((found, behind)) = hello.take(&block[..count]).map_err(Refusal::Hello)? {
+            let behind = bytes.split_off(bytes.len() - behind.len());
             return if found == *name {
-                Ok(Some(Opening::Hello(bytes, found)))
+                Ok(Some(Opening::Hello(bytes, behind, found)))
             } else {
                 Err(Refusal::OtherServer(found.to_string()))
             };
@@ -104,33 +105,46 @@ const RANDOM_AT: usize = 5 + 4 + 2;
 /// The most that a client may send between a server's wish for another hello and the end of it.
 const MOST_BETWEEN: usize = 96 << 10;
 
+/// How long a server may take for its first bytes: no client waits longer.
+const ANSWER: Duration = Duration::from_secs(60);
+
 /// Waits for the server's first bytes. Where they ask for another hello, that one must be for `name`, too: a server that
-/// forgot the first one would else serve whom the second one names. `false` where either side left.
+/// forgot the first one would else serve whom the second one names. What came `behind` the first hello goes on only then.
+/// `false` where either side left.
 pub(super) async fn second_hello(
     gate: &Gate,
     client: &mut TcpStream,
     server: &mut TcpStream,
     name: &Name,
+    behind: Vec<u8>,
 ) -> Result<bool, Refusal> {
-    let mut answer = Vec::new();
-    let mut block = vec![0; BLOCK];
-    while !is_decided(&answer) {
-        match server.read(&mut block).await {
-            Ok(0) => break,
-            Ok(count) => answer.extend_from_slice(&block[..count]),
-            Err(_) => return Ok(false),
-        }
-    }
+    let answer = tokio::time::timeout(ANSWER, read_answer(server)).await;
+    let Some(answer) = answer.ok().flatten() else { return Ok(false) };
     gate.spend(0, answer.len() as u64)?;
     if client.write_all(&answer).await.is_err() {
         return Ok(false);
     }
-    if !wants_another(&answer) {
-        return Ok(true);
-    }
-    let Some(bytes) = read_second(client, name).await? else { return Ok(false) };
+    let bytes = if wants_another(&answer) {
+        read_second(client, name, behind).await?
+    } else {
+        Some(behind)
+    };
+    let Some(bytes) = bytes else { return Ok(false) };
     gate.spend(bytes.len() as u64, 0)?;
     Ok(server.write_all(&bytes).await.is_ok())
+}
+
+/// The server's first bytes, so many that it can be told what they are, or all of them; nothing where it broke off.
+async fn read_answer(server: &mut TcpStream) -> Option<Vec<u8>> {
+    let mut answer = Vec::new();
+    let mut block = vec![0; BLOCK];
+    while !is_decided(&answer) {
+        match server.read(&mut block).await.ok()? {
+            0 => break,
+            count => answer.extend_from_slice(&block[..count]),
+        }
+    }
+    Some(answer)
 }
 
 /// Whether it can be told what the server's first bytes are.
@@ -147,38 +161,23 @@ fn wants_another(answer: &[u8]) -> bool {
 
 /// Reads a second hello, and what stands before it: a change of ciphers that changes nothing, and data that the server
 /// throws away (RFC 8446, section 4.2.10, appendix D.4).
-async fn read_second(client: &mut TcpStream, name: &Name) -> Result<Option<Vec<u8>>, Refusal> {
+async fn read_second(
+    client: &mut TcpStream,
+    name: &Name,
+    behind: Vec<u8>,
+) -> Result<Option<Vec<u8>>, Refusal> {
     let reading = async {
-        let mut bytes = Vec::new();
-        let mut hello = Hello::default();
-        let mut at = 0;
-        let mut found = None;
-        while found.is_none() {
-            let mut block = [0; BLOCK];
-            let count = match client.read(&mut block).await {
-                Ok(0) | Err(_) => return Ok(None),
-                Ok(count) => count,
-            };
-            bytes.extend_from_slice(&block[..count]);
-            if bytes.len() > MOST_BETWEEN {
-                return Err(Refusal::Hello(HelloError::TooLong));
+        let mut second = Second { bytes: behind, at: 0, hello: Hello::default() };
+        let mut block = [0; BLOCK];
+        loop {
+            if let Some(found) = second.look().map_err(Refusal::Hello)? {
+                return Ok(Some((found, second.bytes)));
             }
-            while let Some([kind, _, _, high, low]) =
-                bytes.get(at..at + 5).and_then(|head| head.first_chunk())
-            {
-                let length = 5 + usize::from(u16::from_be_bytes([*high, *low]));
-                let Some(record) = bytes.get(at..at + length) else { break };
-                // 20: change of ciphers; 23: early data.
-                if !matches!(*kind, 20 | 23) {
-                    found = hello.take(record).map_err(Refusal::Hello)?;
-                }
-                at += length;
-                if found.is_some() {
-                    break;
-                }
+            match client.read(&mut block).await {
+                Ok(0) | Err(_) => return Ok(None),
+                Ok(count) => second.bytes.extend_from_slice(&block[..count]),
             }
         }
-        Ok(found.map(|found| (found, bytes)))
     };
     let read = tokio::time::timeout(PATIENCE, reading).await.unwrap_or(Err(Refusal::Slow))?;
     match read {
@@ -188,12 +187,58 @@ async fn read_second(client: &mut TcpStream, name: &Name) -> Result<Option<Vec<u
     }
 }
 
+/// A second hello on its way.
+struct Second {
+    /// All that came since the first one.
+    bytes: Vec<u8>,
+    /// How much of it was looked at: whole records.
+    at: usize,
+    hello: Hello,
+}
+
+impl Second {
+    /// Looks at what is new; the server's name once the hello is whole.
+    fn look(&mut self) -> Result<Option<Name>, HelloError> {
+        if self.bytes.len() > MOST_BETWEEN {
+            return Err(HelloError::TooLong);
+        }
+        while let Some([kind, _, _, high, low]) =
+            self.bytes.get(self.at..).and_then(|rest| rest.first_chunk())
+        {
+            let length = 5 + usize::from(u16::from_be_bytes([*high, *low]));
+            let Some(record) = self.bytes.get(self.at..self.at + length) else { break };
+            self.at += length;
+            // 20: change of ciphers; 23: early data.
+            if !matches!(*kind, 20 | 23)
+                && let Some((found, _)) = self.hello.take(record)?
+            {
+                return Ok(Some(found));
+            }
+        }
+        Ok(None)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn answer(random: [u8; 32]) -> Vec<u8> {
         [&[22, 3, 3, 0, 90, 2, 0, 0, 86, 3, 3][..], &random].concat()
+    }
+
+    #[test]
+    fn a_second_hello_is_found_behind_what_means_nothing() {
+        let between = [&[20, 3, 3, 0, 1, 1][..], &[23, 3, 3, 0, 2, 9, 9]].concat();
+        let mut second = Second { bytes: between, at: 0, hello: Hello::default() };
+        assert_eq!(second.look(), Ok(None));
+        second.bytes.extend_from_slice(&[22, 3, 3, 0, 4, 2, 0, 0, 0]);
+        assert!(
+            matches!(second.look(), Err(HelloError::Malformed(_))),
+            "another message than a hello"
+        );
+        let long = Second { bytes: vec![0; MOST_BETWEEN + 1], at: 0, hello: Hello::default() };
+        assert_eq!({ long }.look(), Err(HelloError::TooLong));
     }
 
     #[test]

@@ -111,7 +111,27 @@ pub struct Counts {
 /// # Errors
 /// The kernel's answer; `EPIPE` where the gate is gone.
 pub fn command(gate: impl AsFd, order: &Order, sockets: &[OwnedFd]) -> Result<(), Errno> {
-    let text = serde_json::to_vec(order).map_err(|_| Errno::INVAL)?;
+    send_sealed(gate, order, sockets)
+}
+
+/// Receives an order and the sockets that come with it; nothing where the keeper is gone.
+///
+/// # Errors
+/// The kernel's answer; `EAGAIN` where there is none yet and the socket does not wait, `EPROTO` for what is no order.
+pub fn obey(keeper: impl AsFd) -> Result<Option<(Order, Vec<OwnedFd>)>, Errno> {
+    receive_sealed(keeper)
+}
+
+/// Sends a message of any length, as a sealed file in memory, and `descriptors` with it.
+///
+/// # Errors
+/// The kernel's answer.
+pub fn send_sealed<T: Serialize>(
+    socket: impl AsFd,
+    message: &T,
+    descriptors: &[OwnedFd],
+) -> Result<(), Errno> {
+    let text = serde_json::to_vec(message).map_err(|_| Errno::INVAL)?;
     let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
     let file = memfd_create("cellblock-order", flags)?;
     let mut rest = &text[..];
@@ -121,13 +141,13 @@ pub fn command(gate: impl AsFd, order: &Order, sockets: &[OwnedFd]) -> Result<()
     }
     fcntl_add_seals(&file, SEALS)?;
     let descriptors: Vec<BorrowedFd<'_>> =
-        std::iter::once(&file).chain(sockets).map(AsFd::as_fd).collect();
+        std::iter::once(&file).chain(descriptors).map(AsFd::as_fd).collect();
     let mut space = vec![MaybeUninit::uninit(); space_for(descriptors.len())];
     let mut ancillary = SendAncillaryBuffer::new(&mut space);
     if !ancillary.push(SendAncillaryMessage::ScmRights(&descriptors)) {
         return Err(Errno::TOOBIG);
     }
-    sendmsg(gate, &[IoSlice::new(b"o")], &mut ancillary, SendFlags::NOSIGNAL).map(|_| ())
+    sendmsg(socket, &[IoSlice::new(b"o")], &mut ancillary, SendFlags::NOSIGNAL).map(|_| ())
 }
 
 const SEALS: SealFlags = SealFlags::WRITE.union(SealFlags::SHRINK).union(SealFlags::GROW);
@@ -136,16 +156,18 @@ fn space_for(descriptors: usize) -> usize {
     SendAncillaryMessage::ScmRights(&vec![rustix::stdio::stdin(); descriptors]).size()
 }
 
-/// Receives an order and the sockets that come with it; nothing where the keeper is gone.
+/// Receives what [`send_sealed`] sends; nothing where the other side is gone.
 ///
 /// # Errors
-/// The kernel's answer; `EAGAIN` where there is none yet and the socket does not wait, `EPROTO` for what is no order.
-pub fn obey(keeper: impl AsFd) -> Result<Option<(Order, Vec<OwnedFd>)>, Errno> {
+/// The kernel's answer, or `EPROTO` for what is no such message.
+pub fn receive_sealed<T: for<'de> Deserialize<'de>>(
+    socket: impl AsFd,
+) -> Result<Option<(T, Vec<OwnedFd>)>, Errno> {
     let mut byte = [0; 1];
     let mut space = vec![MaybeUninit::uninit(); space_for(MOST_DESCRIPTORS)];
     let mut ancillary = RecvAncillaryBuffer::new(&mut space);
     let flags = RecvFlags::CMSG_CLOEXEC;
-    let came = recvmsg(keeper, &mut [IoSliceMut::new(&mut byte)], &mut ancillary, flags)?;
+    let came = recvmsg(socket, &mut [IoSliceMut::new(&mut byte)], &mut ancillary, flags)?;
     if came.bytes == 0 {
         return Ok(None);
     }
@@ -173,8 +195,8 @@ pub fn obey(keeper: impl AsFd) -> Result<Option<(Order, Vec<OwnedFd>)>, Errno> {
             count => filled += count,
         }
     }
-    let order = serde_json::from_slice(&text).map_err(|_| Errno::PROTO)?;
-    Ok(Some((order, descriptors)))
+    let message = serde_json::from_slice(&text).map_err(|_| Errno::PROTO)?;
+    Ok(Some((message, descriptors)))
 }
 
 /// Sends a report, if it can be sent at once.

@@ -144,6 +144,8 @@ async fn pump_between(
             if empty(&pipe, to, count).await.is_err() {
                 return Ok(End::Reset);
             }
+            // One that always has more to say does not keep the others, or its own end, from their turn.
+            tokio::task::coop::consume_budget().await;
         }
         pipe.give_back();
     }

@@ -40,39 +40,42 @@ impl Resolver {
     /// # Errors
     /// A clause that says why it has none.
     pub(super) async fn look_up(&self, name: &Name) -> Result<Vec<IpAddr>, String> {
-        let own = self.own(name.as_str());
+        let own = self.own(name.as_str())?;
         if !own.is_empty() {
             return Ok(own);
         }
-        ask(&self.known().servers, name).await
+        ask(&self.known()?.servers, name).await
     }
 
     /// The addresses of `name` in the host's own file: names such as `localhost`, too.
-    pub(super) fn own(&self, name: &str) -> Vec<IpAddr> {
-        let known = self.known();
+    ///
+    /// # Errors
+    /// A clause that says why it cannot be told.
+    pub(super) fn own(&self, name: &str) -> Result<Vec<IpAddr>, String> {
+        let known = self.known()?;
         let own = known.hosts.iter().filter(|(host, _)| host.eq_ignore_ascii_case(name));
-        own.map(|(_, address)| *address).collect()
+        Ok(own.map(|(_, address)| *address).collect())
     }
 
     /// What the host's files say, read again where they have changed.
-    fn known(&self) -> Known {
+    fn known(&self) -> Result<Known, String> {
         let mut known = self.known.borrow_mut();
         if let Some(known) = known.as_mut() {
             if known.read.elapsed() < KEPT {
-                return known.clone();
+                return Ok(known.clone());
             }
             if changed() == known.changed {
                 known.read = Instant::now();
-                return known.clone();
+                return Ok(known.clone());
             }
         }
         let read = Known {
             read: Instant::now(),
             changed: changed(),
-            hosts: Rc::new(hosts(&text(RESOLVER_FILES[1]))),
-            servers: Rc::new(servers(&text(RESOLVER_FILES[0]))),
+            hosts: Rc::new(hosts(&text(RESOLVER_FILES[1])?)),
+            servers: Rc::new(servers(&text(RESOLVER_FILES[0])?)),
         };
-        known.insert(read).clone()
+        Ok(known.insert(read).clone())
     }
 }
 
@@ -81,9 +84,19 @@ fn changed() -> [Option<SystemTime>; 2] {
 }
 
 /// The text of a file; a host without it has nothing in it.
-fn text(file: &str) -> String {
-    let small = std::fs::metadata(file).is_ok_and(|meta| meta.len() <= LONGEST);
-    if small { std::fs::read_to_string(file).unwrap_or_default() } else { String::new() }
+fn text(file: &str) -> Result<String, String> {
+    use std::io::{ErrorKind, Read as _};
+    let failed = |error: std::io::Error| format!("the gate cannot read {file}: {error}");
+    let opened = match std::fs::File::open(file) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(String::new()),
+        other => other.map_err(failed)?,
+    };
+    let mut text = String::new();
+    let length = opened.take(LONGEST + 1).read_to_string(&mut text).map_err(failed)?;
+    if length as u64 > LONGEST {
+        return Err(format!("{file} is longer than {} MB", LONGEST >> 20));
+    }
+    Ok(text)
 }
 
 /// The lines of a hosts file (hosts(5)).

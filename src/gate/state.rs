@@ -17,6 +17,9 @@ use std::rc::Rc;
 use std::time::Instant;
 use tokio::sync::Notify;
 
+/// Characters that are told of what an agent said.
+const MOST_TOLD: usize = 400;
+
 /// One gate. Everything runs on one thread, so that nothing here is ever waited for.
 pub(super) struct Gate {
     rules: RefCell<Rc<Rules>>,
@@ -31,6 +34,8 @@ pub(super) struct Gate {
     /// The proxy of the host.
     pub(super) proxy: Option<Proxy>,
     pub(super) teller: Teller,
+    /// Held by each connection that asks for names.
+    pub(super) asking: Rc<()>,
 }
 
 /// A connection that is open.
@@ -93,6 +98,7 @@ impl Gate {
             resolver: Resolver::default(),
             proxy: start.proxy,
             teller: Teller::new(keeper),
+            asking: Rc::default(),
         })
     }
 
@@ -185,6 +191,9 @@ impl Gate {
     /// Tells of a refusal, and counts it.
     pub(super) fn refuse(&self, refused: super::protocol::Refused) {
         self.count(|counts| counts.refused += 1);
-        self.teller.refused(refused);
+        // What an agent says may be long, and a report is not.
+        let short = |text: String| text.chars().take(MOST_TOLD).collect();
+        let (to, why, cure) = (short(refused.to), short(refused.why), short(refused.cure));
+        self.teller.refused(super::protocol::Refused { to, why, cure, ..refused });
     }
 }

@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 const LONG: Duration = Duration::from_secs(10);
 
 /// How long it may take for anything else: the agent's terminal waits meanwhile.
-const SHORT: Duration = Duration::from_secs(1);
+const SHORT: Duration = Duration::from_secs(3);
 
 /// A gate that runs; it ends with its keeper, and when this is dropped.
 #[derive(Debug)]
@@ -32,6 +32,8 @@ pub struct Gate {
     openings: Openings,
     /// What it said while something else was waited for.
     unread: Vec<Report>,
+    /// Whether it did not do what it was told: which rules hold is not known then.
+    lost: bool,
 }
 
 impl Gate {
@@ -63,6 +65,7 @@ impl Gate {
             init: None,
             openings: Openings::default(),
             unread: Vec::new(),
+            lost: false,
         };
         match failed {
             Some(errno) => Err(cannot("start", "the gate")(errno)),
@@ -117,12 +120,21 @@ impl Gate {
         patience: Duration,
     ) -> Result<(), LaunchError> {
         let told = protocol::command(&self.control, order, sockets);
-        match told {
+        let done = match told {
             // It may have said why before it ended.
-            Ok(()) | Err(Errno::PIPE | Errno::CONNRESET) => {}
-            Err(errno) => return Err(cannot("tell", "the gate")(errno)),
-        }
-        self.wait_for(patience, |report| matches!(report, Report::Ready))
+            Ok(()) | Err(Errno::PIPE | Errno::CONNRESET) => {
+                self.wait_for(patience, |report| matches!(report, Report::Ready))
+            }
+            Err(errno) => Err(cannot("tell", "the gate")(errno)),
+        };
+        self.lost |= done.is_err();
+        done
+    }
+
+    /// Whether it did not do what it was told, and must be given up.
+    #[must_use]
+    pub fn is_lost(&self) -> bool {
+        self.lost
     }
 
     fn wait_for(
@@ -139,7 +151,8 @@ impl Gate {
                 Err(Errno::INTR) => continue,
                 other => other.map_err(cannot("wait for", "the gate"))?,
             };
-            if came == 0 {
+            // One that says much else is not waited for any longer than one that is silent.
+            if came == 0 || left.is_zero() {
                 return Err(cannot("wait for", "the gate")(Errno::TIMEDOUT));
             }
             match protocol::hear(&self.control, true) {

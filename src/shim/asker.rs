@@ -1,44 +1,58 @@
-//! Which process of the jail a connection comes from, as far as /proc tells it.
+//! Which process of the jail a connection comes from, as far as /proc tells it in a moment.
 
-use crate::host::text;
+use std::fs::File;
+use std::io::Read as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// How long is looked: who asked may be gone already, and the jail's terminal waits meanwhile.
-const PATIENCE: Duration = Duration::from_millis(20);
+/// How long is looked: who asked may be gone already, and the jail's terminal waits meanwhile. An agent can make the tables
+/// long, and its processes many.
+const PATIENCE: Duration = Duration::from_millis(10);
 
 /// The process of the network of `init` that has the socket `from`: its name and its number outside.
 pub(super) fn of(init: i32, uid: u32, from: SocketAddr) -> Option<String> {
-    let begun = Instant::now();
+    let until = Instant::now() + PATIENCE;
     let tables = ["tcp", "udp", "tcp6", "udp6"];
     let inode = tables.iter().find_map(|table| {
-        let table = text::read(format!("/proc/{init}/net/{table}")).ok()?;
+        let table = read(&Path::new("/proc").join(format!("{init}/net/{table}")), until)?;
         inode_of(&table, from.port())
     })?;
     let wanted = PathBuf::from(format!("socket:[{inode}]"));
     let processes = std::fs::read_dir("/proc").ok()?.flatten();
-    for process in processes {
-        if begun.elapsed() > PATIENCE {
-            return None;
-        }
+    for process in processes.take_while(|_| Instant::now() < until) {
         let Some(pid) = process.file_name().to_str().and_then(|name| name.parse::<i32>().ok())
         else {
             continue;
         };
         // One that has ended meanwhile has no sockets.
         let owner = process.metadata().map(|meta| std::os::unix::fs::MetadataExt::uid(&meta));
-        if owner.is_ok_and(|owner| owner == uid) && has(&process.path(), &wanted) {
-            let name = text::read(process.path().join("comm")).unwrap_or_default();
+        if owner.is_ok_and(|owner| owner == uid) && has(&process.path(), &wanted, until) {
+            let name = read(&process.path().join("comm"), until).unwrap_or_default();
             return Some(format!("{} ({pid})", name.trim_end()));
         }
     }
     None
 }
 
-fn has(process: &Path, socket: &Path) -> bool {
+/// The text of a file, if it is there in time.
+fn read(path: &Path, until: Instant) -> Option<String> {
+    let mut file = File::open(path).ok()?;
+    let mut text = Vec::new();
+    let mut block = [0; 16 << 10];
+    while Instant::now() < until {
+        match file.read(&mut block).ok()? {
+            0 => return String::from_utf8(text).ok(),
+            count => text.extend_from_slice(&block[..count]),
+        }
+    }
+    None
+}
+
+fn has(process: &Path, socket: &Path, until: Instant) -> bool {
     let descriptors = std::fs::read_dir(process.join("fd")).into_iter().flatten().flatten();
-    descriptors.filter_map(|entry| std::fs::read_link(entry.path()).ok()).any(|it| it == socket)
+    let mut in_time = descriptors.take_while(|_| Instant::now() < until);
+    in_time.any(|entry| std::fs::read_link(entry.path()).is_ok_and(|target| target == socket))
 }
 
 /// The inode of the socket whose own port is `port`, in a table as proc_net_tcp(5) has it.

@@ -12,7 +12,10 @@ use serde::Serialize;
 use std::path::Path;
 
 /// The most refusals in a second for which the process is looked for.
-const LOOKS: u32 = 20;
+const LOOKS: u32 = 2;
+
+/// The most of what the gate says that is heard in one turn: the agent's terminal waits meanwhile.
+const HEARD: u32 = 8;
 
 /// The gate, and who may change it.
 pub(super) struct Gatekeeper {
@@ -81,6 +84,9 @@ impl Gatekeeper {
     /// Does what there is to do.
     pub(super) fn turn(&mut self) {
         self.hear();
+        if self.gate.as_ref().is_some_and(Gate::is_lost) {
+            self.lose("it did not do what it was told");
+        }
         let asked = self.orders.as_ref().and_then(network::Listener::accept);
         if let Some(asked) = asked {
             self.answer(&asked);
@@ -89,18 +95,22 @@ impl Gatekeeper {
 
     /// Writes down what the gate says.
     fn hear(&mut self) {
-        while let Some(gate) = &mut self.gate {
+        for _ in 0..HEARD {
+            let Some(gate) = &mut self.gate else { return };
             match gate.hear() {
                 Ok(None) => return,
                 Ok(Some(Report::Refused(refused))) => self.write(&refused),
                 Ok(Some(Report::Ready | Report::Counts(_) | Report::Failed { .. })) => {}
-                Err(error) => {
-                    let agent = &self.kept.agent;
-                    self.told.push(format!("{agent} had no network from some moment on: {error}"));
-                    self.gate = None;
-                }
+                Err(error) => self.lose(&error.to_string()),
             }
         }
+    }
+
+    /// The gate is of no use any more, and is ended.
+    fn lose(&mut self, why: &str) {
+        let agent = &self.kept.agent;
+        self.told.push(format!("{agent} had no network from some moment on: {why}"));
+        self.gate = None;
     }
 
     fn write(&mut self, refused: &Refused) {
@@ -166,7 +176,11 @@ impl Gatekeeper {
     /// Has the gate work by `rules`.
     fn hold(&mut self, rules: Rules) -> Result<(), String> {
         let gate = self.gate.as_mut().ok_or(ENDED)?;
-        gate.change(&rules).map_err(|error| error.to_string())?;
+        let changed = gate.change(&rules).map_err(|error| error.to_string());
+        if gate.is_lost() {
+            self.lose("it did not do what it was told");
+        }
+        changed?;
         self.rules = rules;
         Ok(())
     }
