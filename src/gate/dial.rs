@@ -4,7 +4,7 @@ use super::resolver::Resolver;
 use crate::egress::proxy::{Proxy, answer};
 use crate::egress::refusal::Refusal;
 use crate::egress::rules::Peer;
-use crate::egress::special::special;
+use crate::egress::special::{Special, special};
 use crate::policy::network::{Name, Rule};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
@@ -17,6 +17,9 @@ const HEAD_START: Duration = Duration::from_millis(250);
 
 /// How long all of them together are tried.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A port of which nothing is wanted (RFC 863).
+const DISCARD: u16 = 9;
 
 /// The most addresses of one name that are tried.
 const MOST: usize = 16;
@@ -82,15 +85,22 @@ async fn direct(
         Peer::Host => vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()],
         Peer::Name(name) => {
             let found = resolver.look_up(name).await.map_err(Refusal::Unresolved)?;
-            permitted(found, rule)?
+            permitted(found, rule, is_own)?
         }
     };
     connect(&alternating(addresses), port).await
 }
 
-/// Those of `found` that a name may lead to.
-fn permitted(found: Vec<IpAddr>, rule: &Rule) -> Result<Vec<IpAddr>, Refusal> {
-    let refused = |address: &IpAddr| special(*address).filter(|_| !rule.names(*address));
+/// Those of `found` that a name may lead to; `is_own` tells the addresses of this machine.
+fn permitted(
+    found: Vec<IpAddr>,
+    rule: &Rule,
+    is_own: impl Fn(IpAddr) -> bool,
+) -> Result<Vec<IpAddr>, Refusal> {
+    let own = |address: IpAddr| is_own(address).then_some(Special::Loopback);
+    let refused = |address: &IpAddr| {
+        special(*address).or_else(|| own(*address)).filter(|_| !rule.names(*address))
+    };
     let first = found.first().copied();
     let kept: Vec<IpAddr> =
         found.into_iter().filter(|address| refused(address).is_none()).collect();
@@ -98,6 +108,20 @@ fn permitted(found: Vec<IpAddr>, rule: &Rule) -> Result<Vec<IpAddr>, Refusal> {
         Some((address, special)) if kept.is_empty() => Err(Refusal::Special { address, special }),
         Some(_) | None => Ok(kept),
     }
+}
+
+/// Whether `address` is one of this machine's: then what is sent to it comes from it, too. Nothing is sent for that.
+fn is_own(address: IpAddr) -> bool {
+    let any: IpAddr = match address {
+        IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+    };
+    let asked = std::net::UdpSocket::bind((any, 0)).and_then(|socket| {
+        socket.connect((address, DISCARD))?;
+        socket.local_addr()
+    });
+    // Where there is no way to it, there is nothing to reach.
+    asked.is_ok_and(|local| local.ip() == address)
 }
 
 /// IPv6 and IPv4 by turns, each in the order in which it was found, the first one first.
@@ -166,21 +190,31 @@ mod tests {
 
     #[test]
     fn what_is_not_the_open_internet_must_be_named() {
+        let strange = |_| false;
         let open = addresses("8.8.8.8 2600::1");
-        assert_eq!(permitted(open.clone(), &rule(&[])).unwrap(), open);
+        assert_eq!(permitted(open.clone(), &rule(&[]), strange).unwrap(), open);
         let mixed = addresses("10.0.0.1 8.8.8.8 ::1");
-        assert_eq!(permitted(mixed.clone(), &rule(&[])).unwrap(), addresses("8.8.8.8"));
+        assert_eq!(permitted(mixed.clone(), &rule(&[]), strange).unwrap(), addresses("8.8.8.8"));
         assert_eq!(
-            permitted(mixed, &rule(&["10.0.0.0/8"])).unwrap(),
+            permitted(mixed, &rule(&["10.0.0.0/8"]), strange).unwrap(),
             addresses("10.0.0.1 8.8.8.8")
         );
         for alone in ["127.0.0.1", "169.254.169.254", "::ffff:10.0.0.1", "fd00::1", "0.0.0.0"] {
             assert!(matches!(
-                permitted(addresses(alone), &rule(&[])),
+                permitted(addresses(alone), &rule(&[]), strange),
                 Err(Refusal::Special { .. })
             ));
         }
-        assert!(permitted(Vec::new(), &rule(&[])).unwrap().is_empty());
+        assert!(permitted(Vec::new(), &rule(&[]), strange).unwrap().is_empty());
+    }
+
+    #[test]
+    fn an_address_of_this_machine_must_be_named() {
+        let own = addresses("8.8.8.8");
+        let refused = permitted(own.clone(), &rule(&[]), |_| true);
+        assert!(matches!(refused, Err(Refusal::Special { special: Special::Loopback, .. })));
+        assert_eq!(permitted(own.clone(), &rule(&["8.8.8.8/32"]), |_| true).unwrap(), own);
+        assert!(is_own(Ipv4Addr::LOCALHOST.into()));
     }
 
     #[test]

@@ -1,26 +1,31 @@
-"""A world for the tests of the gate: a network and a mount namespace of its own, in which the names of `zone.json` are resolved
-and served, and everything that is sent is written down. Nothing leaves it.
+"""A world for the tests of the gate, in namespaces of its own: a host, and behind its one interface all that is outside, where
+the names of `zone.json` are resolved and served, and everything that comes is written down. Nothing leaves it.
 
 usage: unshare --net --mount --propagation private python3 world.py FOLDER
 
 FOLDER/zone.json  name -> addresses; read for every question, so that it can change
 FOLDER/queries    each question that came to the name server: its name and its type
-FOLDER/packets    each connection that was begun on the loopback, and each datagram: protocol, address, port
+FOLDER/packets    each connection that the host began, and each datagram that it sent: protocol, address, port
 """
 
+import ctypes
 import json
 import os
-import selectors
 import socket
 import ssl
+import signal
 import struct
 import subprocess
 import sys
 import threading
+import time
 
 FOLDER = sys.argv[1]
 OPEN = ["93.184.1.1", "93.184.1.2", "2606:4700:ffff::1"]
 PRIVATE = ["10.77.0.1", "169.254.169.254"]
+NAMES = "10.99.0.1"
+HOST = "10.99.0.2"
+HOSTS_OWN = "93.184.9.9"
 BANNER = b"banner of the server\n"
 
 
@@ -37,17 +42,47 @@ def run(*words):
     subprocess.run(words, check=True)
 
 
-def prepare():
-    run("ip", "link", "set", "lo", "up")
+def with_parent():
+    """The child ends with its parent."""
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+
+
+def make_host():
+    """A network for the host: its process."""
+    host = subprocess.Popen(["unshare", "--net", "sleep", "100000"], preexec_fn=with_parent)
+    network = lambda pid: os.readlink(f"/proc/{pid}/ns/net")
+    while network(host.pid) == network("self"):
+        pass
+    inside = ["nsenter", f"--net=/proc/{host.pid}/ns/net"]
+    run("ip", "link", "add", "outside", "type", "veth", "peer", "name", "eth0", "netns", str(host.pid))
+    for words in (
+        ["ip", "link", "set", "lo", "up"],
+        ["ip", "link", "set", "outside", "up"],
+        ["ip", "address", "add", NAMES + "/24", "dev", "outside"],
+        ["ip", "address", "add", "fd99::1/64", "dev", "outside", "nodad"],
+        inside + ["ip", "link", "set", "lo", "up"],
+        inside + ["ip", "link", "set", "eth0", "up"],
+        inside + ["ip", "address", "add", HOST + "/24", "dev", "eth0"],
+        inside + ["ip", "address", "add", HOSTS_OWN + "/32", "dev", "lo"],
+        inside + ["ip", "address", "add", "fd99::2/64", "dev", "eth0", "nodad"],
+        inside + ["ip", "route", "add", "default", "via", NAMES],
+        inside + ["ip", "-6", "route", "add", "default", "via", "fd99::1"],
+    ):
+        run(*words)
     for address in OPEN + PRIVATE:
-        run("ip", "address", "add", address + ("/128" if ":" in address else "/32"), "dev", "lo", *(["nodad"] if ":" in address else []))
-    # Whatever is not here is nowhere: a packet for it is seen on the loopback, too.
-    run("ip", "route", "add", "local", "203.0.113.0/24", "dev", "lo")
-    for name, text in (("resolv.conf", "nameserver 127.0.0.1\n"), ("hosts", "127.0.0.1 localhost\n93.184.1.2 hosts.test\n")):
+        run("ip", "address", "add", address, "dev", "lo", *(["nodad"] if ":" in address else []))
+    return host.pid
+
+
+def prepare():
+    pid = make_host()
+    for name, text in (("resolv.conf", f"nameserver {NAMES}\n"), ("hosts", "127.0.0.1 localhost\n93.184.1.2 hosts.test\n")):
         with open(path(name), "w", encoding="utf-8") as file:
             file.write(text)
         os.chmod(path(name), 0o644)
         run("mount", "--bind", path(name), os.path.realpath("/etc/" + name))
+    subprocess.Popen(["nsenter", f"--net=/proc/{pid}/ns/net", sys.executable, __file__, FOLDER, "host"], preexec_fn=with_parent)
+    return pid
 
 
 def answer(question):
@@ -75,7 +110,7 @@ def answer(question):
 
 def serve_names():
     server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    server.bind(("127.0.0.1", 53))
+    server.bind((NAMES, 53))
 
     def loop():
         while True:
@@ -204,20 +239,22 @@ def context():
 
 
 def capture():
-    """Writes down each beginning of a connection and each datagram, once: a packet on the loopback is seen going out."""
+    """Writes down each beginning of a connection and each datagram that the host sends."""
     sniffer = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))
-    sniffer.bind(("lo", 0))
+    sniffer.bind(("outside", 0))
 
     def loop():
         while True:
             packet, (_, _, kind, _, _) = sniffer.recvfrom(65536)
-            if kind != 4:  # PACKET_OUTGOING
+            if kind == 4:  # PACKET_OUTGOING
                 continue
             ether, packet = struct.unpack(">H", packet[12:14])[0], packet[14:]
             if ether == 0x0800:
                 protocol, target, rest = packet[9], socket.inet_ntop(socket.AF_INET, packet[16:20]), packet[4 * (packet[0] & 15) :]
             elif ether == 0x86DD:
                 protocol, target, rest = packet[6], socket.inet_ntop(socket.AF_INET6, packet[24:40]), packet[40:]
+            elif ether == 0x0806:  # ARP
+                continue
             else:
                 write_down("packets", f"ethernet {ether:04x}")
                 continue
@@ -232,15 +269,22 @@ def capture():
 
 
 def main():
-    prepare()
-    capture()
-    serve_names()
-    listen(80, http)
-    listen(443, https(context()))
-    for port, serve in ((7000, echo), (7001, greet), (7002, count), (7003, flood), (7004, linger), (3128, proxy)):
-        listen(port, serve)
-    print("ready", flush=True)
-    selectors.DefaultSelector()
+    if sys.argv[2:] == ["host"]:
+        listen(7000, echo)
+        listen(7001, greet)
+        listen(3128, proxy)
+        write_down("host", "listens")
+    else:
+        pid = prepare()
+        capture()
+        serve_names()
+        listen(80, http)
+        listen(443, https(context()))
+        for port, serve in ((7000, echo), (7001, greet), (7002, count), (7003, flood), (7004, linger)):
+            listen(port, serve)
+        while not os.path.exists(path("host")):
+            time.sleep(0.01)
+        print(f"ready {pid}", flush=True)
     threading.Event().wait()
 
 

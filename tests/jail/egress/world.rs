@@ -13,13 +13,15 @@ pub(super) const ZONE: &str = r#"{
     "both.test": ["2606:4700:ffff::1", "93.184.1.1"], "dead.test": ["203.0.113.9", "93.184.1.1"],
     "inside.test": ["10.77.0.1"], "meta.test": ["169.254.169.254"], "self.test": ["127.0.0.1"],
     "mapped.test": ["::ffff:10.77.0.1"], "mixed.test": ["10.77.0.1", "93.184.1.1"], "six.test": ["2606:4700:ffff::1"],
-    "github.test": ["93.184.1.1"], "denied.test": ["93.184.1.1"]
+    "github.test": ["93.184.1.1"], "denied.test": ["93.184.1.1"], "own.test": ["93.184.9.9"], "ours.test": ["10.99.0.2"]
 }"#;
 
 /// A world, ended when this is dropped.
 pub(super) struct World {
     pub(super) folder: Folder,
     running: Running,
+    /// A process in the host's network.
+    host: String,
 }
 
 fn openssl(folder: &Folder, words: &[&str]) {
@@ -90,9 +92,11 @@ impl World {
             &place,
         ]);
         let running = start(&mut unshare);
-        let world = Self { folder, running };
-        world.running.says("ready");
-        world
+        let host = crate::harness::eventually("the world", || {
+            let said = running.out();
+            Some(said.lines().next()?.strip_prefix("ready ")?.to_owned())
+        });
+        Self { folder, running, host }
     }
 
     /// A profile with `rules` in its `[network]`.
@@ -112,7 +116,13 @@ impl World {
         let mut entered = command("nsenter");
         let target = self.running.pid().as_raw_nonzero().to_string();
         // unshare is the parent of what is in the namespaces, and in them itself.
-        entered.args(["--target", &target, "--net", "--mount", "--"]);
+        entered.args([
+            "--target",
+            &target,
+            "--mount",
+            &format!("--net=/proc/{}/ns/net", self.host),
+            "--",
+        ]);
         entered.arg(inner.get_program()).args(inner.get_args());
         entered
     }
