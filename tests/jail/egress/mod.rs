@@ -5,6 +5,7 @@ mod addresses;
 mod allowed;
 mod bounds;
 mod change;
+mod claude;
 mod first_bytes;
 mod flow;
 mod proxy;

@@ -170,6 +170,22 @@ def linger(connection):
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
+def messages(model):
+    """What a model says to any prompt, as the Messages API streams it."""
+    usage = {"input_tokens": 1, "output_tokens": 1}
+    message = {"id": "msg_1", "type": "message", "role": "assistant", "model": model, "content": [], "stop_reason": None,
+               "stop_sequence": None, "usage": usage}
+    events = [
+        {"type": "message_start", "message": message},
+        {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}},
+        {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "the world answers"}},
+        {"type": "content_block_stop", "index": 0},
+        {"type": "message_delta", "delta": {"stop_reason": "end_turn", "stop_sequence": None}, "usage": usage},
+        {"type": "message_stop"},
+    ]
+    return "".join(f"event: {event['type']}\ndata: {json.dumps(event)}\n\n" for event in events).encode()
+
+
 def http(connection, secure=""):
     """Answers requests with what was asked for: files of FOLDER/www, or the request itself."""
     stream = connection.makefile("rb")
@@ -189,7 +205,11 @@ def http(connection, secure=""):
                     text = content.read()
             except OSError:
                 status, text = "404 Not Found", b""
-        connection.sendall(f"HTTP/1.1 {status}\r\nContent-Length: {len(text)}\r\n\r\n".encode() + text)
+        kind = "text/plain"
+        if target.startswith("/v1/messages") and "count_tokens" not in target:
+            write_down("keys", fields.get("x-api-key", ""))
+            kind, text = "text/event-stream", messages(json.loads(body)["model"])
+        connection.sendall(f"HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {len(text)}\r\n\r\n".encode() + text)
 
 
 def proxy(connection):
@@ -262,7 +282,8 @@ def capture():
                 write_down("packets", f"tcp {target} {struct.unpack('>H', rest[2:4])[0]}")
             elif protocol == 17:
                 write_down("packets", f"udp {target} {struct.unpack('>H', rest[2:4])[0]}")
-            elif protocol not in (1, 6, 58):
+            # The kernel itself sends ICMP, and tells its groups (IGMP; MLD, behind a hop-by-hop header).
+            elif protocol not in (0, 1, 2, 6, 58):
                 write_down("packets", f"protocol {protocol} {target}")
 
     threading.Thread(target=loop, daemon=True).start()
