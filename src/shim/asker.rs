@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 /// How long is looked: who asked may be gone already, and the jail's terminal waits meanwhile. An agent can make the tables
 /// long, and its processes many.
-const PATIENCE: Duration = Duration::from_millis(10);
+const PATIENCE: Duration = Duration::from_millis(25);
 
 /// The process of the network of `init` that has the socket `from`: its name and its number outside.
 pub(super) fn of(init: i32, uid: u32, from: SocketAddr) -> Option<String> {

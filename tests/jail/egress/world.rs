@@ -33,7 +33,9 @@ fn openssl(folder: &Folder, words: &[&str]) {
 fn certificates(folder: &Folder) {
     let names = "subjectAltName=DNS:a.test,DNS:b.test,DNS:*.wild.test,DNS:wild.test,DNS:both.test,DNS:dead.test,\
                  DNS:inside.test,DNS:mixed.test,DNS:six.test,DNS:hosts.test,DNS:github.test,DNS:denied.test,DNS:api.anthropic.com";
-    folder.file("extensions", names, 0o644);
+    // Strict readers want to know whose key it is, and what the authority's may be used for (RFC 5280).
+    let keys = "subjectKeyIdentifier=hash\nauthorityKeyIdentifier=keyid";
+    folder.file("extensions", &format!("{names}\n{keys}\n"), 0o644);
     let key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-noenc"];
     let authority = [
         "req",
@@ -46,6 +48,8 @@ fn certificates(folder: &Folder) {
         "ca.key",
         "-out",
         "ca.pem",
+        "-addext",
+        "keyUsage=critical,keyCertSign",
     ];
     openssl(folder, &[&authority[..], &key].concat());
     let request = ["req", "-subj", "/CN=server", "-keyout", "server.key", "-out", "server.csr"];
