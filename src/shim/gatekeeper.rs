@@ -17,6 +17,9 @@ const LOOKS: u32 = 2;
 /// The most of what the gate says that is heard in one turn: the agent's terminal waits meanwhile.
 const HEARD: u32 = 8;
 
+/// The most of it that is heard at the end.
+const HEARD_LAST: u32 = 1000;
+
 /// The gate, and who may change it.
 pub(super) struct Gatekeeper {
     /// The name of the jail.
@@ -83,7 +86,7 @@ impl Gatekeeper {
 
     /// Does what there is to do.
     pub(super) fn turn(&mut self) {
-        self.hear();
+        self.hear(HEARD);
         if self.gate.as_ref().is_some_and(Gate::is_lost) {
             self.lose("it did not do what it was told");
         }
@@ -93,9 +96,9 @@ impl Gatekeeper {
         }
     }
 
-    /// Writes down what the gate says.
-    fn hear(&mut self) {
-        for _ in 0..HEARD {
+    /// Writes down what the gate says, so much at the most.
+    fn hear(&mut self, most: u32) {
+        for _ in 0..most {
             let Some(gate) = &mut self.gate else { return };
             match gate.hear() {
                 Ok(None) => return,
@@ -187,7 +190,7 @@ impl Gatekeeper {
 
     /// What there is to say at the end.
     pub(super) fn finish(mut self) -> Vec<String> {
-        self.hear();
+        self.hear(HEARD_LAST);
         let agent = &self.kept.agent;
         if self.refused > 0 {
             let times = if self.refused == 1 {

@@ -20,10 +20,10 @@ fn ends_and_breaks_are_passed_on() {
             "drain:a.test:7003",
             "tcp:a.test:7004:x",
             "tcp:a.test:9:x",
-            "many:a.test:7000:200",
+            "many:a.test:7000:150",
         ],
     );
-    assert_eq!((&*said[0], &*said[1], &*said[4]), ("5000000", "67108864", "200"), "{said:?}");
+    assert_eq!((&*said[0], &*said[1], &*said[4]), ("5000000", "67108864", "150"), "{said:?}");
     assert!(said[2].starts_with("ECONNRESET") || said[2].starts_with("EPIPE"), "{said:?}");
     // Nobody listens there: the gate cannot know before it has called.
     assert!(said[3].starts_with("ECONNRESET") || said[3].starts_with("EPIPE"), "{said:?}");
