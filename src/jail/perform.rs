@@ -119,7 +119,6 @@ pub fn perform(step: &Step, inside: &mut Inside<'_>) -> Result<(), StepError> {
             crate::sys::raise_loopback().map_err(cannot("bring up", "the interface lo"))
         }
         Step::SetHostname => settings::set_hostname(&inside.plan.agent),
-        Step::SetRlimits => settings::set_rlimits(inside.plan),
         Step::BuildRuleset => landlock::build(inside),
         Step::CloseDescriptors => confine::close_descriptors(),
         Step::SetGroups => confine::set_groups(inside.plan),
@@ -139,6 +138,7 @@ pub fn perform(step: &Step, inside: &mut Inside<'_>) -> Result<(), StepError> {
         }
         Step::EnterWorkdir => confine::enter_workdir(inside.plan),
         Step::RestrictLandlock => landlock::restrict(inside),
+        Step::SetRlimits => settings::set_rlimits(inside.plan),
         Step::InstallSeccomp => confine::install_filter(&inside.filter),
         Step::ExecInit => confine::exec_init(inside),
     }

@@ -62,8 +62,6 @@ pub enum Step {
     RaiseLoopback,
     /// The host name.
     SetHostname,
-    /// Limits of each process.
-    SetRlimits,
     /// Builds the Landlock ruleset, while every path can still be opened.
     BuildRuleset,
     /// Every other descriptor ends with exec.
@@ -88,6 +86,8 @@ pub enum Step {
     EnterWorkdir,
     /// The ruleset binds.
     RestrictLandlock,
+    /// Limits of each process.
+    SetRlimits,
     /// The filter binds.
     InstallSeccomp,
     /// PID 1 of the jail: the same binary, with memory of its own.
@@ -169,7 +169,6 @@ fn privileged(plan: &Plan, steps: &mut Vec<Step>) {
         && matches!(plan.network, Network::Loopback | Network::Allowlist);
     push_if(steps, loopback, Step::RaiseLoopback);
     push_if(steps, plan.stands(Wall::Uts), Step::SetHostname);
-    push_if(steps, plan.stands(Wall::Rlimits), Step::SetRlimits);
     push_if(steps, plan.stands(Wall::Landlock), Step::BuildRuleset);
     push_if(steps, plan.stands(Wall::Descriptors), Step::CloseDescriptors);
     // Before the user namespace: in it no group can be set any more.
@@ -189,6 +188,9 @@ fn confined(plan: &Plan, steps: &mut Vec<Step>) {
     push_if(steps, plan.stands(Wall::NoNewPrivs), Step::SetNoNewPrivs);
     steps.push(Step::EnterWorkdir);
     push_if(steps, plan.stands(Wall::Landlock), Step::RestrictLandlock);
+    // After all that opens anything: the limit of descriptors is the agent's, and the descriptors
+    // that stay open until init's start are the launcher's.
+    push_if(steps, plan.stands(Wall::Rlimits), Step::SetRlimits);
     // Last: the filter refuses most of the calls made above.
     push_if(steps, plan.stands(Wall::Seccomp), Step::InstallSeccomp);
     steps.push(Step::ExecInit);
@@ -223,7 +225,6 @@ impl Step {
             | Self::ForbidMemfdExec
             | Self::RaiseLoopback
             | Self::SetHostname
-            | Self::SetRlimits
             | Self::BuildRuleset
             | Self::CloseDescriptors
             | Self::SetGroups => Phase::Privileged,
@@ -236,6 +237,7 @@ impl Step {
             | Self::SetNoNewPrivs
             | Self::EnterWorkdir
             | Self::RestrictLandlock
+            | Self::SetRlimits
             | Self::InstallSeccomp
             | Self::ExecInit => Phase::Confined,
             Self::OpenGate => Phase::Opening,
@@ -290,7 +292,6 @@ impl fmt::Display for Told<'_> {
             Step::ForbidMemfdExec => f.write_str("vm.memfd_noexec = 2"),
             Step::RaiseLoopback => f.write_str("lo up"),
             Step::SetHostname => write!(f, "host name {}", plan.agent),
-            Step::SetRlimits => write!(f, "{} resource limits", plan.rlimits.len()),
             Step::BuildRuleset => write!(f, "build {} Landlock rules", plan.landlock.rules.len()),
             Step::CloseDescriptors => f.write_str("close all other descriptors"),
             Step::SetGroups => write!(f, "{} supplementary groups", identity.groups.len()),
@@ -303,6 +304,7 @@ impl fmt::Display for Told<'_> {
             Step::SetNoNewPrivs => f.write_str("no_new_privs"),
             Step::EnterWorkdir => write!(f, "go to {}", one_line(&plan.command.workdir)),
             Step::RestrictLandlock => f.write_str("restrict by Landlock"),
+            Step::SetRlimits => write!(f, "{} resource limits", plan.rlimits.len()),
             Step::InstallSeccomp => write!(f, "restrict by the filter `{}`", plan.seccomp.policy),
             Step::ExecInit => f.write_str("exec init"),
             Step::OpenGate => tell_gate(f, plan),

@@ -155,6 +155,20 @@ fn a_secret_reaches_the_agent_and_nobody_else() {
     assert!(!explained.out.contains(&canary) && explained.out.contains("KEY="), "{explained:#?}");
 }
 
+#[test]
+fn what_the_caller_has_open_does_not_count_for_the_agents_limit() {
+    needs!("root", "cgroup2", "perl");
+    let folder = Folder::new();
+    let profile = folder.profile("small", "extends = ['demo']\n[limits]\nopen_files = 16\n");
+    let cellblock = cellblock("exec", "jt-open", &[], &profile, &["sh", "-c", "ulimit -n"]);
+    // `$^F`: what is opened up to that number stays open over exec.
+    let opener = "$^F = 100; open($_, '<', '/dev/null') or die for @files[0 .. 59]; exec @ARGV";
+    let mut perl = command("/usr/bin/perl");
+    perl.args(["-e", opener]).arg(cellblock.get_program()).args(cellblock.get_args());
+    assert_eq!(finish(&mut perl).expect(0).out, "16\n");
+    host::expect_nothing_left("jt-open");
+}
+
 /// A wall around what the caller has: what the caller gives, what the probe asks, how it is given.
 struct Gift {
     wall: &'static [&'static str],
