@@ -9,9 +9,11 @@ use domain::rdata::{A, Aaaa};
 use domain::resolv::StubResolver;
 use domain::resolv::stub::conf::ResolvConf;
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::time::{Duration, Instant, SystemTime};
+use tokio::sync::OnceCell;
 
 /// How long the host's files are taken to be as they were read.
 const KEPT: Duration = Duration::from_secs(5);
@@ -19,10 +21,30 @@ const KEPT: Duration = Duration::from_secs(5);
 /// The longest hosts file that is read, in bytes.
 const LONGEST: u64 = 8 << 20;
 
-/// How the host resolves names.
+/// How long an answer of a name server is kept at the most, whatever it says itself.
+const LONGEST_KEPT: Duration = Duration::from_secs(60);
+
+/// The most names whose answers are kept.
+const MOST_KEPT: usize = 1024;
+
+/// How the host resolves names. Many connections to one name at once are one question.
 #[derive(Default)]
 pub(super) struct Resolver {
     known: RefCell<Option<Known>>,
+    asked: RefCell<BTreeMap<Name, Rc<Asked>>>,
+}
+
+/// A question, and its answer when it has come.
+type Asked = OnceCell<Answer>;
+
+/// What the name servers said.
+struct Answer {
+    found: Result<Vec<IpAddr>, String>,
+    holds_until: Instant,
+}
+
+fn holds(asked: &Asked) -> bool {
+    asked.get().is_none_or(|answer| answer.holds_until > Instant::now())
 }
 
 /// What the host's files said when they were read.
@@ -44,7 +66,26 @@ impl Resolver {
         if !own.is_empty() {
             return Ok(own);
         }
-        ask(&self.known()?.servers, name).await
+        let servers = self.known()?.servers;
+        let asked = self.asked(name);
+        asked.get_or_init(|| ask(&servers, name)).await.found.clone()
+    }
+
+    /// The question about `name`: one that is on its way or whose answer still holds, or else a new one.
+    fn asked(&self, name: &Name) -> Rc<Asked> {
+        let mut all = self.asked.borrow_mut();
+        if let Some(asked) = all.get(name).filter(|asked| holds(asked)) {
+            return Rc::clone(asked);
+        }
+        if all.len() >= MOST_KEPT {
+            all.retain(|_, asked| holds(asked));
+        }
+        let new = Rc::new(Asked::new());
+        // Where so many hold, this one is asked without being found again.
+        if all.len() < MOST_KEPT {
+            all.insert(name.clone(), Rc::clone(&new));
+        }
+        new
     }
 
     /// The addresses of `name` in the host's own file: names such as `localhost`, too.
@@ -69,6 +110,7 @@ impl Resolver {
                 return Ok(known.clone());
             }
         }
+        self.asked.borrow_mut().clear();
         let read = Known {
             read: Instant::now(),
             changed: changed(),
@@ -121,8 +163,21 @@ fn servers(text: &str) -> StubResolver {
     StubResolver::from_conf(conf)
 }
 
-/// Asks for both kinds of addresses at once; those of IPv6 come first.
-async fn ask(servers: &StubResolver, name: &Name) -> Result<Vec<IpAddr>, String> {
+/// Asks, and tells how long the answer holds. One that names no address holds for nobody who asks later.
+async fn ask(servers: &StubResolver, name: &Name) -> Answer {
+    let mut kept = LONGEST_KEPT;
+    let found = addresses(servers, name, &mut kept).await;
+    let kept = if found.is_ok() { kept } else { Duration::ZERO };
+    Answer { found, holds_until: Instant::now() + kept }
+}
+
+/// Asks for both kinds of addresses at once; those of IPv6 come first. `kept` becomes as short as the shortest time that
+/// a record may be kept.
+async fn addresses(
+    servers: &StubResolver,
+    name: &Name,
+    kept: &mut Duration,
+) -> Result<Vec<IpAddr>, String> {
     let question = DnsName::<Vec<u8>>::from_chars(name.as_str().chars());
     let question = question.map_err(|error| error.to_string())?;
     let (v6, v4) = tokio::join!(
@@ -135,7 +190,10 @@ async fn ask(servers: &StubResolver, name: &Name) -> Result<Vec<IpAddr>, String>
         Ok(answer) => {
             why.push(said(answer.header().rcode()));
             let records = answer.answer().map_err(|error| error.to_string())?.limit_to::<Aaaa>();
-            found.extend(records.flatten().map(|record| IpAddr::V6(record.data().addr())));
+            for record in records.flatten() {
+                *kept = record.ttl().into_duration().min(*kept);
+                found.push(IpAddr::V6(record.data().addr()));
+            }
         }
         Err(error) => why.push(error.to_string()),
     }
@@ -143,7 +201,10 @@ async fn ask(servers: &StubResolver, name: &Name) -> Result<Vec<IpAddr>, String>
         Ok(answer) => {
             why.push(said(answer.header().rcode()));
             let records = answer.answer().map_err(|error| error.to_string())?.limit_to::<A>();
-            found.extend(records.flatten().map(|record| IpAddr::V4(record.data().addr())));
+            for record in records.flatten() {
+                *kept = record.ttl().into_duration().min(*kept);
+                found.push(IpAddr::V4(record.data().addr()));
+            }
         }
         Err(error) => why.push(error.to_string()),
     }

@@ -35,6 +35,22 @@ fn ends_and_breaks_are_passed_on() {
     host::expect_nothing_left(agent);
 }
 
+/// A question for each would be more than the name servers of some hosts take at once.
+#[test]
+fn many_connections_to_one_name_are_one_question() {
+    needs!("root", "cgroup2", "python3", "openssl", "ip");
+    let world = World::new();
+    let (agent, many) = ("jt-questions", "many:kept.test:7000:150");
+    assert_eq!(world.client(agent, "allow = ['kept.test:7000']", &[many]), ["150"]);
+    // One for each kind of address.
+    assert_eq!(world.questions(), 2);
+    // An answer that does not hold longer is asked for again.
+    world.forget();
+    let twice = ["tcp:a.test:7000:x", "tcp:a.test:7000:y"];
+    assert_eq!(world.client(agent, RULES, &twice), [r"b'x\n'", r"b'y\n'"]);
+    assert_eq!(world.questions(), 4);
+}
+
 #[test]
 fn a_gate_that_ends_takes_the_network_and_nothing_else() {
     needs!("root", "cgroup2", "python3", "openssl", "ip");

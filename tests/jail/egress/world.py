@@ -100,9 +100,10 @@ def answer(question):
     family = {1: socket.AF_INET, 28: socket.AF_INET6}.get(kind)
     found = [a for a in zone.get(name, []) if family == (socket.AF_INET6 if ":" in a else socket.AF_INET)]
     code = 0 if name in zone else 3
+    keep = 30 if name.startswith("kept") else 0
     head = question[:2] + struct.pack(">HHHHH", 0x8180 | code, 1, len(found), 0, 0)
     records = b"".join(
-        b"\xc0\x0c" + struct.pack(">HHIH", kind, 1, 0, len(socket.inet_pton(family, a))) + socket.inet_pton(family, a)
+        b"\xc0\x0c" + struct.pack(">HHIH", kind, 1, keep, len(socket.inet_pton(family, a))) + socket.inet_pton(family, a)
         for a in found
     )
     return head + question[12:end] + records
@@ -110,6 +111,8 @@ def answer(question):
 
 def serve_names():
     server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    # As little room as a small name server has: whoever asks without measure is not answered.
+    server.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8192)
     server.bind((NAMES, 53))
 
     def loop():
