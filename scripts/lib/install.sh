@@ -50,6 +50,7 @@ need_rust() {
 need_musl() {
     BUILD_TARGET=$MUSL_TARGET
     if [ -d "$(rustc --print sysroot)/lib/rustlib/$MUSL_TARGET/lib" ]; then
+        need_program musl-gcc musl-tools "to build the cryptography of TLS for a static binary"
         return 0
     fi
     if ! have rustup; then
@@ -59,6 +60,7 @@ need_musl() {
     fi
     say "adding the Rust target $MUSL_TARGET: the shipped binary is static"
     rustup target add "$MUSL_TARGET" >&2 || die "cannot add the Rust target $MUSL_TARGET" "check the network, then run this again"
+    need_program musl-gcc musl-tools "to build the cryptography of TLS for a static binary"
 }
 
 # Builds the release binary and sets BINARY to its path.

@@ -126,7 +126,7 @@ impl fmt::Display for Refusal {
             Self::Http(error) => write!(f, "{error}"),
             Self::Slow => f.write_str("its first bytes did not come in time"),
             Self::Special { address, special } => {
-                write!(f, "it leads to {address}, a {special} address that no rule names")
+                write!(f, "it leads to {address}, {special} that no rule names")
             }
             Self::Unresolved(cause) => write!(f, "its name leads nowhere: {cause}"),
             Self::Unreachable(cause) => write!(f, "it cannot be reached: {cause}"),

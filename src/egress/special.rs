@@ -30,12 +30,12 @@ pub enum Special {
 impl fmt::Display for Special {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Loopback => "this machine's own",
-            Self::Private => "private",
-            Self::LinkLocal => "link-local",
-            Self::Metadata => "of a cloud's metadata",
-            Self::Multicast => "multicast",
-            Self::Reserved => "reserved",
+            Self::Loopback => "an address of this machine",
+            Self::Private => "a private address",
+            Self::LinkLocal => "a link-local address",
+            Self::Metadata => "an address of a cloud's metadata",
+            Self::Multicast => "a multicast address",
+            Self::Reserved => "a reserved address",
         })
     }
 }

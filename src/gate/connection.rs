@@ -115,7 +115,7 @@ async fn pass(gate: &Gate, server: &mut TcpStream, bytes: &[u8]) -> Result<(), R
 }
 
 /// Nothing waits for more bytes, and who is gone without a word is found.
-fn prepare(stream: &TcpStream) {
+pub(super) fn prepare(stream: &TcpStream) {
     use rustix::net::sockopt as option;
     let set = set_tcp_nodelay(stream, true)
         .and_then(|()| option::set_socket_keepalive(stream, true))

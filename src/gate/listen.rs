@@ -2,22 +2,22 @@
 
 use super::protocol::Refused;
 use super::state::Gate;
-use super::{connection, names};
+use super::{api, connection, names};
 use rustix::fd::OwnedFd;
-use rustix::net::SocketType;
-use rustix::net::sockopt::socket_type;
+use rustix::net::sockopt::{socket_domain, socket_type};
+use rustix::net::{AddressFamily, SocketType};
 use std::io::{Error, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr};
 use std::rc::Rc;
 use std::time::Duration;
-use tokio::net::{TcpListener, TcpStream, UdpSocket};
+use tokio::net::{TcpListener, TcpStream, UdpSocket, UnixListener};
 use tokio::task::spawn_local;
 
 /// The port of name servers.
 pub(super) const DNS_PORT: u16 = 53;
 
 /// How long nothing is accepted where no descriptor is left.
-const PAUSE: Duration = Duration::from_millis(50);
+pub(super) const PAUSE: Duration = Duration::from_millis(50);
 
 /// Begins to listen on `sockets`.
 pub(super) fn begin(gate: &Rc<Gate>, sockets: Vec<OwnedFd>) -> Result<(), String> {
@@ -30,7 +30,10 @@ pub(super) fn begin(gate: &Rc<Gate>, sockets: Vec<OwnedFd>) -> Result<(), String
 fn begin_on(gate: &Rc<Gate>, socket: OwnedFd) -> Result<(), Error> {
     rustix::io::ioctl_fionbio(&socket, true)?;
     let gate = Rc::clone(gate);
-    if socket_type(&socket)? == SocketType::DGRAM {
+    if socket_domain(&socket)? == AddressFamily::UNIX {
+        let listener = UnixListener::from_std(socket.into())?;
+        spawn_local(api::accept(gate, listener));
+    } else if socket_type(&socket)? == SocketType::DGRAM {
         let socket = UdpSocket::from_std(socket.into())?;
         spawn_local(names::answer_datagrams(gate, socket));
     } else {

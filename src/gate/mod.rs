@@ -15,10 +15,12 @@
 
 pub mod protocol;
 
+mod api;
 mod confine;
 mod connection;
 mod dial;
 mod listen;
+mod metered;
 mod names;
 mod opening;
 mod relay;
@@ -90,7 +92,7 @@ async fn obey(keeper: &Rc<OwnedFd>) -> Result<(), String> {
         let Some((order, sockets)) = heard else { return Ok(()) };
         match (order, &gate) {
             (Order::Start(start), None) => {
-                let new = Gate::new(*start, Rc::clone(keeper));
+                let new = Gate::new(*start, Rc::clone(keeper))?;
                 listen::begin(&new, sockets)?;
                 tokio::task::spawn_local(tell::repeatedly(Rc::clone(&new)));
                 gate = Some(new);

@@ -5,6 +5,8 @@
 
 use crate::egress::proxy::Proxy;
 use crate::egress::rules::Rules;
+use crate::policy::network::{Credential, Upstream};
+use ipnet::IpNet;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, fcntl_get_seals, memfd_create};
 use rustix::io::Errno;
@@ -50,6 +52,34 @@ pub struct Start {
     pub bytes: Option<u64>,
     /// The proxy of the host.
     pub proxy: Option<Proxy>,
+    /// The service that the jail reaches by a socket.
+    pub api: Option<Api>,
+}
+
+/// A service, and all that is needed to speak to it for an agent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Api {
+    /// Where it is.
+    pub upstream: Upstream,
+    /// Where in a request its credential stands.
+    pub header: Credential,
+    /// The credential.
+    pub key: Key,
+    /// Addresses that are refused else, and to which its name may lead.
+    pub addresses: Vec<IpNet>,
+    /// The certificates of the authorities that may speak for it: DER in base64.
+    pub roots: Vec<String>,
+}
+
+/// A credential, which is never shown.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Key(pub String);
+
+impl std::fmt::Debug for Key {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Key")
+    }
 }
 
 /// What the gate tells its keeper.

@@ -1,5 +1,6 @@
 //! What the gate remembers.
 
+use super::api::Api;
 use super::protocol::{Counts, Start};
 use super::resolver::Resolver;
 use super::tell::Teller;
@@ -33,6 +34,8 @@ pub(super) struct Gate {
     pub(super) resolver: Resolver,
     /// The proxy of the host.
     pub(super) proxy: Option<Proxy>,
+    /// The service by a socket.
+    pub(super) api: Option<Api>,
     pub(super) teller: Teller,
     /// Held by each connection that asks for names.
     pub(super) asking: Rc<()>,
@@ -40,8 +43,8 @@ pub(super) struct Gate {
 
 /// A connection that is open.
 struct Open {
-    peer: Peer,
-    port: u16,
+    /// Whom it is for, and on which port; none where that is no matter of rules.
+    to: Option<(Peer, u16)>,
     /// Told to end, and why.
     end: Rc<End>,
 }
@@ -54,7 +57,7 @@ pub(super) struct End {
 }
 
 impl End {
-    fn now(&self, why: Refusal) {
+    pub(super) fn now(&self, why: Refusal) {
         *self.why.borrow_mut() = Some(why);
         self.notify.notify_one();
     }
@@ -85,8 +88,9 @@ impl Drop for Place {
 }
 
 impl Gate {
-    pub(super) fn new(start: Start, keeper: Rc<OwnedFd>) -> Rc<Self> {
-        Rc::new(Self {
+    pub(super) fn new(start: Start, keeper: Rc<OwnedFd>) -> Result<Rc<Self>, String> {
+        let api = start.api.map(Api::new).transpose()?;
+        Ok(Rc::new(Self {
             rules: RefCell::new(Rc::new(start.rules)),
             pool: RefCell::default(),
             most_connections: start.connections,
@@ -97,9 +101,10 @@ impl Gate {
             open: RefCell::default(),
             resolver: Resolver::default(),
             proxy: start.proxy,
+            api,
             teller: Teller::new(keeper),
             asking: Rc::default(),
-        })
+        }))
     }
 
     /// What was counted so far.
@@ -122,7 +127,10 @@ impl Gate {
     /// From now on `rules` hold; what is open and does not fit them any more is ended.
     pub(super) fn change(&self, rules: Rules) {
         for open in self.open.borrow().values() {
-            if !matches!(rules.decide(&open.peer, open.port), Verdict::Allowed(_)) {
+            let fits = |(peer, port): &(Peer, u16)| {
+                matches!(rules.decide(peer, *port), Verdict::Allowed(_))
+            };
+            if !open.to.as_ref().is_none_or(fits) {
                 open.end.now(Refusal::Changed);
             }
         }
@@ -157,6 +165,12 @@ impl Gate {
                 return Err(Refusal::of(verdict).unwrap_or(Refusal::Changed));
             }
         };
+        let place = self.place(Some((peer.clone(), port)))?;
+        Ok((place, rule))
+    }
+
+    /// A place for a connection, within the bounds; `to` is looked at again where the rules change.
+    pub(super) fn place(self: &Rc<Self>, to: Option<(Peer, u16)>) -> Result<Place, Refusal> {
         if !self.new.borrow_mut().take(Instant::now()) {
             return Err(Refusal::Rate(self.rate));
         }
@@ -170,9 +184,9 @@ impl Gate {
         });
         let number = self.counts.get().opened;
         let end = Rc::new(End::default());
-        let open = Open { peer: peer.clone(), port, end: Rc::clone(&end) };
+        let open = Open { to, end: Rc::clone(&end) };
         self.open.borrow_mut().insert(number, open);
-        Ok((Place { gate: Rc::clone(self), number, end }, rule))
+        Ok(Place { gate: Rc::clone(self), number, end })
     }
 
     /// Counts bytes that flowed.

@@ -32,6 +32,7 @@ fn allowed(rights: Rights, abi: ABI) -> BitFlags<AccessFs> {
     let read = AccessFs::ReadFile | AccessFs::ReadDir;
     match rights {
         Rights::List => AccessFs::ReadDir.into(),
+        Rights::Socket => AccessFs::from_all(abi) & AccessFs::ResolveUnix,
         Rights::Devices => {
             let devices = read | AccessFs::WriteFile | AccessFs::IoctlDev;
             devices & AccessFs::from_all(abi)

@@ -1,9 +1,10 @@
 //! The process that carries the agent's connections, as its keeper sees it.
 
+use super::api;
 use super::error::{LaunchError, cannot};
 use super::openings::{self, Openings};
 use crate::egress::rules::Rules;
-use crate::gate::protocol::{self, Counts, Order, Report, Start};
+use crate::gate::protocol::{self, Api, Counts, Order, Report, Start};
 use crate::gate::{NAME, WITH_LANDLOCK};
 use crate::jail::protocol::pair;
 use crate::plan::{EgressPlan, Plan};
@@ -30,6 +31,8 @@ pub struct Gate {
     /// Of whose network it holds the sockets.
     init: Option<i32>,
     openings: Openings,
+    /// What it is to know of the service by a socket, until it is told.
+    api: Option<Api>,
     /// What it said while something else was waited for.
     unread: Vec<Report>,
     /// Whether it did not do what it was told: which rules hold is not known then.
@@ -41,6 +44,7 @@ impl Gate {
     pub(super) fn start(plan: &Plan, program: BorrowedFd<'_>) -> Result<Self, LaunchError> {
         let egress =
             plan.egress.as_ref().ok_or_else(|| cannot("find", "the gate's rules")(Errno::INVAL))?;
+        let service = egress.api.as_ref().map(api::start).transpose()?;
         let (control, inner) = pair().map_err(cannot("make", "the gate's socket"))?;
         let nowhere =
             rustix::fs::openat(CWD, "/dev/null", OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())
@@ -64,6 +68,7 @@ impl Gate {
             control,
             init: None,
             openings: Openings::default(),
+            api: service,
             unread: Vec::new(),
             lost: false,
         };
@@ -74,15 +79,25 @@ impl Gate {
     }
 
     /// Opens it for the jail whose init is `init`.
-    pub(super) fn open(&mut self, init: i32, egress: &EgressPlan) -> Result<(), LaunchError> {
+    /// `listeners` are those of the service by a socket.
+    pub(super) fn open(
+        &mut self,
+        init: i32,
+        egress: &EgressPlan,
+        listeners: Vec<OwnedFd>,
+    ) -> Result<(), LaunchError> {
         self.init = Some(init);
-        let sockets = openings::open(init, &egress.rules, &mut self.openings)?;
+        let mut sockets = listeners;
+        if egress.listens {
+            sockets.extend(openings::open(init, &egress.rules, &mut self.openings)?);
+        }
         let start = Start {
             rules: egress.rules.clone(),
             connections: egress.connections,
             rate: egress.rate,
             bytes: egress.bytes,
             proxy: egress.proxy.clone(),
+            api: self.api.take(),
         };
         self.order(&Order::Start(Box::new(start)), &sockets, LONG)
     }

@@ -3,13 +3,20 @@
 use super::error::{LaunchError, cannot};
 use crate::plan::{Content, Identity, Mount, Node, Source};
 use crate::sys::{self, TreeAttributes};
-use rustix::fd::{AsFd as _, OwnedFd};
+use rustix::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, Uid, makedev, mkdirat, mknodat, symlinkat};
 use rustix::io::Errno;
 use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags};
+use rustix::net::{
+    AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, listen, socket_with,
+};
 
-/// Makes the tree of a mount in memory.
-pub(super) fn make(mount: &Mount, identity: &Identity) -> Result<OwnedFd, LaunchError> {
+/// Makes the tree of a mount in memory; the sockets in it that listen are added to `listeners`.
+pub(super) fn make(
+    mount: &Mount,
+    identity: &Identity,
+    listeners: &mut Vec<OwnedFd>,
+) -> Result<OwnedFd, LaunchError> {
     let Source::Memory { size, inodes, mode, agent, devices, nodes } = &mount.source else {
         return Err(cannot("make in memory", &mount.at)(Errno::INVAL));
     };
@@ -27,8 +34,9 @@ pub(super) fn make(mount: &Mount, identity: &Identity) -> Result<OwnedFd, Launch
     let tree =
         mounted("tmpfs", &options, attributes).map_err(cannot("make in memory", &mount.at))?;
     for node in nodes {
-        add(&tree, node, identity)
+        let listener = add(&tree, node, identity)
             .map_err(cannot("make", &format!("{}/{}", mount.at, node.path)))?;
+        listeners.extend(listener);
     }
     if !mount.write {
         let attributes = TreeAttributes { read_only: true, ..TreeAttributes::default() };
@@ -52,13 +60,14 @@ pub(super) fn mounted(
     rustix::mount::fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, attributes)
 }
 
-fn add(tree: &OwnedFd, node: &Node, identity: &Identity) -> Result<(), Errno> {
+/// Makes what `node` says; the socket, where it is one that listens.
+fn add(tree: &OwnedFd, node: &Node, identity: &Identity) -> Result<Option<OwnedFd>, Errno> {
     let path = node.path.as_str();
-    match &node.content {
+    let made = match &node.content {
         Content::Directory { agent } => {
             let mode = if *agent { 0o700 } else { 0o755 };
-            mkdirat(tree, path, Mode::from_raw_mode(mode))?;
-            if *agent { give(tree, path, identity) } else { Ok(()) }
+            let made = mkdirat(tree, path, Mode::from_raw_mode(mode));
+            if *agent { made.and_then(|()| give(tree, path, identity)) } else { made }
         }
         Content::File(text) => file(tree, path, text, 0o644),
         Content::Link(target) => symlinkat(target.as_str(), tree, path),
@@ -68,7 +77,23 @@ fn add(tree: &OwnedFd, node: &Node, identity: &Identity) -> Result<(), Errno> {
             let mode = Mode::from_raw_mode(0o666);
             mknodat(tree, path, FileType::CharacterDevice, mode, makedev(*major, *minor))
         }
-    }
+        Content::Socket => return listener(tree, path).map(Some),
+    };
+    made.map(|()| None)
+}
+
+/// Connections that wait to be accepted.
+const BACKLOG: i32 = 4096;
+
+/// A socket that listens at `path`. It is bound by the tree's descriptor: the tree is attached to nothing yet.
+fn listener(tree: &OwnedFd, path: &str) -> Result<OwnedFd, Errno> {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+    let place = format!("/proc/self/fd/{}/{path}", tree.as_raw_fd());
+    bind(&socket, &SocketAddrUnix::new(place)?)?;
+    rustix::fs::chmodat(tree, path, Mode::from_raw_mode(0o666), AtFlags::empty())?;
+    listen(&socket, BACKLOG)?;
+    Ok(socket)
 }
 
 fn give(tree: &OwnedFd, path: &str, identity: &Identity) -> Result<(), Errno> {

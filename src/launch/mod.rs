@@ -13,6 +13,7 @@ pub mod error;
 pub mod jail;
 pub mod record;
 
+mod api;
 mod book;
 mod cgroup;
 mod change;

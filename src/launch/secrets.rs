@@ -12,6 +12,19 @@ pub(super) fn environment(plan: &Plan) -> Result<Vec<CString>, LaunchError> {
     plan.environment.iter().map(variable).collect()
 }
 
+/// The key in `file`.
+///
+/// # Errors
+/// [`LaunchError`] where others can read the file, or it is empty.
+pub(super) fn key(file: &str) -> Result<String, LaunchError> {
+    match secret("network.api.key", file)? {
+        key if key.trim().is_empty() => {
+            Err(LaunchError::Unusable(format!("{file} holds no key: it is empty")))
+        }
+        key => Ok(key),
+    }
+}
+
 fn variable(variable: &Variable) -> Result<CString, LaunchError> {
     let name = &variable.name;
     let value = match &variable.value {

@@ -76,8 +76,15 @@ fn make(
         plan.stands(Wall::Cgroup).then(|| Location::new(&plan.cgroup, &plan.agent, name));
     let record = announce(plan, name, location.as_ref())?;
     clock.lap("record");
-    let mut launcher =
-        Launcher { plan, location, record: Some(record), cgroup: None, gate: None, child: None };
+    let mut launcher = Launcher {
+        plan,
+        location,
+        record: Some(record),
+        cgroup: None,
+        gate: None,
+        listeners: Vec::new(),
+        child: None,
+    };
     let made = launcher.make(standard, clock);
     if made.is_err() {
         launcher.give_up();
@@ -173,6 +180,8 @@ struct Launcher<'p> {
     location: Option<Location<'p>>,
     cgroup: Option<OwnedFd>,
     gate: Option<Gate>,
+    /// Sockets in the jail's own trees, for the gate.
+    listeners: Vec<OwnedFd>,
     child: Option<Cloned>,
 }
 
@@ -288,7 +297,8 @@ impl<'p> Launcher<'p> {
                 disk::make(announced.ok_or_else(no_child)?)?;
             }
             Step::MakeTree(index) => {
-                let made = tree::make(&self.plan.mounts[*index], identity)?;
+                let mount = &self.plan.mounts[*index];
+                let made = tree::make(mount, identity, &mut self.listeners)?;
                 inside.trees.resize_with(self.plan.mounts.len(), || None);
                 inside.trees[*index] = Some(made);
             }
@@ -331,7 +341,9 @@ impl<'p> Launcher<'p> {
     /// Performs a step that comes when the child has become init, `pid`.
     fn finish_with(&mut self, step: &Step, pid: i32) -> Result<(), LaunchError> {
         match (step, &mut self.gate, &self.plan.egress) {
-            (Step::OpenGate, Some(gate), Some(egress)) => gate.open(pid, egress),
+            (Step::OpenGate, Some(gate), Some(egress)) => {
+                gate.open(pid, egress, std::mem::take(&mut self.listeners))
+            }
             (_, _, _) => Err(LaunchError::Unusable(format!("{step:?} is not a last step"))),
         }
     }

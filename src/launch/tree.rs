@@ -12,8 +12,12 @@ use rustix::io::Errno;
 use rustix::mount::OpenTreeFlags;
 use std::path::Path;
 
-/// Makes the tree of `mount` for the agent of `identity`.
-pub(super) fn make(mount: &Mount, identity: &Identity) -> Result<OwnedFd, LaunchError> {
+/// Makes the tree of `mount` for the agent of `identity`; the sockets in it that listen are added to `listeners`.
+pub(super) fn make(
+    mount: &Mount,
+    identity: &Identity,
+    listeners: &mut Vec<OwnedFd>,
+) -> Result<OwnedFd, LaunchError> {
     match &mount.source {
         Source::Host { path, directory, idmap } => {
             let tree = copy(path, *directory)?;
@@ -27,7 +31,7 @@ pub(super) fn make(mount: &Mount, identity: &Identity) -> Result<OwnedFd, Launch
             restrict(&tree, mount, namespace.as_ref(), path)?;
             Ok(tree)
         }
-        Source::Memory { .. } => memory::make(mount, identity),
+        Source::Memory { .. } => memory::make(mount, identity, listeners),
         Source::Pts { max } => super::pts::make(*max, identity),
         // Made by the child: it shows the processes of who makes it.
         Source::Proc => Err(cannot("make outside", "/proc")(Errno::INVAL)),

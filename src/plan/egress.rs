@@ -2,12 +2,14 @@
 
 use super::policies::Policies;
 use super::request::Input;
-use super::types::{EgressPlan, GatePlan};
+use super::tree::Paths;
+use super::types::{ApiPlan, EgressPlan, GatePlan, WallPlan, WallState};
 use crate::document::{Place, Problem, Problems};
 use crate::egress::proxy::Proxy;
 use crate::egress::rules::Rules;
-use crate::host::AutoUid;
-use crate::profile::types::{Egress, Network};
+use crate::host::{AutoUid, HostFacts};
+use crate::profile::types::{Api, Egress, Network};
+use crate::profile::{Profile, Wall};
 
 /// The most rules of one agent: each connection may look at all of them.
 const MOST_RULES: usize = 10_000;
@@ -16,17 +18,77 @@ const MOST_RULES: usize = 10_000;
 /// (unix(7), `SCM_RIGHTS`).
 pub const MOST_PORTS: usize = 200;
 
-/// The rules of the profile and of the policies that it names.
+/// Whom the agent of a profile may reach, and what carries it there.
 pub(super) fn resolve(
     input: Input<'_>,
     policies: &Policies,
+    walls: &[WallPlan],
     problems: &mut Problems,
 ) -> Option<EgressPlan> {
     let Input { profile, facts, .. } = input;
-    if profile.network.value != Network::Allowlist {
+    if !has_gate(profile) {
         return None;
     }
-    let Egress { allow, deny, connections, rate, bytes, .. } = &profile.egress;
+    let Egress { connections, rate, bytes, api, .. } = &profile.egress;
+    // Without a network of its own there is nothing in the jail that a gate could hold.
+    let listens = profile.network.value == Network::Allowlist && stands(walls, Wall::Network);
+    let api = api.as_ref().map(|api| service(api, profile, facts));
+    if let (Some(api), false) = (&profile.egress.api, stands(walls, Wall::Mount)) {
+        let cause = "needs the wall `mount`: only in a root of its own can a jail have a socket";
+        problems.push(Problem::new(&api.socket.place, cause, "do not take that wall away"));
+    }
+    if !listens && api.is_none() {
+        return None;
+    }
+    let rules = if listens { rules(profile, policies, problems) } else { Rules::default() };
+    let (uid, new_uid) = match &facts.gate_uid {
+        AutoUid::Assigned(uid) => (*uid, false),
+        AutoUid::Next(uid) => (*uid, true),
+        AutoUid::None(cause) => {
+            let cause = format!("needs a uid for the gate: {cause}");
+            problems.push(Problem::new(&profile.network.place, cause, ""));
+            (u32::MAX, false)
+        }
+    };
+    let bound = |value: u64| u32::try_from(value).unwrap_or(u32::MAX);
+    Some(EgressPlan {
+        gate: GatePlan { uid, new_uid },
+        listens,
+        rules,
+        api,
+        connections: bound(connections.value),
+        rate: bound(rate.value),
+        bytes: bytes.as_ref().map(|bytes| bytes.value.0),
+        proxy: proxy(input, problems),
+        origin: profile.network.place.to_string(),
+    })
+}
+
+/// Whether the agent of `profile` has a gate, as far as its walls stand.
+pub(super) fn has_gate(profile: &Profile) -> bool {
+    profile.network.value == Network::Allowlist || profile.egress.api.is_some()
+}
+
+fn stands(walls: &[WallPlan], wall: Wall) -> bool {
+    walls.iter().any(|plan| plan.wall == wall && matches!(plan.state, WallState::Stands(_)))
+}
+
+fn service(api: &Api, profile: &Profile, facts: &HostFacts) -> ApiPlan {
+    let Paths { agent_home, person_home } = Paths::new(profile, &facts.caller);
+    ApiPlan {
+        socket: api.socket.value.resolve(&agent_home),
+        upstream: api.upstream.value.clone(),
+        key: api.key.value.resolve(&person_home),
+        header: api.header.value.clone(),
+        ca: api.ca.as_ref().map(|file| file.value.resolve(&person_home)),
+        addresses: api.addresses.clone(),
+        origin: api.socket.place.to_string(),
+    }
+}
+
+/// Those of the profile and of the policies that it names.
+fn rules(profile: &Profile, policies: &Policies, problems: &mut Problems) -> Rules {
+    let Egress { allow, deny, .. } = &profile.egress;
     // Those of the profile first: of two rules that say the same, the first one is told of.
     let network = &policies.network;
     let rules = Rules {
@@ -43,24 +105,7 @@ pub(super) fn resolve(
     if ports > MOST_PORTS {
         report(format!("has rules for {ports} ports, and the most are {MOST_PORTS}"), "");
     }
-    let (uid, new_uid) = match &facts.gate_uid {
-        AutoUid::Assigned(uid) => (*uid, false),
-        AutoUid::Next(uid) => (*uid, true),
-        AutoUid::None(cause) => {
-            report(format!("needs a uid for the gate: {cause}"), "");
-            (u32::MAX, false)
-        }
-    };
-    let bound = |value: u64| u32::try_from(value).unwrap_or(u32::MAX);
-    Some(EgressPlan {
-        gate: GatePlan { uid, new_uid },
-        rules,
-        connections: bound(connections.value),
-        rate: bound(rate.value),
-        bytes: bytes.as_ref().map(|bytes| bytes.value.0),
-        proxy: proxy(input, problems),
-        origin: profile.network.place.to_string(),
-    })
+    rules
 }
 
 /// The variables by which a host names its proxy, the first one first.

@@ -3,8 +3,8 @@
 use super::resolve::Draft;
 use super::steps::{Phase, steps};
 use super::types::{
-    Content, DiskTree, EgressPlan, Limit, MaskKind, Mount, Plan, Rlimit, SeccompPlan, Source,
-    TreeBound, WallState,
+    ApiPlan, Content, DiskTree, EgressPlan, Limit, MaskKind, Mount, Plan, Rlimit, SeccompPlan,
+    Source, TreeBound, WallState,
 };
 use crate::document::one_line;
 use crate::policy::network::Check;
@@ -123,7 +123,7 @@ fn write_nodes(text: &mut String, mount: &Mount) -> fmt::Result {
         Content::Directory { .. } => None,
         // An empty file is a place for a mount, or a stub.
         Content::File(content) if content.is_empty() => None,
-        Content::File(_) | Content::Blank { .. } | Content::Device { .. } => {
+        Content::File(_) | Content::Blank { .. } | Content::Device { .. } | Content::Socket => {
             Some(node.path.clone())
         }
         Content::Link(target) => Some(format!("{} → {target}", node.path)),
@@ -189,12 +189,32 @@ fn write_egress(text: &mut String, plan: &Plan) -> fmt::Result {
     for denial in &egress.rules.deny {
         writeln!(text, "  not {denial}  [{}]", denial.origin)?;
     }
+    write_api(text, egress)?;
     let bytes = egress.bytes.map_or("no bound on bytes".to_owned(), |most| Bytes(most).to_string());
     if let Some(proxy) = &egress.proxy {
         writeln!(text, "  by the proxy {proxy}  [the environment]")?;
     }
     let EgressPlan { connections, rate, origin, .. } = egress;
     writeln!(text, "  {connections} connections, {rate} new ones a second, {bytes}  [{origin}]")
+}
+
+/// A service by a socket; its key by the file that it is in.
+fn write_api(text: &mut String, egress: &EgressPlan) -> fmt::Result {
+    let Some(ApiPlan { socket, upstream, key, header, ca, addresses, origin }) = &egress.api else {
+        return Ok(());
+    };
+    let socket = one_line(socket);
+    writeln!(text, "  {:<40} by the socket {socket}  [{origin}]", upstream.to_string())?;
+    writeln!(text, "      as `{header}`: the key in {}, which stays outside", one_line(key))?;
+    if let Some(ca) = ca {
+        writeln!(text, "      its certificate checked by {}", one_line(ca))?;
+    }
+    let addresses: Vec<_> = addresses.iter().map(ToString::to_string).collect();
+    if addresses.is_empty() {
+        Ok(())
+    } else {
+        writeln!(text, "      also at {}", addresses.join(", "))
+    }
 }
 
 fn write_limits(text: &mut String, plan: &Plan) -> fmt::Result {

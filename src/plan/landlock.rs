@@ -1,6 +1,7 @@
 //! Landlock's rules: the same list as the mounts, so that the two cannot disagree.
 
-use super::types::{LandlockPlan, LandlockRule, Mount, Rights, Source, TreeRights};
+use super::tree::join;
+use super::types::{Content, LandlockPlan, LandlockRule, Mount, Rights, Source, TreeRights};
 use crate::profile::types::Network;
 
 /// The rules for what `mounts` show; where the jail has no root of its own, for the host's paths.
@@ -28,12 +29,30 @@ pub(super) fn resolve(
             Source::Memory { .. } | Source::Pts { .. } | Source::Proc => {}
         }
     }
+    if abi >= SOCKETS {
+        rules.extend(sockets(mounts).map(|path| rule(&path, Rights::Socket)));
+    }
     LandlockPlan {
         abi,
         rules,
         restrict_tcp: abi >= 4 && network == Network::None,
         scopes: abi >= 6,
     }
+}
+
+/// The version of Landlock that knows of connections to sockets by their path.
+const SOCKETS: u32 = 9;
+
+/// The sockets in the jail's own trees that others listen on.
+fn sockets(mounts: &[Mount]) -> impl Iterator<Item = String> {
+    mounts.iter().flat_map(|mount| {
+        let nodes = match &mount.source {
+            Source::Memory { nodes, .. } => nodes.as_slice(),
+            Source::Host { .. } | Source::Pts { .. } | Source::Proc => &[],
+        };
+        let sockets = nodes.iter().filter(|node| node.content == Content::Socket);
+        sockets.map(|node| join(&mount.at, &node.path))
+    })
 }
 
 fn rule(path: &str, rights: Rights) -> LandlockRule {

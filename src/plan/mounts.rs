@@ -6,7 +6,7 @@ use super::types::{Content, Identity, Idmap, Mask, MaskKind, Mount, Node, Source
 use crate::document::{Located, Place, Problem, Problems};
 use crate::host::{HostFacts, Kind, PathAnswer, PathFact};
 use crate::profile::Profile;
-use crate::profile::types::{Access, Owner, Workspace};
+use crate::profile::types::{Access, Api, Owner, Workspace};
 use crate::profile::validate::DEFAULT;
 
 mod masks;
@@ -62,6 +62,9 @@ pub(super) fn resolve(
     builder.make_places();
     builder.make_links();
     nodes::generated(&mut builder.mounts, input, identity);
+    if let Some(api) = &profile.egress.api {
+        builder.make_socket(api);
+    }
     let paths =
         Paths { agent_home: identity.home.clone(), person_home: facts.caller.person.home.clone() };
     let masks = masks::resolve(profile, &paths, &mut builder);
@@ -245,6 +248,21 @@ impl Builder<'_> {
             let cause = format!("`{at}` is inside `{}`, which has no such place", above.at);
             self.report(&tree, cause, format!("make `{place}`, or choose another `at`"));
         }
+    }
+
+    /// The socket of the service. Nothing of the host may be in its place, and nothing else of the jail.
+    fn make_socket(&mut self, api: &Api) {
+        let at = api.socket.value.resolve(&self.identity.home);
+        let taken = self.mounts.iter().any(|mount| mount.at == at || nodes::has(mount, &at));
+        let cause = if taken {
+            format!("`{at}` is something else in the jail")
+        } else if !nodes::place(&mut self.mounts, &at, Content::Socket) {
+            format!("`{at}` is in a tree of the host, where no socket is made")
+        } else {
+            return;
+        };
+        let hint = "choose another place, such as /run/api.sock";
+        self.problems.push(Problem::new(&api.socket.place, cause, hint));
     }
 
     fn make_links(&mut self) {

@@ -5,7 +5,7 @@ use super::{command, egress, mounts, workspace};
 use crate::config::Config;
 use crate::document::Located;
 use crate::host::{Caller, HostFacts, Questions};
-use crate::profile::types::{AgentName, Network, User};
+use crate::profile::types::{AgentName, User};
 use crate::profile::{Profile, Wall};
 use serde::Serialize;
 
@@ -56,7 +56,7 @@ pub fn questions(profile: &Profile, request: &Request, caller: &Caller) -> Quest
     };
     Questions {
         agent: request.agent.as_str().to_owned(),
-        gate: profile.network.value == Network::Allowlist,
+        gate: egress::has_gate(profile),
         user,
         groups: profile.agent.groups.iter().map(|group| group.value.clone()).collect(),
         paths: wanted_paths(profile, request, &trees, &paths),
@@ -73,7 +73,7 @@ pub fn questions(profile: &Profile, request: &Request, caller: &Caller) -> Quest
 /// Those that the agent gets, and those that name the proxy of its gate.
 fn variables(profile: &Profile) -> std::collections::BTreeSet<String> {
     let gates = egress::PROXY.into_iter().chain(egress::NO_PROXY);
-    let gates = gates.filter(|_| profile.network.value == Network::Allowlist);
+    let gates = gates.filter(|_| egress::has_gate(profile));
     let passed = profile.environment.pass.iter().map(|variable| variable.value.as_str());
     passed.chain(gates).map(str::to_owned).collect()
 }

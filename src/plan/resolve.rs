@@ -134,7 +134,7 @@ pub fn draft(
     refuse_own_judge(profile, &policies, &trees, &mut problems);
     let layout = mounts::resolve(input, &identity, &trees, &mut problems);
     refuse_empty_io(profile, facts, &walls, &layout, &mut problems);
-    let egress = egress::resolve(input, &policies, &mut problems);
+    let egress = egress::resolve(input, &policies, &walls, &mut problems);
     let mut hindrances = hindered(problems, refusals)?;
     let (command, missing) = command::resolve(profile, request, &trees, facts);
     hindrances.extend(missing);
@@ -177,8 +177,7 @@ impl Decided {
             environment: environ::resolve(profile, &identity, paths, facts),
             landlock: landlock::resolve(abi, &mounts, own_root, profile.network.value),
             network: profile.network.value,
-            // Without a network of its own there is nothing that a gate could hold.
-            egress: egress.filter(|_| standing.contains(&Wall::Network)),
+            egress,
             cgroup: limits::cgroup(input, &mounts, &standing),
             rlimits: limits::rlimits(profile, &standing),
             disk: disk::resolve(input, &identity, &walls, &mounts),

@@ -315,7 +315,10 @@ impl fmt::Display for Told<'_> {
 fn tell_gate(f: &mut fmt::Formatter<'_>, plan: &Plan) -> fmt::Result {
     let Some(egress) = &plan.egress else { return Ok(()) };
     let ports: Vec<_> = egress.rules.ports().iter().map(ToString::to_string).collect();
-    write!(f, "open the gate: names, and ports {}", ports.join(", "))
+    let names = egress.listens.then(|| format!("names, and ports {}", ports.join(", ")));
+    let socket = egress.api.as_ref().map(|api| format!("the socket {}", one_line(&api.socket)));
+    let opened: Vec<_> = names.into_iter().chain(socket).collect();
+    write!(f, "open the gate: {}", opened.join(", and "))
 }
 
 fn tell_bound(f: &mut fmt::Formatter<'_>, plan: &Plan, index: usize) -> fmt::Result {

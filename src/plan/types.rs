@@ -2,8 +2,10 @@
 
 use crate::egress::proxy::Proxy;
 use crate::egress::rules::Rules;
+use crate::policy::network::{Credential, Upstream};
 use crate::profile::Wall;
 use crate::profile::types::{Access, Network};
+use ipnet::IpNet;
 use serde::{Serialize, Serializer};
 
 /// Every value of one jail.
@@ -32,7 +34,7 @@ pub struct Plan {
     /// The network.
     #[serde(serialize_with = "network_word")]
     pub network: Network,
-    /// Whom it may reach by name, where the network says so.
+    /// Whom it may reach by the gate, where there is anybody.
     pub egress: Option<EgressPlan>,
     /// The system call filter.
     pub seccomp: SeccompPlan,
@@ -224,6 +226,8 @@ pub enum Content {
         /// Minor number.
         minor: u32,
     },
+    /// A socket that the gate listens on.
+    Socket,
 }
 
 /// Something hidden or protected inside a mount.
@@ -291,6 +295,8 @@ pub enum Rights {
     Tree(TreeRights),
     /// Device files: read, write, ioctl.
     Devices,
+    /// A socket: connect.
+    Socket,
 }
 
 /// Rights of a tree.
@@ -313,8 +319,12 @@ impl From<Access> for TreeRights {
 pub struct EgressPlan {
     /// The process outside that carries them.
     pub gate: GatePlan,
-    /// All its rules.
+    /// Whether names are answered and connections taken in the jail's network.
+    pub listens: bool,
+    /// All its rules; none where it does not listen.
     pub rules: Rules,
+    /// The service that it reaches by a socket.
+    pub api: Option<ApiPlan>,
     /// Connections that are open at once.
     pub connections: u32,
     /// Connections that are opened in a second.
@@ -332,6 +342,31 @@ pub struct EgressPlan {
 #[expect(clippy::ref_option, reason = "the signature is serde's")]
 fn proxy_place<S: Serializer>(proxy: &Option<Proxy>, serializer: S) -> Result<S::Ok, S::Error> {
     proxy.as_ref().map(ToString::to_string).serialize(serializer)
+}
+
+/// A service by a socket in the jail.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ApiPlan {
+    /// Where the socket is in the jail.
+    pub socket: String,
+    /// The service.
+    #[serde(serialize_with = "shown")]
+    pub upstream: Upstream,
+    /// The file of the host that holds its credential; what is in it is no part of the plan.
+    pub key: String,
+    /// Where in a request the credential stands.
+    #[serde(serialize_with = "shown")]
+    pub header: Credential,
+    /// The file of the host with the authorities that its certificate is checked by; the host's own where there is none.
+    pub ca: Option<String>,
+    /// Addresses that are refused else, and to which its name may lead.
+    pub addresses: Vec<IpNet>,
+    /// Where it comes from.
+    pub origin: String,
+}
+
+fn shown<T: std::fmt::Display, S: Serializer>(value: &T, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(value)
 }
 
 /// Who the gate is.

@@ -123,6 +123,8 @@ fn network(base: RawNetwork, over: RawNetwork) -> RawNetwork {
         connections: over.connections.or(base.connections),
         rate: over.rate.or(base.rate),
         bytes: over.bytes.or(base.bytes),
+        // As a whole: a key for one service must not reach another.
+        api: over.api.or(base.api),
     }
 }
 

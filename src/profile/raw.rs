@@ -120,6 +120,25 @@ pub struct RawNetwork {
     pub rate: Option<Located<i64>>,
     /// `bytes`.
     pub bytes: Option<Located<String>>,
+    /// `api`.
+    pub api: Option<Located<RawApi>>,
+}
+
+/// `[network.api]` as written.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RawApi {
+    /// `socket`.
+    pub socket: Option<Located<String>>,
+    /// `upstream`.
+    pub upstream: Option<Located<String>>,
+    /// `key`.
+    pub key: Option<Located<String>>,
+    /// `header`.
+    pub header: Option<Located<String>>,
+    /// `ca`.
+    pub ca: Option<Located<String>>,
+    /// `addresses`.
+    pub addresses: Vec<Located<String>>,
 }
 
 /// `[limits]` as written.
@@ -309,8 +328,25 @@ impl RawNetwork {
             connections: table.integer(reader, "connections"),
             rate: table.integer(reader, "rate"),
             bytes: table.scalar(reader, "bytes"),
+            api: api(reader, table),
         }
     }
+}
+
+fn api(reader: &mut Reader, table: &mut TableReader<'_>) -> Option<Located<RawApi>> {
+    let item = table.take("api")?;
+    let place = item.place(reader);
+    let mut table = item.table(reader)?;
+    let value = RawApi {
+        socket: table.string(reader, "socket"),
+        upstream: table.string(reader, "upstream"),
+        key: table.string(reader, "key"),
+        header: table.string(reader, "header"),
+        ca: table.string(reader, "ca"),
+        addresses: table.strings(reader, "addresses"),
+    };
+    table.finish(reader);
+    Some(Located { value, place })
 }
 
 /// A string, or a list of them.

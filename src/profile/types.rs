@@ -1,7 +1,8 @@
 //! A profile whose every value is checked: the only kind that `plan` accepts.
 
 use crate::document::Located;
-use crate::policy::network::{Denial, Rule};
+use crate::policy::network::{Credential, Denial, Rule, Upstream};
+use ipnet::IpNet;
 use std::fmt;
 
 mod name;
@@ -214,6 +215,25 @@ pub struct Egress {
     pub rate: Located<u64>,
     /// Bytes that are sent and received together, as long as the jail lives.
     pub bytes: Option<Located<Bytes>>,
+    /// A service that it reaches by a socket, whatever its network.
+    pub api: Option<Api>,
+}
+
+/// An HTTP service by a socket in the jail, with a credential that never comes into it.
+#[derive(Clone, Debug)]
+pub struct Api {
+    /// Where the socket is in the jail.
+    pub socket: Located<JailPath>,
+    /// The service.
+    pub upstream: Located<Upstream>,
+    /// The file of the host that holds the credential.
+    pub key: Located<HostPath>,
+    /// Where in a request the credential stands.
+    pub header: Located<Credential>,
+    /// Authorities by which the service's certificate is checked, in place of the host's own.
+    pub ca: Option<Located<HostPath>>,
+    /// Addresses that are refused else, and to which its name may lead.
+    pub addresses: Vec<IpNet>,
 }
 
 /// What the agent may use. A limit that is not set is not enforced.

@@ -2,15 +2,15 @@
 //!
 //! Pure: what the host has is not looked at here.
 
-use super::raw::{RawEntry, RawFilesystem, RawLimits, RawNetwork, RawProfile};
+use super::raw::{RawApi, RawEntry, RawFilesystem, RawLimits, RawNetwork, RawProfile};
 use super::types::{
-    Access, Agent, AgentName, Bytes, Cpus, Egress, Entry, Environment, Filesystem, HostPath,
+    Access, Agent, AgentName, Api, Bytes, Cpus, Egress, Entry, Environment, Filesystem, HostPath,
     JailPath, Limits, MemoryTree, Network, Oom, Owner, Pattern, Terminal, User, VariableName,
     Workspace,
 };
 use super::{Profile, Wall};
 use crate::document::{Located, Place, Problem, Problems};
-use crate::policy::network::denial;
+use crate::policy::network::{self as rule, Credential, Upstream, denial};
 
 /// The version of the profile format that this program reads.
 pub const SCHEMA: i64 = 1;
@@ -277,7 +277,31 @@ impl Checker {
             connections: bound(self, raw.connections.as_ref(), "network.connections", 1024),
             rate: bound(self, raw.rate.as_ref(), "network.rate", 200),
             bytes: self.maybe(raw.bytes.as_ref(), Bytes::parse),
+            api: raw.api.as_ref().and_then(|api| self.api(api)),
         }
+    }
+
+    /// A service by a socket. Each of the three that it needs is asked for where it is missing.
+    fn api(&mut self, raw: &Located<RawApi>) -> Option<Api> {
+        let RawApi { socket, upstream, key, header, ca, addresses } = &raw.value;
+        for (what, written, example) in [
+            ("socket", socket, "socket = \"/run/api.sock\""),
+            ("upstream", upstream, "upstream = \"https://api.example.com\""),
+            ("key", key, "key = \"/etc/cellblock/keys/api\", a file that only root can read"),
+        ] {
+            if written.is_none() {
+                self.report(&raw.place, format!("has no `{what}`"), example);
+            }
+        }
+        let socket = self.maybe(socket.as_ref(), socket_path);
+        let upstream = self.maybe(upstream.as_ref(), Upstream::parse);
+        let key = self.maybe(key.as_ref(), HostPath::parse);
+        let header =
+            self.or_default(header.as_ref(), "network.api.header", Credential::parse, "x-api-key");
+        let ca = self.maybe(ca.as_ref(), HostPath::parse);
+        let addresses = self.all(addresses, rule::network);
+        let addresses = addresses.into_iter().map(|address| address.value).collect();
+        Some(Api { socket: socket?, upstream: upstream?, key: key?, header, ca, addresses })
     }
 
     /// Rules that nobody would look at. Those that a profile inherits, and does without, stay silent, but a
@@ -288,13 +312,16 @@ impl Checker {
             return;
         }
         let rules = raw.allow.iter().map(|rule| &rule.to.place);
-        let named = raw.policies.iter().chain(raw.bytes.as_ref()).map(|text| &text.place);
+        let policies = raw.policies.iter().map(|text| &text.place);
+        let named_bounds = raw.bytes.iter().map(|text| &text.place);
         let bounds = raw.connections.iter().chain(&raw.rate).map(|number| &number.place);
         let own = |place: &&Place| mode.is_none_or(|mode| mode.place.file == place.file);
         let all_of_it = mode.is_some_and(|mode| mode.value == Network::Host.word());
         let denials = raw.deny.iter().map(|text| &text.place);
         let denials = denials.filter(|place| all_of_it || own(place));
-        let idle = rules.chain(named).chain(bounds).filter(own).chain(denials);
+        // A service by a socket is bounded like a connection.
+        let bounds = named_bounds.chain(bounds).filter(|_| raw.api.is_none());
+        let idle = rules.chain(policies).chain(bounds).filter(own).chain(denials);
         for place in idle {
             self.report(place, "means something only where mode = \"allowlist\"", "");
         }
@@ -391,6 +418,18 @@ fn home(text: &str) -> Result<JailPath, String> {
     reserved(text)?;
     Ok(path)
 }
+
+/// A socket that a program can name (unix(7): 108 bytes with the final NUL).
+fn socket_path(text: &str) -> Result<JailPath, String> {
+    let path = home(text)?;
+    if text.len() > LONGEST_SOCKET || text.ends_with('/') {
+        return Err(format!("must be a file's path of {LONGEST_SOCKET} bytes at the most"));
+    }
+    Ok(path)
+}
+
+/// The longest path of a socket that this program makes, in bytes: some are used up on the way there.
+const LONGEST_SOCKET: usize = 80;
 
 /// Places that the jail makes itself.
 fn reserved(at: &str) -> Result<(), String> {

@@ -6,6 +6,7 @@ use crate::egress::rules::{Change, Rules};
 use crate::gate::protocol::{Refused, Report};
 use crate::launch::{Gate, LaunchError};
 use crate::limits::{Kept, journal};
+use crate::plan::EgressPlan;
 use rustix::event::PollFlags;
 use rustix::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use serde::Serialize;
@@ -28,6 +29,8 @@ pub(super) struct Gatekeeper {
     /// None once it has ended.
     gate: Option<Gate>,
     orders: Option<network::Listener>,
+    /// Whether the jail has a network in which the gate listens.
+    listens: bool,
     /// The rules of the plan, and those that hold now.
     planned: Rules,
     rules: Rules,
@@ -53,7 +56,7 @@ struct Written<'r> {
 }
 
 impl Gatekeeper {
-    /// Takes over `gate`, whose rules are `rules`.
+    /// Takes over `gate`, which works by `egress`.
     ///
     /// # Errors
     /// [`LaunchError`] where no orders can be taken.
@@ -61,7 +64,7 @@ impl Gatekeeper {
         jail: &str,
         kept: Kept,
         gate: Gate,
-        rules: &Rules,
+        egress: &EgressPlan,
     ) -> Result<Self, LaunchError> {
         let orders = network::Listener::new(jail)?;
         Ok(Self {
@@ -69,8 +72,9 @@ impl Gatekeeper {
             kept,
             gate: Some(gate),
             orders: Some(orders),
-            planned: rules.clone(),
-            rules: rules.clone(),
+            listens: egress.listens,
+            planned: egress.rules.clone(),
+            rules: egress.rules.clone(),
             looks: crate::egress::rate::Bucket::new(LOOKS, std::time::Instant::now()),
             refused: 0,
             told: Vec::new(),
@@ -163,6 +167,9 @@ impl Gatekeeper {
 
     /// What cannot be opened does not keep what is to be closed open.
     fn change(&mut self, change: &Change) -> Result<(), String> {
+        if !self.listens {
+            return Err(NO_NETWORK.to_owned());
+        }
         let Change { allow, deny, reset } = change;
         let base = if *reset { &self.planned } else { &self.rules };
         let wanted = base.changed(allow, deny);
@@ -205,6 +212,10 @@ impl Gatekeeper {
         self.told
     }
 }
+
+/// What is said where there is nothing that rules could hold for.
+const NO_NETWORK: &str =
+    "this jail has no network with rules: its profile does not say mode = \"allowlist\"";
 
 /// What is said where there is no gate any more.
 const ENDED: &str = "the gate has ended, and the agent has no network";

@@ -61,7 +61,7 @@ fn keeper(
     plan: &crate::plan::Plan,
 ) -> Result<Option<gatekeeper::Gatekeeper>, ShimError> {
     let (Some(gate), Some(egress)) = (jail.take_gate(), &plan.egress) else { return Ok(None) };
-    let keeper = gatekeeper::Gatekeeper::new(&jail.name(), jail.kept(), gate, &egress.rules)?;
+    let keeper = gatekeeper::Gatekeeper::new(&jail.name(), jail.kept(), gate, egress)?;
     Ok(Some(keeper))
 }
 

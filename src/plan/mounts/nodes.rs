@@ -1,7 +1,7 @@
 //! What the jail's own file systems hold.
 
 use super::super::request::Input;
-use super::super::tree::{ancestors, below};
+use super::super::tree::{ancestors, below, join};
 use super::{Content, DEFAULT, Identity, Mount, Node, Place, Source};
 use crate::profile::types::{MemoryTree, Network};
 
@@ -120,12 +120,20 @@ pub(super) fn place(mounts: &mut [Mount], at: &str, content: Content) -> bool {
     }
     let content = match content {
         Content::Directory { .. } => Content::Directory { agent: *agent },
-        Content::File(_) | Content::Link(_) | Content::Blank { .. } | Content::Device { .. } => {
-            content
-        }
+        Content::File(_)
+        | Content::Link(_)
+        | Content::Blank { .. }
+        | Content::Device { .. }
+        | Content::Socket => content,
     };
     add(nodes, node(rest, content));
     true
+}
+
+/// Whether `mount` has something at the jail's path `at`, from the start.
+pub(super) fn has(mount: &Mount, at: &str) -> bool {
+    let Source::Memory { nodes, .. } = &mount.source else { return false };
+    nodes.iter().any(|node| join(&mount.at, &node.path) == at)
 }
 
 /// The first to claim a path has it.

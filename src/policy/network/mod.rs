@@ -10,9 +10,11 @@ mod name;
 mod rule;
 mod shipped;
 mod target;
+mod upstream;
 
 pub use load::{Policy, load};
 pub use name::{Name, Pattern};
-pub use rule::{Check, DEFAULT_PORT, Denial, RawRule, Rule, denial};
+pub use rule::{Check, DEFAULT_PORT, Denial, RawRule, Rule, denial, network};
 pub use shipped::{SHIPPED, shipped};
 pub use target::{HOST, Target};
+pub use upstream::{Credential, Upstream};

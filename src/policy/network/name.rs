@@ -145,6 +145,12 @@ impl Pattern {
         }
     }
 
+    /// Whether it stands for more than one name.
+    #[must_use]
+    pub fn is_wildcard(&self) -> bool {
+        matches!(self, Self::Below(_))
+    }
+
     /// The name in it.
     #[must_use]
     pub fn name(&self) -> &Name {

@@ -206,7 +206,10 @@ fn by_name(word: Option<&Located<String>>, problems: &mut Problems) -> Option<Op
 }
 
 /// One address or a network of them.
-fn network(text: &str) -> Result<IpNet, String> {
+///
+/// # Errors
+/// A clause that says what is wrong.
+pub fn network(text: &str) -> Result<IpNet, String> {
     let shown = text.escape_debug();
     let network = match text.parse::<IpAddr>() {
         Ok(address) => IpNet::from(address),

@@ -4,6 +4,7 @@ An answer is what came, or the error's name and how many milliseconds it took: `
 """
 
 import errno
+import os
 import select
 import socket
 import ssl
@@ -62,6 +63,67 @@ def raw(host, port, *said):
             if b"\r\n\r\n" in heard and heard.startswith(b"HTTP/1.1 200"):
                 break
         return repr(heard[:60])
+
+
+def local(path, *said):
+    """The same on a socket of the file system, until nothing has come for a moment."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as stream:
+        stream.settimeout(0.5)
+        stream.connect(path)
+        stream.sendall(":".join(said).encode().decode("unicode_escape").encode("latin-1"))
+        heard = b""
+        try:
+            while block := stream.recv(4096):
+                heard += block
+        except TimeoutError:
+            pass
+        return " ".join(line.decode() for line in heard.split(b"\r\n") if line.startswith(b"HTTP/"))
+
+
+def parts(path, target):
+    """How many moments apart the parts of an answer come."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as stream:
+        stream.settimeout(LONG)
+        stream.connect(path)
+        stream.sendall(f"GET {target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
+        moments, last = 0, time.monotonic()
+        while stream.recv(4096):
+            moments, last = moments + (time.monotonic() - last > 0.1), time.monotonic()
+        return str(moments)
+
+
+def flock(path, count):
+    """Holds `count` connections to a socket of the file system: how many of them answer."""
+    streams, answered = [], 0
+    for _ in range(int(count)):
+        stream = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        stream.settimeout(LONG)
+        stream.connect(path)
+        streams.append(stream)
+    for stream in streams:
+        try:
+            stream.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            answered += stream.recv(12) == b"HTTP/1.1 200"
+        except OSError:
+            pass
+    return str(answered)
+
+
+def search(words):
+    """The readable files, environments and command lines in which the text is whose hexadecimal form is given."""
+    needle, found = bytes.fromhex(words), set()
+    files = [f"/proc/{pid}/{file}" for pid in os.listdir("/proc") if pid.isdigit() for file in ("environ", "cmdline")]
+    for folder, folders, names in os.walk("/"):
+        folders[:] = [name for name in folders if os.path.join(folder, name) not in ("/proc", "/sys", "/usr", "/dev")]
+        files += [os.path.join(folder, name) for name in names]
+    for file in files:
+        try:
+            with open(file, "rb") as opened:
+                if needle in opened.read(1 << 20):
+                    found.add(os.path.basename(file))
+        except OSError:
+            pass
+    return f"{sorted(found)} in {'many' if len(files) > 30 else len(files)} files"
 
 
 def udp(host, port):

@@ -3,6 +3,7 @@
 
 mod addresses;
 mod allowed;
+mod api;
 mod bounds;
 mod change;
 mod claude;

@@ -198,7 +198,9 @@ def http(connection, secure=""):
         while (field := stream.readline()) not in (b"\r\n", b""):
             name, value = field.decode().split(":", 1)
             fields[name.strip().lower()] = value.strip()
-        body = stream.read(int(fields.get("content-length", 0)))
+        body = chunks(stream) if "chunked" in fields.get("transfer-encoding", "") else stream.read(int(fields.get("content-length", 0)))
+        shown = [f"{name}={fields[name]}" for name in ("authorization", "cookie", "x-api-key") if name in fields]
+        write_down("credentials", " ".join(shown))
         write_down("requests", f"{method} {fields.get('host')}{target}{secure}")
         file = path("www" + target.split("?")[0])
         status, text = "200 OK", f"{method} {fields.get('host')} {target} {len(body)}{secure}\n".encode()
@@ -208,11 +210,33 @@ def http(connection, secure=""):
                     text = content.read()
             except OSError:
                 status, text = "404 Not Found", b""
+        if target == "/slowly":
+            slowly(connection)
+            continue
         kind = "text/plain"
         if target.startswith("/v1/messages") and "count_tokens" not in target:
             write_down("keys", fields.get("x-api-key", ""))
             kind, text = "text/event-stream", messages(json.loads(body)["model"])
         connection.sendall(f"HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {len(text)}\r\n\r\n".encode() + text)
+
+
+def chunks(stream):
+    """A body whose length nobody knew (RFC 9112, section 7.1)."""
+    body = b""
+    while size := int(stream.readline(), 16):
+        body += stream.read(size)
+        stream.readline()
+    stream.readline()
+    return body
+
+
+def slowly(connection):
+    """An answer in parts, a moment apart, as a model streams it."""
+    connection.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nSet-Cookie: session=1\r\n\r\n")
+    for part in (b"first\n", b"second\n", b"third\n"):
+        connection.sendall(b"%x\r\n%s\r\n" % (len(part), part))
+        time.sleep(0.3)
+    connection.sendall(b"0\r\n\r\n")
 
 
 def proxy(connection):

@@ -13,7 +13,7 @@ pub(super) const ZONE: &str = r#"{
     "both.test": ["2606:4700:ffff::1", "93.184.1.1"], "dead.test": ["203.0.113.9", "93.184.1.1"],
     "inside.test": ["10.77.0.1"], "meta.test": ["169.254.169.254"], "self.test": ["127.0.0.1"],
     "mapped.test": ["::ffff:10.77.0.1"], "mixed.test": ["10.77.0.1", "93.184.1.1"], "six.test": ["2606:4700:ffff::1"],
-    "github.test": ["93.184.1.1"], "denied.test": ["93.184.1.1"], "own.test": ["93.184.9.9"], "kept.test": ["93.184.1.1"], "ours.test": ["10.99.0.2"], "api.anthropic.com": ["93.184.1.1"]
+    "github.test": ["93.184.1.1"], "denied.test": ["93.184.1.1"], "own.test": ["93.184.9.9"], "kept.test": ["93.184.1.1"], "else.test": ["93.184.1.1"], "ours.test": ["10.99.0.2"], "api.anthropic.com": ["93.184.1.1"]
 }"#;
 
 /// A world, ended when this is dropped.

@@ -1,0 +1,56 @@
+//! What the gate needs for the service by a socket, read with the launcher's rights: the gate can open no file.
+
+use super::error::LaunchError;
+use super::secrets;
+use crate::gate::protocol::{Api, Key};
+use crate::host::trust::{self, Trust};
+use crate::plan::ApiPlan;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
+use std::path::Path;
+
+/// The key, and the authorities by which the service's certificate is checked.
+pub(super) fn start(plan: &ApiPlan) -> Result<Api, LaunchError> {
+    let ApiPlan { upstream, key, header, ca, addresses, .. } = plan;
+    let roots = match (upstream.tls, ca) {
+        (false, _) => Vec::new(),
+        (true, Some(file)) => authorities_in(file)?,
+        (true, None) => authorities_of_host()?,
+    };
+    Ok(Api {
+        upstream: upstream.clone(),
+        header: header.clone(),
+        key: Key(secrets::key(key)?),
+        addresses: addresses.clone(),
+        roots: roots.iter().map(|root| STANDARD.encode(root)).collect(),
+    })
+}
+
+/// Those in a file of PEM (RFC 7468). Who could change it could speak for the service, and be told the key.
+fn authorities_in(file: &str) -> Result<Vec<CertificateDer<'static>>, LaunchError> {
+    let what = || "cannot use network.api.ca".to_owned();
+    let text = trust::read(Path::new(file), &Trust::root_only())
+        .map_err(|error| LaunchError::File { what: what(), error })?;
+    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(text.as_bytes()).collect();
+    match found {
+        Ok(found) if !found.is_empty() => Ok(found),
+        Ok(_) => Err(LaunchError::Unusable(format!("{file} holds no certificate in PEM"))),
+        Err(error) => Err(LaunchError::Unusable(format!("{file} is not PEM: {error}"))),
+    }
+}
+
+fn authorities_of_host() -> Result<Vec<CertificateDer<'static>>, LaunchError> {
+    let loaded = rustls_native_certs::load_native_certs();
+    if loaded.certs.is_empty() {
+        let cause = loaded.errors.first().map(|error| format!(": {error}")).unwrap_or_default();
+        let hint = "install the package ca-certificates, or name a file by network.api.ca";
+        let told = format!("this host has no certificates of authorities{cause}; {hint}");
+        return Err(LaunchError::Unusable(told));
+    }
+    for error in &loaded.errors {
+        tracing::debug!(%error, "a certificate of this host is passed over");
+    }
+    Ok(loaded.certs)
+}
