@@ -31,7 +31,11 @@ impl Upstream {
             Some(_) | None => return Err(format!("`{shown}` {SHAPE}")),
         };
         let rest = rest.strip_suffix('/').unwrap_or(rest);
-        if rest.contains(['/', '?', '#', '@']) {
+        if rest.contains('@') {
+            // Not shown: it may be a password.
+            return Err(format!("{SHAPE}: the credential stands in the file of `key`"));
+        }
+        if rest.contains(['/', '?', '#']) {
             return Err(format!("`{shown}` {SHAPE}: what follows is the agent's to say"));
         }
         let (target, port) = Target::with_port(rest)?;
@@ -155,8 +159,8 @@ mod tests {
             ("api.test", "is not https://NAME"),
             ("ftp://api.test", "is not https://NAME"),
             ("https://api.test/v1", "the agent's to say"),
-            ("https://user:secret@api.test", "the agent's to say"),
-            ("https://*.test", "more than one host"),
+            ("https://user:secret@api.test", "in the file of `key`"),
+            ("https://*.api.test", "more than one host"),
             ("http://api.test", "no TLS"),
             ("https://localhost", "`host`"),
             ("https://[::1]:8443", "no IPv6"),
