@@ -72,6 +72,7 @@ fn format() -> Vec<(String, BTreeSet<String>)> {
     format.push(("The top of the file".to_owned(), scalars));
     let entry = known(&format!("[filesystem]\nread = [{{ path = '/x', {UNKNOWN} = 1 }}]"));
     format.push(("Entries".to_owned(), entry));
+    format.push(("network.api".to_owned(), known(&format!("[network.api]\n{UNKNOWN} = 1"))));
     format
 }
 
@@ -100,6 +101,13 @@ fn every_example_of_the_manual_is_valid_and_is_about_its_key() {
             "Entries" => format!("[filesystem]\nread = [{example}]"),
             // The other keys of the network mean nothing without it.
             "network" if key != "mode" => format!("[network]\nmode = 'allowlist'\n{example}"),
+            // Three keys of a service need each other.
+            "network.api" => {
+                let all = ["socket = '/run/s'", "upstream = 'https://a.test'", "key = '/k'"];
+                let others = all.iter().filter(|other| !other.starts_with(key.as_str()));
+                let others = others.copied().collect::<Vec<_>>().join("\n");
+                format!("[network.api]\n{others}\n{example}")
+            }
             table => format!("[{table}]\n{example}"),
         };
         assert!(example.contains(&format!("{key} = ")), "{table}.{key}: {example}");
@@ -112,6 +120,9 @@ fn every_example_of_the_manual_is_valid_and_is_about_its_key() {
 #[test]
 fn the_defaults_of_the_manual_are_those_of_the_code() {
     let profile = validate::profile("x", RawProfile::default()).unwrap();
+    let service = "[network.api]\nsocket = '/run/s'\nupstream = 'https://a.test'\nkey = '/k'";
+    let service = validate::profile("x", RawProfile::parse("x", service).unwrap()).unwrap();
+    let api = service.egress.api.unwrap();
     let (files, terminal) = (&profile.filesystem, &profile.terminal);
     let (columns, rows_) = terminal.size.value;
     let found = [
@@ -131,6 +142,7 @@ fn the_defaults_of_the_manual_are_those_of_the_code() {
         ("terminal", "own_config", terminal.own_config.value.to_string()),
         ("network", "connections", profile.egress.connections.value.to_string()),
         ("network", "rate", profile.egress.rate.value.to_string()),
+        ("network.api", "header", api.header.value.to_string()),
     ];
     let rows = rows();
     for (table, key, default) in found {
