@@ -25,7 +25,7 @@ impl World {
 
     /// What curl hears by the socket.
     fn curl(&self, agent: &str, profile: &str, words: &[&str]) -> Ended {
-        let curl = ["curl", "-sS", "-m", "20", "--unix-socket", SOCKET];
+        let curl = ["curl", "-sS", "-m", "120", "--unix-socket", SOCKET];
         self.jailed(agent, profile, &[&curl[..], words].concat())
     }
 
@@ -115,11 +115,11 @@ fn answers_and_questions_of_any_length_pass() {
     assert!(heard.expect(0).out.ends_with("first\nsecond\nthird\n"), "{heard:#?}");
     assert!(!heard.out.to_ascii_lowercase().contains("cookie"), "{heard:#?}");
     let script = format!(
-        "head -c 20000000 /dev/zero | curl -sS -m 60 --unix-socket {SOCKET} -T - http://localhost/up; \
-         head -c 20000000 /dev/zero > /tmp/f; curl -sS -m 60 --unix-socket {SOCKET} --data-binary @/tmp/f http://localhost/up"
+        "head -c 3000000 /dev/zero | curl -sS -m 120 --unix-socket {SOCKET} -T - http://localhost/up; \
+         head -c 3000000 /dev/zero > /tmp/f; curl -sS -m 120 --unix-socket {SOCKET} --data-binary @/tmp/f http://localhost/up"
     );
     let heard = world.jailed(agent, &profile, &["sh", "-c", &script]);
-    let up = "a.test /up 20000000 by TLSv1.3";
+    let up = "a.test /up 3000000 by TLSv1.3";
     assert_eq!(heard.expect(0).out, format!("PUT {up}\nPOST {up}\n"), "{heard:#?}");
     // Many one after the other, on one connection.
     let heard = world.curl(agent, &profile, &["http://localhost/[1-200]"]);
@@ -174,7 +174,7 @@ fn a_service_is_bounded_as_connections_are() {
     assert_eq!(reason(), "connections");
     let little = world.service(agent, "https://a.test", "real", ["bytes = '100K'", ""]);
     let upload = format!(
-        "head -c 1000000 /dev/zero | curl -sS -m 20 --unix-socket {SOCKET} -T - http://localhost/ || echo broken"
+        "head -c 1000000 /dev/zero | curl -sS -m 120 --unix-socket {SOCKET} -T - http://localhost/ || echo broken"
     );
     let ended = world.jailed(agent, &little, &["sh", "-c", &upload]);
     assert_eq!(ended.expect(0).out, "broken\n", "{ended:#?}");

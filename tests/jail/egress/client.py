@@ -66,15 +66,16 @@ def raw(host, port, *said):
 
 
 def local(path, *said):
-    """The same on a socket of the file system, until nothing has come for a moment."""
+    """The same on a socket of the file system. Once something has come, what comes within a moment is heard, too."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as stream:
-        stream.settimeout(0.5)
+        stream.settimeout(6 * LONG)
         stream.connect(path)
         stream.sendall(":".join(said).encode().decode("unicode_escape").encode("latin-1"))
         heard = b""
         try:
             while block := stream.recv(4096):
                 heard += block
+                stream.settimeout(0.5)
         except TimeoutError:
             pass
         return " ".join(line.decode() for line in heard.split(b"\r\n") if line.startswith(b"HTTP/"))
@@ -83,7 +84,7 @@ def local(path, *said):
 def parts(path, target):
     """How many moments apart the parts of an answer come."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as stream:
-        stream.settimeout(LONG)
+        stream.settimeout(6 * LONG)
         stream.connect(path)
         stream.sendall(f"GET {target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
         moments, last = 0, time.monotonic()
@@ -97,7 +98,7 @@ def flock(path, count):
     streams, answered = [], 0
     for _ in range(int(count)):
         stream = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        stream.settimeout(LONG)
+        stream.settimeout(6 * LONG)
         stream.connect(path)
         streams.append(stream)
     for stream in streams:
