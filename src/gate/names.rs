@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpStream, UdpSocket};
 
-/// The longest question by UDP that is read: the rest of a longer one is lost, and it is refused.
+/// The longest question that is read. By UDP the rest of a longer one is lost; nothing stands there that is looked at.
 const LONGEST: usize = 4096;
 
 /// Questions that are answered in a second; those above it are not, as by a name server that is busy.

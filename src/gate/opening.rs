@@ -6,8 +6,9 @@ use crate::egress::http::Requests;
 use crate::egress::refusal::Refusal;
 use crate::egress::rules::Peer;
 use crate::policy::network::{Check, Name};
+use std::io::{Error, ErrorKind};
 use std::time::Duration;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 
 /// How long a program may take for its hello, or for its first request.
@@ -46,19 +47,37 @@ pub(super) async fn read(
     tokio::time::timeout(PATIENCE, reading).await.unwrap_or(Err(Refusal::Slow))
 }
 
+/// Adds what comes next to `bytes`; how much it was, nothing at the end. While nothing comes, it holds no room for it: of
+/// a connection that is open most is waiting.
+async fn more(stream: &TcpStream, bytes: &mut Vec<u8>) -> Result<usize, Error> {
+    loop {
+        stream.readable().await?;
+        match take(stream, bytes) {
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+            other => return other,
+        }
+    }
+}
+
+fn take(stream: &TcpStream, bytes: &mut Vec<u8>) -> Result<usize, Error> {
+    let mut block = [0; BLOCK];
+    let count = stream.try_read(&mut block)?;
+    bytes.extend_from_slice(&block[..count]);
+    Ok(count)
+}
+
 async fn hello(client: &mut TcpStream, name: &Name) -> Result<Option<Opening>, Refusal> {
     let mut hello = Hello::default();
     let mut bytes = Vec::new();
-    let mut block = [0; BLOCK];
     loop {
-        let count = match client.read(&mut block).await {
+        let count = match more(client, &mut bytes).await {
             Ok(0) if bytes.is_empty() => return Ok(None),
             Ok(0) => return Err(Refusal::Hello(HelloError::Malformed("it ends in the middle"))),
             Ok(count) => count,
             Err(_) => return Ok(None),
         };
-        bytes.extend_from_slice(&block[..count]);
-        if let Some((found, behind)) = hello.take(&block[..count]).map_err(Refusal::Hello)? {
+        let new = &bytes[bytes.len() - count..];
+        if let Some((found, behind)) = hello.take(new).map_err(Refusal::Hello)? {
             let behind = bytes.split_off(bytes.len() - behind.len());
             return if found == *name {
                 Ok(Some(Opening::Hello(bytes, behind, found)))
@@ -75,14 +94,14 @@ async fn requests(
     port: u16,
 ) -> Result<Option<Opening>, Refusal> {
     let mut requests = Requests::new(name.clone(), port);
-    let mut out = Vec::new();
-    let mut block = [0; BLOCK];
+    let (mut out, mut bytes) = (Vec::new(), Vec::new());
     // A first head must be whole and right before anybody is called.
     while out.is_empty() {
-        match client.read(&mut block).await {
+        match more(client, &mut bytes).await {
             Ok(0) | Err(_) => return Ok(None),
-            Ok(count) => requests.take(&block[..count], &mut out).map_err(Refusal::Http)?,
+            Ok(_) => requests.take(&bytes, &mut out).map_err(Refusal::Http)?,
         }
+        bytes.clear();
     }
     Ok(Some(Opening::Requests(Box::new(requests), out)))
 }
@@ -137,13 +156,7 @@ pub(super) async fn second_hello(
 /// The server's first bytes, so many that it can be told what they are, or all of them; nothing where it broke off.
 async fn read_answer(server: &mut TcpStream) -> Option<Vec<u8>> {
     let mut answer = Vec::new();
-    let mut block = vec![0; BLOCK];
-    while !is_decided(&answer) {
-        match server.read(&mut block).await.ok()? {
-            0 => break,
-            count => answer.extend_from_slice(&block[..count]),
-        }
-    }
+    while !is_decided(&answer) && more(server, &mut answer).await.ok()? > 0 {}
     Some(answer)
 }
 
@@ -168,14 +181,12 @@ async fn read_second(
 ) -> Result<Option<Vec<u8>>, Refusal> {
     let reading = async {
         let mut second = Second { bytes: behind, at: 0, hello: Hello::default() };
-        let mut block = [0; BLOCK];
         loop {
             if let Some(found) = second.look().map_err(Refusal::Hello)? {
                 return Ok(Some((found, second.bytes)));
             }
-            match client.read(&mut block).await {
-                Ok(0) | Err(_) => return Ok(None),
-                Ok(count) => second.bytes.extend_from_slice(&block[..count]),
+            if !matches!(more(client, &mut second.bytes).await, Ok(1..)) {
+                return Ok(None);
             }
         }
     };

@@ -224,14 +224,126 @@ def dns(kind, host):
     return f"{reply[3] & 15} {struct.unpack('>H', reply[6:8])[0]}"
 
 
+def question(host):
+    labels = b"".join(bytes([len(label)]) + label for label in host.split(b"."))
+    return struct.pack(">HHHHHH", 7, 0x100, 1, 0, 0, 0) + labels + b"\0" + struct.pack(">HH", 1, 1)
+
+
+HOSTILE = {
+    # A name that leads to itself (RFC 1035, section 4.1.4), one that leads beyond the end, one that leads forward.
+    "loop": struct.pack(">HHHHHH", 7, 0x100, 1, 0, 0, 0) + b"\xc0\x0c" + struct.pack(">HH", 1, 1),
+    "beyond": struct.pack(">HHHHHH", 7, 0x100, 1, 0, 0, 0) + b"\xff\xff" + struct.pack(">HH", 1, 1),
+    "cut": question(b"a.test")[:-3],
+    "head": question(b"a.test")[:12],
+    "short": b"\x00\x07\x01",
+    "two": struct.pack(">HHHHHH", 7, 0x100, 2, 0, 0, 0) + question(b"a.test")[12:] * 2,
+    "many": struct.pack(">HHHHHH", 7, 0x100, 65535, 0, 0, 0) + question(b"a.test")[12:] * 200,
+    "none": struct.pack(">HHHHHH", 7, 0x100, 0, 0, 0, 0),
+    "answer": struct.pack(">HHHHHH", 7, 0x8180, 1, 0, 0, 0) + question(b"a.test")[12:],
+    "update": struct.pack(">HHHHHH", 7, 0x2800, 1, 0, 0, 0) + question(b"a.test")[12:],
+    "zeros": b"\0" * 4000,
+    "long": question(b"a.test") + b"x" * 60000,
+    "bytes": question(b"\xff\x00\x80.test"),
+    "dots": question(b"a.test") [:12] + b"\x06a.test\x00" + struct.pack(">HH", 1, 1),
+}
+
+
+def hostile(kind, by="udp"):
+    """A question that is none: the code of the answer, or silence."""
+    said = HOSTILE[kind]
+    try:
+        if by == "tcp":
+            with connect("127.0.0.1", 53) as stream:
+                stream.settimeout(1)
+                stream.sendall(struct.pack(">H", len(said)) + said)
+                reply = stream.recv(4096)[2:]
+        else:
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+                sender.settimeout(1)
+                sender.sendto(said, ("127.0.0.1", 53))
+                reply = sender.recv(4096)
+    except TimeoutError:
+        return "silence"
+    except ConnectionResetError:
+        return "end"
+    return f"{reply[3] & 15} {struct.unpack('>H', reply[6:8])[0]}" if reply else "end"
+
+
+def deluge(count):
+    """So many questions without waiting for any answer, and so many connections with half a question."""
+    sender = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    sender.setblocking(False)
+    for number in range(int(count)):
+        try:
+            sender.sendto(question(b"n%d.a.test" % number), ("127.0.0.1", 53))
+        except BlockingIOError:
+            pass
+    halves = []
+    for _ in range(int(count) // 20):
+        stream = connect("127.0.0.1", 53)
+        stream.sendall(b"\xff")
+        halves.append(stream)
+    return "sent"
+
+
+def hello(server):
+    """The first bytes of a TLS client."""
+    into, out = ssl.MemoryBIO(), ssl.MemoryBIO()
+    client = ssl.create_default_context().wrap_bio(into, out, server_hostname=server)
+    try:
+        client.do_handshake()
+    except ssl.SSLWantReadError:
+        pass
+    return out.read()
+
+
+def pieces(host, port, size, records="whole"):
+    """A hello in pieces of `size` bytes, each a packet of its own; or `split`: each a record of its own. What the server says."""
+    said = hello(host)
+    with connect(host, port) as stream:
+        stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        body = said[5:] if records == "split" else said
+        for at in range(0, len(body), int(size)):
+            piece = body[at : at + int(size)]
+            stream.sendall(b"\x16\x03\x01" + struct.pack(">H", len(piece)) + piece if records == "split" else piece)
+        # A handshake record, or an alert.
+        return repr(stream.recv(1))
+
+
+HELD = []
+
+
+def crowd(host, port, count, then):
+    """Holds `count` connections that say nothing, and takes one more step: what it says, and how many of them stand."""
+    streams = HELD
+    for _ in range(int(count)):
+        streams.append(connect(host, port))
+    said = step(then.replace("/", ":"))
+    standing = 0
+    for stream in streams:
+        stream.setblocking(False)
+        try:
+            standing += stream.recv(1) is None
+        except BlockingIOError:
+            standing += 1
+        except OSError:
+            pass
+    return f"{said} {standing}"
+
+
+def step(words):
+    kind, *rest = words.split(":")
+    return globals()[kind](*rest)
+
+
 def main():
     for step in sys.argv[1:]:
         kind, *words = step.split(":")
         begun = time.monotonic()
         try:
             said = globals()[kind](*words)
-        except (OSError, EOFError) as error:
-            known = isinstance(error.errno, int) and error.errno > 0 and not isinstance(error, ssl.SSLError)
+        except (OSError, EOFError, UnicodeError) as error:
+            known = isinstance(getattr(error, "errno", None), int) and error.errno > 0 and not isinstance(error, ssl.SSLError)
             cause = errno.errorcode.get(error.errno, "") if known else getattr(error, "reason", "")
             cause = cause or type(error).__name__
             milliseconds = round((time.monotonic() - begun) * 1000)

@@ -9,6 +9,7 @@ mod change;
 mod claude;
 mod first_bytes;
 mod flow;
+mod hostile;
 mod proxy;
 mod refused;
 mod world;
