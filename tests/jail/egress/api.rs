@@ -186,6 +186,30 @@ fn a_service_is_bounded_as_connections_are() {
     assert_eq!(ended.expect(0).out, "PUT a.test / 1000000 by TLSv1.3\n", "{ended:#?}");
 }
 
+/// Each agent has a socket of its own, which no other one sees.
+#[test]
+fn no_agent_asks_with_the_key_of_another() {
+    needs!("root", "cgroup2", "python3", "openssl", "ip", "curl");
+    let world = World::new();
+    let first = world.service("jt-api-first", "https://a.test", "first", ["", ""]);
+    let script = "echo begun; sleep 60";
+    let running = world.begin("jt-api-first", &first, &["sh", "-c", script]);
+    running.says("begun");
+    let ask = ["curl", "-sS", "--unix-socket", SOCKET, "http://localhost/"];
+    let without = world.profile("jt-api-second", "allow = ['a.test']");
+    let ended = world.jailed("jt-api-second", &without, &ask);
+    ended.expect(7);
+    // One of its own at the same place is its own.
+    let second = world.service("jt-api-second", "https://a.test", "second", ["", ""]);
+    assert_eq!(
+        world.jailed("jt-api-second", &second, &ask).expect(0).out,
+        "GET a.test / 0 by TLSv1.3\n"
+    );
+    assert_eq!(world.lines("credentials"), ["x-api-key=second"]);
+    running.signal(rustix::process::Signal::TERM);
+    running.wait(crate::harness::DEADLINE);
+}
+
 /// Rules are for what goes by name: a change of them ends no connection to the service.
 #[test]
 fn a_change_of_rules_leaves_the_service_alone() {

@@ -113,3 +113,32 @@ fn a_hello_that_never_ends_is_given_up() {
     assert_eq!(ended.expect(0).out.trim(), r"b'\x15\x03\x03\x00\x02\x021'");
     assert_eq!(denials(agent).last().unwrap()["reason"], "slow");
 }
+
+/// A server may ask for another hello: that one must be for the same name, too.
+#[test]
+fn a_second_hello_is_for_the_same_name() {
+    needs!("root", "cgroup2", "python3", "openssl", "ip");
+    let world = World::new();
+    let agent = "jt-second";
+    let rules = "allow = [{ to = 'a.test:8443', tls = 'name' }]";
+    let alert = r"b'\x15\x03\x03\x00\x02\x021'";
+    let said = world.client(
+        agent,
+        rules,
+        &["tls:a.test:8443", "second:a.test:8443:a.test", "second:a.test:8443:b.test"],
+    );
+    assert_eq!(said[0], "TLSv1.3");
+    // The server itself says what it thinks of a hello that does not answer it.
+    assert!(said[1] != alert && said[1].starts_with("b'"), "{said:?}");
+    assert!(said[2].starts_with("ECONNRESET") || said[2] == alert, "{said:?}");
+    let told = denials(agent);
+    assert_eq!(told.last().unwrap()["reason"], "tls-name", "{told:?}");
+    assert_eq!(told.last().unwrap()["why"], "its TLS hello is for b.test");
+    // The control: without the check the server sees it, and answers like before.
+    let any = world.client(
+        agent,
+        "allow = [{ to = 'a.test:8443', tls = 'any' }]",
+        &["second:a.test:8443:b.test"],
+    );
+    assert_eq!(any[0], said[1]);
+}

@@ -109,3 +109,47 @@ fn a_refusal_is_told_with_its_process() {
         (&"a.test".into(), &443.into(), &"tls-hello".into())
     );
 }
+
+#[test]
+fn no_rule_at_all_allows_nothing_at_all() {
+    needs!("root", "cgroup2", "python3", "openssl", "ip");
+    let world = World::new();
+    let steps = ["name:a.test", "tcp:a.test:7000:x", "tcp:93.184.1.1:7000:x", "tcp:host:7000:x"];
+    let said = world.client("jt-empty", "allow = []", &steps);
+    for (step, said) in steps.iter().zip(&said) {
+        expect_fast(step, said, &["gaierror", "ENETUNREACH"]);
+    }
+    assert!(world.lines("packets").is_empty() && world.lines("queries").is_empty());
+    // The control: with rules for them they are reached.
+    let rules = "allow = ['a.test:7000', '93.184.1.1:7000', 'host:7000']";
+    let said = world.client("jt-empty", rules, &steps[1..]);
+    assert_eq!(said, [r"b'x\n'"; 3]);
+}
+
+/// There is nothing in the jail's network that a packet could leave by.
+#[test]
+fn a_jail_has_no_interface_but_its_own() {
+    needs!("root", "cgroup2", "python3", "openssl", "ip");
+    let world = World::new();
+    assert_eq!(world.client("jt-interfaces", RULES, &["interfaces"]), ["lo"]);
+    assert_eq!(world.bare_client(&["interfaces"]), ["lo eth0"]);
+}
+
+#[test]
+fn a_redirect_is_a_connection_like_any_other() {
+    needs!("root", "cgroup2", "python3", "openssl", "ip", "curl");
+    let world = World::new();
+    let agent = "jt-redirect";
+    let follow = |rules: &str| {
+        let profile = world.profile(agent, rules);
+        let to = "http://a.test/to/b.test/x";
+        world.jailed(agent, &profile, &["curl", "-sSL", "-m", "20", to])
+    };
+    let refused = follow("allow = ['a.test:80']");
+    refused.expect(6);
+    assert!(refused.err.contains("Could not resolve host: b.test"), "{refused:#?}");
+    assert_eq!(world.lines("requests"), ["GET a.test/to/b.test/x"]);
+    assert_eq!(denials(agent).last().unwrap()["to"], "b.test");
+    let followed = follow("allow = ['a.test:80', 'b.test:80']");
+    assert_eq!(followed.expect(0).out, "GET b.test /x 0\n");
+}

@@ -210,6 +210,9 @@ def http(connection, secure=""):
                     text = content.read()
             except OSError:
                 status, text = "404 Not Found", b""
+        if target.startswith("/to/"):
+            connection.sendall(f"HTTP/1.1 302 Found\r\nLocation: http://{target[4:]}\r\nContent-Length: 0\r\n\r\n".encode())
+            continue
         if target == "/slowly":
             slowly(connection)
             continue
@@ -279,9 +282,11 @@ def https(context):
     return serve
 
 
-def context():
+def context(curve=None):
     made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     made.load_cert_chain(path("server.pem"), path("server.key"))
+    if curve:
+        made.set_ecdh_curve(curve)
     return made
 
 
@@ -328,6 +333,8 @@ def main():
         serve_names()
         listen(80, http)
         listen(443, https(context()))
+        # Clients begin with a key on another curve, and are asked for one on this (RFC 8446, section 4.1.4).
+        listen(8443, https(context("secp384r1")))
         for port, serve in ((7000, echo), (7001, greet), (7002, count), (7003, flood), (7004, linger)):
             listen(port, serve)
         while not os.path.exists(path("host")):
