@@ -7,8 +7,8 @@
 
 use core::net::Ipv4Addr;
 use domain::base::iana::{Class, Opcode, OptRcode, Rcode, Rtype};
-use domain::base::message_builder::AdditionalBuilder;
-use domain::base::{Message, MessageBuilder, Ttl};
+use domain::base::message_builder::{AdditionalBuilder, StaticCompressor};
+use domain::base::{Message, MessageBuilder, ToName as _, Ttl};
 use domain::rdata::A;
 
 /// How long an answer may be kept. A name keeps its address as long as the jail lives; a change of the rules is to show soon.
@@ -40,6 +40,10 @@ pub fn reply(query: &[u8], look: impl FnOnce(&str) -> Found) -> Option<Vec<u8>> 
     let Ok(question) = message.sole_question() else {
         return malformed(&message);
     };
+    // Nothing stands before it that its name could point to but the header's own bytes.
+    if question.qname().as_flat_slice().is_none() {
+        return malformed(&message);
+    }
     if question.qclass() != Class::IN {
         return finish(&message, Rcode::REFUSED, None);
     }
@@ -55,23 +59,24 @@ pub fn reply(query: &[u8], look: impl FnOnce(&str) -> Found) -> Option<Vec<u8>> 
 
 /// The answer to `query`, with its question, and `address` for it.
 fn finish(query: &Message<&[u8]>, code: Rcode, address: Option<Ipv4Addr>) -> Option<Vec<u8>> {
-    let mut answer = MessageBuilder::new_vec().start_answer(query, code).ok()?;
+    let answer = MessageBuilder::from_target(StaticCompressor::new(Vec::new())).ok()?;
+    let mut answer = answer.start_answer(query, code).ok()?;
     answer.header_mut().set_ra(true);
     if let (Some(address), Ok(question)) = (address, query.sole_question()) {
         answer.push((question.qname(), Class::IN, KEPT, A::new(address))).ok()?;
     }
     let additional = answer.additional();
-    Some(with_opt(query, code, additional)?.finish())
+    Some(with_opt(query, code, additional)?.finish().into_target())
 }
 
 /// Who asks with EDNS is answered with it (RFC 6891, section 7).
 fn with_opt(
     query: &Message<&[u8]>,
     code: Rcode,
-    mut additional: AdditionalBuilder<Vec<u8>>,
-) -> Option<AdditionalBuilder<Vec<u8>>> {
+    mut additional: AdditionalBuilder<StaticCompressor<Vec<u8>>>,
+) -> Option<AdditionalBuilder<StaticCompressor<Vec<u8>>>> {
     if query.opt().is_some() {
-        let opt = |opt: &mut domain::base::message_builder::OptBuilder<'_, Vec<u8>>| {
+        let opt = |opt: &mut domain::base::message_builder::OptBuilder<'_, _>| {
             opt.set_udp_payload_size(MOST_UDP);
             opt.set_rcode(OptRcode::from(code));
             Ok(())
@@ -214,11 +219,23 @@ mod tests {
             &[1, b'a', 0xc0, 12],
             &[0xc0, 200],
             &[0x40, 0],
+            // The upper half of the number of questions, which is the end of a name.
+            &[1, b'a', 0xc0, 4],
             &[63; 300],
         ] {
             let looped = [&whole[..12], name, &[0, 1, 0, 1]].concat();
             assert_eq!(read(&reply(&looped, never).unwrap()).0, Rcode::FORMERR, "{name:?}");
         }
+    }
+
+    /// Who asks without EDNS takes 512 bytes (RFC 1035, section 4.2.1).
+    #[test]
+    fn the_longest_name_is_answered_shortly() {
+        let label = |length: usize| "a".repeat(length);
+        let longest = [label(63), label(63), label(63), label(61)].join(".");
+        let answer = reply(&query(&longest, Rtype::A), |_| Found::Address(ADDRESS)).unwrap();
+        assert_eq!(read(&answer).1, [ADDRESS]);
+        assert_eq!(answer.len(), 12 + 255 + 4 + 16);
     }
 
     #[test]

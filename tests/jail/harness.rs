@@ -103,7 +103,7 @@ fn take_turn(own: bool) {
 
 /// Where the first of `programs` is installed.
 pub(crate) fn installed(programs: &[&str]) -> Option<PathBuf> {
-    let folders = ["/usr/bin", "/usr/local/bin", "/bin"];
+    let folders = ["/usr/bin", "/usr/local/bin", "/bin", "/usr/sbin"];
     let places =
         programs.iter().flat_map(|name| folders.map(|folder| Path::new(folder).join(name)));
     places.into_iter().find(|place| place.exists())
@@ -153,9 +153,15 @@ fn lack(need: &str) -> Option<String> {
             let enforced = quota == Some(cellblock::host::ProjectQuota::Enforced);
             missing(enforced, "the file system of /var/tmp has no project quotas")
         }
-        "perl" | "tmux" | "git" | "ps" | "python3" | "openssl" | "ip" | "curl" => {
+        "perl" | "tmux" | "git" | "ps" | "python3" | "openssl" | "ip" | "curl" | "node" | "npm"
+        | "psql" | "ssh" | "dropbear" => {
             missing(installed(&[need]).is_some(), "it is not installed")
         }
+        "pip" => {
+            let there = Path::new("/usr/lib/python3/dist-packages/pip").is_dir();
+            missing(there, "Debian's own Python does not have it")
+        }
+        "cargo" => missing(Path::new(env!("CARGO")).exists(), "it is not installed"),
         "cc" => missing(installed(COMPILERS).is_some(), "no compiler of C is installed"),
         "systemd" => missing(Path::new("/run/systemd/system").is_dir(), "it is not PID 1"),
         // For what would harm a host that somebody uses.

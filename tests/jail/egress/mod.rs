@@ -12,4 +12,5 @@ mod flow;
 mod hostile;
 mod proxy;
 mod refused;
+mod tools;
 mod world;

@@ -204,9 +204,9 @@ def http(connection, secure=""):
         write_down("requests", f"{method} {fields.get('host')}{target}{secure}")
         file = path("www" + target.split("?")[0])
         status, text = "200 OK", f"{method} {fields.get('host')} {target} {len(body)}{secure}\n".encode()
-        if target.startswith("/repository"):
+        if target.startswith(("/repository", "/registry")):
             try:
-                with open(file, "rb") as content:
+                with open(file + "index" if file.endswith("/") else file, "rb") as content:
                     text = content.read()
             except OSError:
                 status, text = "404 Not Found", b""
@@ -216,11 +216,33 @@ def http(connection, secure=""):
         if target == "/slowly":
             slowly(connection)
             continue
-        kind = "text/plain"
+        kind = "text/html" if target.endswith("/") else "text/plain"
         if target.startswith("/v1/messages") and "count_tokens" not in target:
             write_down("keys", fields.get("x-api-key", ""))
             kind, text = "text/event-stream", messages(json.loads(body)["model"])
         connection.sendall(f"HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {len(text)}\r\n\r\n".encode() + text)
+
+
+def database(connection):
+    """Answers each query with itself, to whoever asks (PostgreSQL's frontend and backend protocol, version 3)."""
+    stream = connection.makefile("rb")
+    message = lambda kind, body: kind + struct.pack(">I", len(body) + 4) + body
+    ready = message(b"Z", b"I")
+    while True:
+        length, code = struct.unpack(">II", stream.read(8))
+        stream.read(length - 8)
+        if code == 3 << 16:
+            break
+        # It is asked for TLS, or for GSSAPI.
+        connection.sendall(b"N")
+    connection.sendall(message(b"R", struct.pack(">I", 0)) + ready)
+    while kind := stream.read(1):
+        body = stream.read(struct.unpack(">I", stream.read(4))[0] - 4)
+        if kind == b"Q":
+            asked = body[:-1]
+            column = struct.pack(">H", 1) + b"asked\0" + struct.pack(">IHIhIH", 0, 0, 25, -1, 0, 0)
+            row = struct.pack(">HI", 1, len(asked)) + asked
+            connection.sendall(message(b"T", column) + message(b"D", row) + message(b"C", b"SELECT 1\0") + ready)
 
 
 def chunks(stream):
@@ -335,7 +357,7 @@ def main():
         listen(443, https(context()))
         # Clients begin with a key on another curve, and are asked for one on this (RFC 8446, section 4.1.4).
         listen(8443, https(context("secp384r1")))
-        for port, serve in ((7000, echo), (7001, greet), (7002, count), (7003, flood), (7004, linger)):
+        for port, serve in ((7000, echo), (7001, greet), (7002, count), (7003, flood), (7004, linger), (5432, database)):
             listen(port, serve)
         while not os.path.exists(path("host")):
             time.sleep(0.01)

@@ -131,6 +131,13 @@ impl World {
         entered
     }
 
+    /// Begins `words` where the servers are.
+    pub(super) fn outside(&self, words: &[&str]) -> Running {
+        let mut entered = command("nsenter");
+        let target = self.running.pid().as_raw_nonzero().to_string();
+        start(entered.args(["--target", &target, "--mount", "--net", "--"]).args(words))
+    }
+
     /// `words` without a jail, in the world.
     pub(super) fn bare(&self, words: &[&str]) -> Ended {
         let mut bare = command(words[0]);
