@@ -239,3 +239,38 @@ fn the_documented_matrix_has_every_probe_and_every_wall() {
         assert!(!missing(&format!("`{wall}`")), "{wall}");
     }
 }
+
+/// Where the tests of the network are, by their modules.
+const NETWORK_TESTS: &[&str] =
+    &["tests/jail/egress", "src/egress", "src/gate", "src/policy/network"];
+
+/// The ways out that stay open, as the manual says itself.
+const OPEN: &[&str] = &["NET-17", "NET-25", "NET-28"];
+
+#[test]
+fn every_way_out_of_the_network_has_a_probe_or_a_test_that_exists() {
+    let probes: BTreeSet<_> = battery::all().map(|(_, probe)| probe.id).collect();
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let is_test = |shown: &str| {
+        let Some((module, function)) = shown.split_once("::") else { return false };
+        let files = NETWORK_TESTS.iter().map(|folder| root.join(folder).join(module));
+        let mut texts =
+            files.filter_map(|file| std::fs::read_to_string(file.with_extension("rs")).ok());
+        texts.any(|text| text.contains(&format!("fn {function}(")))
+    };
+    let manual = include_str!("../docs/network.md");
+    let rows = manual.lines().filter(|line| line.starts_with("| NET-"));
+    let mut found = Vec::new();
+    for row in rows {
+        let cells: Vec<_> = row.split('|').map(str::trim).collect();
+        let ["", id, _, _, shown, ""] = cells[..] else { panic!("{row}") };
+        let shown: Vec<_> = shown.split(", ").filter(|shown| !shown.is_empty()).collect();
+        assert_eq!(shown.is_empty(), OPEN.contains(&id), "{row}");
+        for shown in shown.iter().map(|shown| shown.trim_matches('`')) {
+            assert!(probes.contains(shown) || is_test(shown), "{shown} of {id} is nowhere");
+        }
+        found.push(id.to_owned());
+    }
+    let all: Vec<_> = (1..=28).map(|number| format!("NET-{number:02}")).collect();
+    assert_eq!(found, all);
+}

@@ -67,7 +67,8 @@ def exactly(stream, size):
 
 class Client:
     def __init__(self, host, port):
-        self.peer = (host, int(port))
+        # Not every way has names.
+        self.peer = (socket.gethostbyname(host), int(port))
         self.held = []
         self.busy_until = None
 

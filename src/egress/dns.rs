@@ -35,14 +35,14 @@ pub fn reply(query: &[u8], look: impl FnOnce(&str) -> Found) -> Option<Vec<u8>> 
         return None;
     }
     if message.header().opcode() != Opcode::QUERY {
-        return finish(&message, Rcode::NOTIMP, None);
+        return header_only(&message, Rcode::NOTIMP);
     }
     let Ok(question) = message.sole_question() else {
-        return malformed(&message);
+        return header_only(&message, Rcode::FORMERR);
     };
     // Nothing stands before it that its name could point to but the header's own bytes.
     if question.qname().as_flat_slice().is_none() {
-        return malformed(&message);
+        return header_only(&message, Rcode::FORMERR);
     }
     if question.qclass() != Class::IN {
         return finish(&message, Rcode::REFUSED, None);
@@ -86,14 +86,15 @@ fn with_opt(
     Some(additional)
 }
 
-/// What cannot be read is not repeated.
-fn malformed(query: &Message<&[u8]>) -> Option<Vec<u8>> {
+/// An answer without the question: what cannot be read is not repeated, nor what may be many questions.
+fn header_only(query: &Message<&[u8]>, code: Rcode) -> Option<Vec<u8>> {
     let mut answer = MessageBuilder::new_vec();
     let header = answer.header_mut();
     header.set_id(query.header().id());
+    header.set_opcode(query.header().opcode());
     header.set_qr(true);
     header.set_rd(query.header().rd());
-    header.set_rcode(Rcode::FORMERR);
+    header.set_rcode(code);
     Some(answer.finish())
 }
 
@@ -208,7 +209,11 @@ mod tests {
             reply(&changed, never)
         };
         assert_eq!(changed(2, 0x81), None);
-        assert_eq!(read(&changed(2, 0x28).unwrap()).0, Rcode::NOTIMP);
+        assert_eq!(read(&changed(2, 0x28).unwrap()), (Rcode::NOTIMP, vec![], 0));
+        // However many questions it says to hold: each would be longer in the answer.
+        let pointers = [0xc0, 4, 0, 1, 0, 1].repeat(10_000);
+        let many = [&whole[..2], &[0x28, 0, 0xff, 0xff], &whole[6..], &pointers].concat();
+        assert_eq!(reply(&many, never).unwrap().len(), 12);
         assert_eq!(read(&changed(whole.len() - 1, 3).unwrap()).0, Rcode::REFUSED);
         assert_eq!(read(&changed(5, 0).unwrap()).0, Rcode::FORMERR);
         assert_eq!(read(&changed(5, 2).unwrap()).0, Rcode::FORMERR);

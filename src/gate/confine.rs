@@ -23,6 +23,18 @@ fn cannot<E: std::fmt::Display>(what: &'static str) -> impl FnOnce(E) -> String 
     move |error| format!("the gate cannot {what}: {error}")
 }
 
+/// Why it cannot have so many `descriptors`, where its caller may have `most`.
+fn too_many(error: &str, descriptors: u64, most: u64) -> String {
+    if most >= descriptors {
+        return error.to_owned();
+    }
+    let fitting = most.saturating_sub(OTHER_DESCRIPTORS) / 6;
+    format!(
+        "{error}: it needs {descriptors} descriptors for its connections, and {most} are the most here (ulimit -Hn)\n\
+         hint: raise that, or set connections = {fitting} or less in [network]"
+    )
+}
+
 /// Becomes `uid`, without any capability, for good.
 pub(super) fn give_up_rights(uid: u32, connections: u32) -> Result<(), String> {
     let connections = u64::from(connections);
@@ -31,7 +43,11 @@ pub(super) fn give_up_rights(uid: u32, connections: u32) -> Result<(), String> {
         rustix::process::setrlimit(resource, limit).map_err(cannot("limit itself"))
     };
     // Two sockets, and four ends of pipes while bytes flow.
-    limit(Resource::Nofile, connections * 6 + OTHER_DESCRIPTORS)?;
+    let descriptors = connections * 6 + OTHER_DESCRIPTORS;
+    limit(Resource::Nofile, descriptors).map_err(|error| {
+        let most = rustix::process::getrlimit(Resource::Nofile).maximum;
+        too_many(&error, descriptors, most.unwrap_or(u64::MAX))
+    })?;
     limit(Resource::As, MEMORY + connections * MEMORY_EACH)?;
     limit(Resource::Core, 0)?;
     limit(Resource::Fsize, 0)?;

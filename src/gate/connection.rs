@@ -71,10 +71,11 @@ async fn carry(
     let Arrival { peer, port, rule, .. } = arrival;
     // As the kernel's own connections are not held back by it, neither are those on the way.
     prepare(client);
-    let opening = opening::read(client, peer, *port, rule.check).await?;
+    // What it takes to begin is given back once the bytes flow: most connections are idle most of the time.
+    let opening = Box::pin(opening::read(client, peer, *port, rule.check)).await?;
     let Some(opening) = opening else { return Ok(()) };
-    let dialled = dial::dial(&gate.resolver, gate.proxy.as_ref(), peer, *port, rule).await?;
-    let (mut server, already) = dialled;
+    let dialling = dial::dial(&gate.resolver, gate.proxy.as_ref(), peer, *port, rule);
+    let (mut server, already) = Box::pin(dialling).await?;
     prepare(&server);
     // Whatever ends it before its end, the server must not take what it has heard for all.
     reset(&server);
@@ -86,17 +87,18 @@ async fn carry(
     let ended = match opening {
         Opening::Bytes(bytes) => {
             pass(gate, &mut server, &bytes).await?;
-            relay::relay(gate, client, &server).await
+            relay::relay(gate, client, &mut server).await
         }
         Opening::Hello(bytes, behind, name) => {
             pass(gate, &mut server, &bytes).await?;
-            match opening::second_hello(gate, client, &mut server, &name, behind).await? {
-                true => relay::relay(gate, client, &server).await,
+            let second = opening::second_hello(gate, client, &mut server, &name, behind);
+            match Box::pin(second).await? {
+                true => relay::relay(gate, client, &mut server).await,
                 false => Ok(relay::End::Reset),
             }
         }
         Opening::Requests(requests, bytes) => {
-            relay::relay_requests(gate, client, &mut server, *requests, bytes).await
+            Box::pin(relay::relay_requests(gate, client, &mut server, requests, bytes)).await
         }
     }?;
     match ended {

@@ -49,7 +49,7 @@ pub(super) async fn read(
 
 /// Adds what comes next to `bytes`; how much it was, nothing at the end. While nothing comes, it holds no room for it: of
 /// a connection that is open most is waiting.
-async fn more(stream: &TcpStream, bytes: &mut Vec<u8>) -> Result<usize, Error> {
+pub(super) async fn more(stream: &TcpStream, bytes: &mut Vec<u8>) -> Result<usize, Error> {
     loop {
         stream.readable().await?;
         match take(stream, bytes) {

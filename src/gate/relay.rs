@@ -3,6 +3,7 @@
 //! An end of one side's bytes is passed on as such, and the other side may go on; a broken connection is broken off on the
 //! other side, too. Nothing is given up for being idle.
 
+use super::opening::more;
 use super::state::Gate;
 use crate::egress::http::Requests;
 use crate::egress::refusal::Refusal;
@@ -11,8 +12,12 @@ use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, SpliceFlags, pipe_with, splice};
 use std::cell::RefCell;
 use std::io::{Error, ErrorKind};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, Interest};
+use std::mem::MaybeUninit;
+use std::pin::Pin;
+use std::task::{Poll, ready};
+use tokio::io::{AsyncRead as _, AsyncWriteExt as _, Interest, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::net::tcp::ReadHalf;
 
 /// The most that is moved at once.
 const MOST: usize = 1 << 20;
@@ -22,6 +27,9 @@ const PIPE: usize = 1 << 20;
 
 /// The most pipes that are kept while nothing flows through them.
 const MOST_PIPES: usize = 32;
+
+/// What is copied at once: for less than this a pipe costs more than it saves.
+const COPIED: usize = 32 << 10;
 
 /// Which way bytes flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,11 +52,13 @@ pub(super) enum End {
 /// Carries bytes until both sides have said all, or one breaks off.
 pub(super) async fn relay(
     gate: &Gate,
-    client: &TcpStream,
-    server: &TcpStream,
+    client: &mut TcpStream,
+    server: &mut TcpStream,
 ) -> Result<End, Refusal> {
-    let sent = pump(gate, client, server, Direction::Sent);
-    let received = pump(gate, server, client, Direction::Received);
+    let (from_client, to_client) = client.split();
+    let (from_server, to_server) = server.split();
+    let sent = pump(gate, from_client, to_server.as_ref(), Direction::Sent);
+    let received = pump(gate, from_server, to_client.as_ref(), Direction::Received);
     both(sent, received).await
 }
 
@@ -57,22 +67,23 @@ pub(super) async fn relay_requests(
     gate: &Gate,
     client: &mut TcpStream,
     server: &mut TcpStream,
-    requests: Requests,
+    requests: Box<Requests>,
     first: Vec<u8>,
 ) -> Result<End, Refusal> {
-    let (mut from, mut to) = (client.split(), server.split());
+    let (from, mut to) = (client.split(), server.split());
     let sent = async {
         let (mut requests, mut out) = (requests, first);
-        let mut block = vec![0; 16 << 10];
         loop {
             gate.spend(out.len() as u64, 0)?;
             if to.1.write_all(&out).await.is_err() {
                 return Ok(End::Reset);
             }
-            out.clear();
-            match from.0.read(&mut block).await {
+            // While nothing comes, no room is held for it.
+            out = Vec::new();
+            let mut bytes = Vec::new();
+            match more(from.0.as_ref(), &mut bytes).await {
                 Ok(0) => break,
-                Ok(count) => requests.take(&block[..count], &mut out).map_err(Refusal::Http)?,
+                Ok(_) => requests.take(&bytes, &mut out).map_err(Refusal::Http)?,
                 Err(_) => return Ok(End::Reset),
             }
         }
@@ -81,7 +92,7 @@ pub(super) async fn relay_requests(
             Err(_) => Ok(End::Reset),
         }
     };
-    let received = pump_between(gate, to.0.as_ref(), from.1.as_ref(), Direction::Received);
+    let received = pump(gate, to.0, from.1.as_ref(), Direction::Received);
     both(sent, received).await
 }
 
@@ -104,50 +115,140 @@ async fn both(
     }
 }
 
+/// Moves bytes one way to their end, and passes that on. A little is copied: a request is on its way sooner so. What fills
+/// the room for that is a stream, and moved in the kernel for as long as it flows.
 async fn pump(
     gate: &Gate,
-    from: &TcpStream,
+    mut from: ReadHalf<'_>,
     to: &TcpStream,
     direction: Direction,
 ) -> Result<End, Refusal> {
-    pump_between(gate, from, to, direction).await
+    let mut streams = false;
+    loop {
+        if streams {
+            if from.as_ref().readable().await.is_err() {
+                return Ok(End::Reset);
+            }
+        } else {
+            let copied = match copy(&mut from, to).await {
+                Ok(Copied::Nothing) => return Ok(finish(to)),
+                Ok(copied) => copied,
+                Err(_) => return Ok(End::Reset),
+            };
+            gate.spend_one_way(copied.count(), direction)?;
+            match copied {
+                Copied::Nothing | Copied::All(..COPIED) => continue,
+                Copied::All(_) => {}
+                Copied::Part(_, rest) => {
+                    if write(to, &rest).await.is_err() {
+                        return Ok(End::Reset);
+                    }
+                }
+            }
+        }
+        match stream(gate, from.as_ref(), to, direction).await? {
+            Streamed::Ended(end) => return Ok(end),
+            Streamed::Paused(count) => streams = count >= COPIED,
+        }
+    }
 }
 
-/// Moves bytes one way to their end, and passes that on.
-async fn pump_between(
+/// What became of the bytes that were read.
+enum Copied {
+    /// There were none: the other side has said all.
+    Nothing,
+    /// They are written.
+    All(usize),
+    /// So many are written, and these are not: there was no room for them.
+    Part(usize, Box<[u8]>),
+}
+
+impl Copied {
+    fn count(&self) -> usize {
+        match self {
+            Self::Nothing => 0,
+            Self::All(count) => *count,
+            Self::Part(count, rest) => count + rest.len(),
+        }
+    }
+}
+
+/// Waits for bytes, and passes on as many as there is room for. While it waits, it holds no room itself.
+async fn copy(from: &mut ReadHalf<'_>, to: &TcpStream) -> Result<Copied, Error> {
+    core::future::poll_fn(|context| {
+        let mut room = [MaybeUninit::uninit(); COPIED];
+        let mut read = ReadBuf::uninit(&mut room);
+        ready!(Pin::new(&mut *from).poll_read(context, &mut read))?;
+        let bytes = read.filled();
+        if bytes.is_empty() {
+            return Poll::Ready(Ok(Copied::Nothing));
+        }
+        let written = match to.try_write(bytes) {
+            Ok(written) => written,
+            Err(error) if error.kind() == ErrorKind::WouldBlock => 0,
+            Err(error) => return Poll::Ready(Err(error)),
+        };
+        let rest = &bytes[written..];
+        Poll::Ready(Ok(if rest.is_empty() {
+            Copied::All(written)
+        } else {
+            Copied::Part(written, rest.into())
+        }))
+    })
+    .await
+}
+
+async fn write(to: &TcpStream, mut bytes: &[u8]) -> Result<(), Error> {
+    while !bytes.is_empty() {
+        to.writable().await?;
+        match to.try_write(bytes) {
+            Ok(written) => bytes = &bytes[written..],
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// How a stream came to a halt.
+enum Streamed {
+    /// Its side of the connection is at its end.
+    Ended(End),
+    /// After so many bytes nothing more has come yet.
+    Paused(usize),
+}
+
+/// Moves bytes through a pipe until none come any more for the moment.
+async fn stream(
     gate: &Gate,
     from: &TcpStream,
     to: &TcpStream,
     direction: Direction,
-) -> Result<End, Refusal> {
+) -> Result<Streamed, Refusal> {
+    // Held while bytes flow: an idle connection costs none.
+    let Ok(pipe) = Pipe::take() else { return Ok(Streamed::Ended(End::Reset)) };
+    let mut moved = 0;
     loop {
-        if from.readable().await.is_err() {
-            return Ok(End::Reset);
-        }
-        // A pipe is held while bytes flow: an idle connection costs none.
-        let Ok(pipe) = Pipe::take() else { return Ok(End::Reset) };
-        loop {
-            let into = || move_bytes(from, &pipe.into, MOST);
-            let count = match from.try_io(Interest::READABLE, into) {
-                Ok(0) => {
-                    pipe.give_back();
-                    return Ok(finish(to));
-                }
-                Ok(count) => count,
-                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
-                Err(_) => return Ok(End::Reset),
-            };
-            match direction {
-                Direction::Sent => gate.spend(count as u64, 0)?,
-                Direction::Received => gate.spend(0, count as u64)?,
+        let into = || move_bytes(from, &pipe.into, MOST);
+        let count = match from.try_io(Interest::READABLE, into) {
+            Ok(0) => {
+                pipe.give_back();
+                return Ok(Streamed::Ended(finish(to)));
             }
-            if empty(&pipe, to, count).await.is_err() {
-                return Ok(End::Reset);
+            Ok(count) => count,
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                pipe.give_back();
+                return Ok(Streamed::Paused(moved));
             }
-            // One that always has more to say does not keep the others, or its own end, from their turn.
-            tokio::task::coop::consume_budget().await;
+            Err(_) => return Ok(Streamed::Ended(End::Reset)),
+        };
+        gate.spend_one_way(count, direction)?;
+        if empty(&pipe, to, count).await.is_err() {
+            return Ok(Streamed::Ended(End::Reset));
         }
-        pipe.give_back();
+        moved += count;
+        // One that always has more to say does not keep the others, or its own end, from their turn.
+        tokio::task::coop::consume_budget().await;
     }
 }
 

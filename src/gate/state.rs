@@ -2,6 +2,7 @@
 
 use super::api::Api;
 use super::protocol::{Counts, Start};
+use super::relay::Direction;
 use super::resolver::Resolver;
 use super::tell::Teller;
 use crate::egress::pool::{MOST_NAMES, Pool};
@@ -199,6 +200,14 @@ impl Gate {
         match self.most_bytes {
             Some(most) if counts.sent + counts.received >= most => Err(Refusal::Spent(most)),
             Some(_) | None => Ok(()),
+        }
+    }
+
+    /// Counts bytes that flowed this way.
+    pub(super) fn spend_one_way(&self, count: usize, direction: Direction) -> Result<(), Refusal> {
+        match direction {
+            Direction::Sent => self.spend(count as u64, 0),
+            Direction::Received => self.spend(0, count as u64),
         }
     }
 

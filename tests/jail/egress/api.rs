@@ -186,6 +186,59 @@ fn a_service_is_bounded_as_connections_are() {
     assert_eq!(ended.expect(0).out, "PUT a.test / 1000000 by TLSv1.3\n", "{ended:#?}");
 }
 
+/// Every kind of answer that HTTP/1.1 knows comes as one, and the connection goes on after it.
+#[test]
+fn answers_of_every_kind_pass() {
+    needs!("root", "cgroup2", "python3", "openssl", "ip", "curl");
+    let (world, agent) = (World::new(), "jt-api-kinds");
+    let profile = world.service(agent, "https://a.test", "real", ["", ""]);
+    let get = |target: &str| format!("GET {target} HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n");
+    let steps = [
+        // Several requests at once, as an impatient client sends them: none of the answers has a body to count.
+        format!("local:{SOCKET}:{}{}{}", get("/empty/204"), get("/empty/304"), get("/one")),
+        format!("local:{SOCKET}:HEAD /two HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n{}", get("/three")),
+        // Hints that come before the answer are not for a client that may not know them.
+        format!("local:{SOCKET}:{}", get("/early")),
+        format!("local:{SOCKET}:GET /old HTTP/1.0\\r\\n\\r\\n"),
+        // The head is as long as a head may be, and then longer.
+        format!("long:{SOCKET}:30000"),
+        format!("long:{SOCKET}:300000"),
+    ];
+    let steps: Vec<&str> = steps.iter().map(String::as_str).collect();
+    let ok = "HTTP/1.1 200 OK";
+    let said = world.said(agent, &profile, &steps);
+    let empty = format!("HTTP/1.1 204 Nothing HTTP/1.1 304 Nothing {ok}");
+    let wanted = [&*empty, &*format!("{ok} {ok}"), ok, "HTTP/1.0 200 OK", ok];
+    assert_eq!(said[..5], wanted, "{said:?}");
+    assert_eq!(said[5], "HTTP/1.1 431 Request Header Fields Too Large", "{said:?}");
+    assert_eq!(world.lines("credentials"), ["x-api-key=real"]);
+}
+
+/// A service that does not answer is waited for as long as somebody waits, and not longer.
+#[test]
+fn clients_that_leave_are_forgotten() {
+    needs!("root", "cgroup2", "python3", "openssl", "ip", "curl");
+    let (world, agent) = (World::new(), "jt-api-left");
+    let profile = world.service(agent, "https://a.test", "real", ["connections = 10", ""]);
+    let ask = |head: &str, body: &str| {
+        format!("leave:{SOCKET}:{head} HTTP/1.1\\r\\nHost; x\\r\\n{body}:30")
+            .replace("Host;", "Host\\x3a")
+    };
+    let never = ask("GET /never", "\\r\\n");
+    let half = ask("POST /up", "Content-Length\\x3a 100000\\r\\n\\r\\nhalf");
+    let head = ask("GET /", "");
+    let last = format!("local:{SOCKET}:GET /last HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n");
+    let steps = [&*never, "wait:0.3", &half, "wait:0.3", &head, "wait:0.3", &last];
+    // With a place for each that had left, there would be none for the last one.
+    let said = world.said(agent, &profile, &steps);
+    assert_eq!(said.last().unwrap(), "HTTP/1.1 200 OK", "{said:?}");
+    // Whoever had asked was gone for the service, too.
+    let asked = world.lines("requests");
+    assert!(asked.contains(&"GET a.test/never by TLSv1.3".to_owned()), "{asked:?}");
+    assert_eq!(world.lines("left"), ["somebody"]);
+    host::expect_nothing_left(agent);
+}
+
 /// Each agent has a socket of its own, which no other one sees.
 #[test]
 fn no_agent_asks_with_the_key_of_another() {

@@ -110,6 +110,30 @@ def flock(path, count):
     return str(answered)
 
 
+def long(path, size):
+    """A request whose head has so many bytes: the first line of the answer."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as stream:
+        stream.settimeout(6 * LONG)
+        stream.connect(path)
+        fields = b"".join(b"X-%d: %s\r\n" % (number, b"x" * 990) for number in range(int(size) // 1000))
+        try:
+            stream.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n" + fields + b"\r\n")
+        except OSError:
+            # It may have been refused before its end.
+            pass
+        return stream.recv(4096).split(b"\r\n")[0].decode()
+
+
+def leave(path, said, count):
+    """So many clients that ask, wait for no answer, and leave."""
+    for _ in range(int(count)):
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as stream:
+            stream.connect(path)
+            stream.sendall(said.encode().decode("unicode_escape").encode("latin-1"))
+            time.sleep(0.02)
+    return "left"
+
+
 def search(words):
     """The readable files, environments and command lines in which the text is whose hexadecimal form is given."""
     needle, found = bytes.fromhex(words), set()

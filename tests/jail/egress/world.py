@@ -213,6 +213,19 @@ def http(connection, secure=""):
         if target.startswith("/to/"):
             connection.sendall(f"HTTP/1.1 302 Found\r\nLocation: http://{target[4:]}\r\nContent-Length: 0\r\n\r\n".encode())
             continue
+        if target == "/early":
+            connection.sendall(b"HTTP/1.1 103 Early Hints\r\nLink: </x>; rel=preload\r\n\r\n")
+        if target.startswith("/empty/"):
+            connection.sendall(f"HTTP/1.1 {target[7:]} Nothing\r\n\r\n".encode())
+            continue
+        if method == "HEAD":
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 4711\r\n\r\n")
+            continue
+        if target == "/never":
+            # It ends when whoever asked is gone.
+            stream.read(1)
+            write_down("left", "somebody")
+            return
         if target == "/slowly":
             slowly(connection)
             continue
