@@ -256,6 +256,15 @@ class Bench:
             raise Broken(f"{name}: {error}") from error
         return way
 
+    def share(self, ways, processors):
+        """Has all that take part run on `processors`."""
+        for root in [self.server.pid] + [process.pid for way in ways for process in way.started]:
+            for pid in family(root):
+                try:
+                    os.sched_setaffinity(pid, processors)
+                except ProcessLookupError:
+                    continue
+
     def close(self):
         self.server.kill()
         self.server.wait()

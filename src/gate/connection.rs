@@ -3,7 +3,7 @@
 use super::opening::{self, Opening};
 use super::protocol::Refused;
 use super::state::{Gate, Place};
-use super::{dial, relay};
+use super::{KEEPALIVE, dial, relay};
 use crate::egress::refusal::Refusal;
 use crate::egress::rules::Peer;
 use crate::policy::network::{Check, Rule};
@@ -57,7 +57,8 @@ pub(super) async fn serve(gate: Rc<Gate>, place: Place, mut client: TcpStream, a
         // In the middle of what the server says, words of the gate would be taken for the server's.
         reset(&client);
     } else {
-        dismiss(client, &refusal, &arrival).await;
+        // Few are refused: the others hold no room for it.
+        Box::pin(dismiss(client, &refusal, &arrival)).await;
     }
 }
 
@@ -69,8 +70,6 @@ async fn carry(
     begun: &Cell<bool>,
 ) -> Result<(), Refusal> {
     let Arrival { peer, port, rule, .. } = arrival;
-    // As the kernel's own connections are not held back by it, neither are those on the way.
-    prepare(client);
     // What it takes to begin is given back once the bytes flow: most connections are idle most of the time.
     let opening = Box::pin(opening::read(client, peer, *port, rule.check)).await?;
     let Some(opening) = opening else { return Ok(()) };
@@ -116,13 +115,14 @@ async fn pass(gate: &Gate, server: &mut TcpStream, bytes: &[u8]) -> Result<(), R
     }
 }
 
-/// Nothing waits for more bytes, and who is gone without a word is found.
+/// Nothing waits for more bytes, and who is gone without a word is found. Those of the jail have it from the socket that
+/// they came to.
 pub(super) fn prepare(stream: &TcpStream) {
     use rustix::net::sockopt as option;
     let set = set_tcp_nodelay(stream, true)
         .and_then(|()| option::set_socket_keepalive(stream, true))
-        .and_then(|()| option::set_tcp_keepidle(stream, Duration::from_secs(60)))
-        .and_then(|()| option::set_tcp_keepintvl(stream, Duration::from_secs(15)));
+        .and_then(|()| option::set_tcp_keepidle(stream, KEEPALIVE.0))
+        .and_then(|()| option::set_tcp_keepintvl(stream, KEEPALIVE.1));
     // A connection that ended meanwhile takes no settings, and needs none.
     debug_assert!(set.is_ok() || stream.peer_addr().is_err());
 }

@@ -34,6 +34,7 @@ use rustix::io::Errno;
 use state::Gate;
 use std::ffi::OsString;
 use std::rc::Rc;
+use std::time::Duration;
 use tokio::io::Interest;
 use tokio::net::UnixDatagram;
 
@@ -42,6 +43,9 @@ pub const NAME: &str = "cellblock-gate";
 
 /// The word that says that the kernel has Landlock.
 pub const WITH_LANDLOCK: &str = "landlock";
+
+/// When a connection is asked whether its peer is still there, and how long after that again (tcp(7)).
+pub const KEEPALIVE: (Duration, Duration) = (Duration::from_secs(60), Duration::from_secs(15));
 
 /// The status of a gate that could not go on.
 const FAILED: u8 = 125;

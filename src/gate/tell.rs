@@ -6,6 +6,7 @@ use rustix::fd::OwnedFd;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
+use tokio::sync::Notify;
 
 /// How long the same refusal is counted before it is told again.
 const WINDOW: Duration = Duration::from_secs(1);
@@ -18,11 +19,12 @@ pub(super) struct Teller {
     keeper: Rc<OwnedFd>,
     told: RefCell<Vec<Refused>>,
     lost: Cell<u64>,
+    begun: Notify,
 }
 
 impl Teller {
     pub(super) fn new(keeper: Rc<OwnedFd>) -> Self {
-        Self { keeper, told: RefCell::default(), lost: Cell::default() }
+        Self { keeper, told: RefCell::default(), lost: Cell::default(), begun: Notify::new() }
     }
 
     /// Refusals that nobody was told of.
@@ -45,6 +47,7 @@ impl Teller {
         }
         self.send(Refused { times: 1, ..refused.clone() });
         told.push(Refused { times: 0, from: None, ..refused });
+        self.begun.notify_one();
     }
 
     fn send(&self, refused: Refused) {
@@ -63,9 +66,10 @@ impl Teller {
     }
 }
 
-/// Ends a window after the other.
+/// Ends a window after the other. Where nothing is refused, nothing wakes the gate.
 pub(super) async fn repeatedly(gate: Rc<Gate>) {
     loop {
+        gate.teller.begun.notified().await;
         tokio::time::sleep(WINDOW).await;
         gate.teller.tell_again();
     }

@@ -6,11 +6,12 @@
 use super::error::{LaunchError, cannot};
 use super::netlink;
 use crate::egress::rules::Rules;
+use crate::gate::KEEPALIVE;
 use crate::plan::MOST_PORTS;
 use rustix::fd::{AsFd as _, OwnedFd};
 use rustix::fs::{CWD, Mode, OFlags};
 use rustix::io::Errno;
-use rustix::net::sockopt::set_socket_reuseaddr;
+use rustix::net::sockopt::{self, set_socket_reuseaddr};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, listen, socket_with};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use std::collections::BTreeSet;
@@ -70,6 +71,7 @@ fn make(first: bool, ports: &[u16], addresses: &[Ipv4Addr]) -> Result<Vec<OwnedF
     }
     for port in ports {
         let socket = socket(SocketType::STREAM, Ipv4Addr::UNSPECIFIED, *port)?;
+        prepare(&socket).map_err(cannot("prepare", &format!("port {port} of the jail")))?;
         listen(&socket, BACKLOG).map_err(cannot("listen on", &format!("port {port}")))?;
         sockets.push(socket);
     }
@@ -84,6 +86,16 @@ fn socket(kind: SocketType, address: Ipv4Addr, port: u16) -> Result<OwnedFd, Lau
     set_socket_reuseaddr(&socket, true).map_err(cannot("prepare", &shown))?;
     bind(&socket, &SocketAddrV4::new(address, port)).map_err(cannot("take", &shown))?;
     Ok(socket)
+}
+
+/// What each connection to `socket` has from it: nothing waits for more bytes, who is gone without a word is found, and the
+/// rate is never held back for a network that is not there (BBR, where a host has it for all, times every packet).
+fn prepare(socket: &OwnedFd) -> Result<(), Errno> {
+    sockopt::set_tcp_nodelay(socket, true)?;
+    sockopt::set_socket_keepalive(socket, true)?;
+    sockopt::set_tcp_keepidle(socket, KEEPALIVE.0)?;
+    sockopt::set_tcp_keepintvl(socket, KEEPALIVE.1)?;
+    sockopt::set_tcp_congestion(socket, "reno")
 }
 
 /// Does `work` in the network of the process `pid`.

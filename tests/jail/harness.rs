@@ -112,6 +112,12 @@ pub(crate) fn installed(programs: &[&str]) -> Option<PathBuf> {
 /// Programs that compile C.
 pub(crate) const COMPILERS: &[&str] = &["tcc", "cc", "gcc"];
 
+/// Programs that tests need by name.
+const PROGRAMS: &[&str] = &[
+    "perl", "tmux", "git", "ps", "python3", "openssl", "ip", "curl", "node", "npm", "psql", "ssh",
+    "dropbear",
+];
+
 /// Why the host does not have `need`, if so.
 fn lack(need: &str) -> Option<String> {
     if let Some((name, least)) = need.split_once(">=") {
@@ -153,9 +159,8 @@ fn lack(need: &str) -> Option<String> {
             let enforced = quota == Some(cellblock::host::ProjectQuota::Enforced);
             missing(enforced, "the file system of /var/tmp has no project quotas")
         }
-        "perl" | "tmux" | "git" | "ps" | "python3" | "openssl" | "ip" | "curl" | "node" | "npm"
-        | "psql" | "ssh" | "dropbear" => {
-            missing(installed(&[need]).is_some(), "it is not installed")
+        program if PROGRAMS.contains(&program) => {
+            missing(installed(&[program]).is_some(), "it is not installed")
         }
         "pip" => {
             let there = Path::new("/usr/lib/python3/dist-packages/pip").is_dir();

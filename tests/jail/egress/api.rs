@@ -1,10 +1,11 @@
 //! A service by a socket: the jail asks it, and never has its key.
 
 use super::world::{World, denials};
-use crate::harness::{Ended, Folder, cellblock, exec, start};
+use crate::harness::{Ended, Folder, cellblock, eventually, exec, patient, start};
 use crate::host;
 use std::os::unix::fs::chown;
 use std::path::Path;
+use std::time::Duration;
 
 const SOCKET: &str = "/run/api.sock";
 
@@ -220,22 +221,25 @@ fn clients_that_leave_are_forgotten() {
     needs!("root", "cgroup2", "python3", "openssl", "ip", "curl");
     let (world, agent) = (World::new(), "jt-api-left");
     let profile = world.service(agent, "https://a.test", "real", ["connections = 10", ""]);
-    let ask = |head: &str, body: &str| {
-        format!("leave:{SOCKET}:{head} HTTP/1.1\\r\\nHost; x\\r\\n{body}:30")
+    let ask = |head: &str, body: &str, clients: &str| {
+        format!("leave:{SOCKET}:{head} HTTP/1.1\\r\\nHost; x\\r\\n{body}:{clients}")
             .replace("Host;", "Host\\x3a")
     };
-    let never = ask("GET /never", "\\r\\n");
-    let half = ask("POST /up", "Content-Length\\x3a 100000\\r\\n\\r\\nhalf");
-    let head = ask("GET /", "");
+    // One stays until the service has its request; the others are gone at once.
+    let patient = patient(Duration::from_millis(500)).as_secs_f64();
+    let asked = ask("GET /never", "\\r\\n", &format!("1:{patient}"));
+    let never = ask("GET /never", "\\r\\n", "30:0.02");
+    let half = ask("POST /up", "Content-Length\\x3a 100000\\r\\n\\r\\nhalf", "30:0.02");
+    let head = ask("GET /", "", "30:0.02");
     let last = format!("local:{SOCKET}:GET /last HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n");
-    let steps = [&*never, "wait:0.3", &half, "wait:0.3", &head, "wait:0.3", &last];
+    let steps = [&*asked, &never, "wait:0.3", &half, "wait:0.3", &head, "wait:0.3", &last];
     // With a place for each that had left, there would be none for the last one.
     let said = world.said(agent, &profile, &steps);
     assert_eq!(said.last().unwrap(), "HTTP/1.1 200 OK", "{said:?}");
     // Whoever had asked was gone for the service, too.
     let asked = world.lines("requests");
     assert!(asked.contains(&"GET a.test/never by TLSv1.3".to_owned()), "{asked:?}");
-    assert_eq!(world.lines("left"), ["somebody"]);
+    eventually("the service is left", || (world.lines("left") == ["somebody"]).then_some(()));
     host::expect_nothing_left(agent);
 }
 

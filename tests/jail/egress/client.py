@@ -124,13 +124,13 @@ def long(path, size):
         return stream.recv(4096).split(b"\r\n")[0].decode()
 
 
-def leave(path, said, count):
-    """So many clients that ask, wait for no answer, and leave."""
+def leave(path, said, count, stay):
+    """So many clients that ask, wait for no answer, and leave after `stay` seconds."""
     for _ in range(int(count)):
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as stream:
             stream.connect(path)
             stream.sendall(said.encode().decode("unicode_escape").encode("latin-1"))
-            time.sleep(0.02)
+            time.sleep(float(stay))
     return "left"
 
 
@@ -385,6 +385,9 @@ def main():
         try:
             said = globals()[kind](*words)
         except (OSError, EOFError, UnicodeError) as error:
+            if isinstance(error, UnicodeError):
+                # Their reasons change from one Python to the next.
+                error = UnicodeError()
             known = isinstance(getattr(error, "errno", None), int) and error.errno > 0 and not isinstance(error, ssl.SSLError)
             cause = errno.errorcode.get(error.errno, "") if known else getattr(error, "reason", "")
             cause = cause or type(error).__name__
