@@ -6,6 +6,7 @@ EXCUSED=(
     "any|chromium|a page looks the same on every kernel: the browser is on the host"
     "any|node|tools that ask a server are the same on every kernel: they are on the host"
     "any|npm|as node"
+    "any|go|as node"
     "any|pip|as node"
     "any|cargo|as node"
     "any|psql|as node"

@@ -114,8 +114,8 @@ pub(crate) const COMPILERS: &[&str] = &["tcc", "cc", "gcc"];
 
 /// Programs that tests need by name.
 const PROGRAMS: &[&str] = &[
-    "perl", "tmux", "git", "ps", "python3", "openssl", "ip", "curl", "node", "npm", "psql", "ssh",
-    "dropbear",
+    "perl", "tmux", "git", "ps", "python3", "openssl", "ip", "curl", "node", "npm", "go", "psql",
+    "ssh", "dropbear",
 ];
 
 /// Why the host does not have `need`, if so.

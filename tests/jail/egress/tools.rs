@@ -7,6 +7,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 const REGISTRY: &str = include_str!("registry.py");
+const FETCH_GO: &str = include_str!("fetch.go");
 
 /// How long a tool may take to say that it was refused: it starts, tries once, and ends.
 const REFUSED: Duration = Duration::from_secs(10);
@@ -93,6 +94,24 @@ fn cargo_fetches() {
         cargo fetch && cat /tmp/home/registry/src/*/thing-1.0.0/src/lib.rs";
     let said = world.tried(agent, &profile, script, "Could not resolve host");
     assert_eq!(said, "//! By cargo.\n");
+}
+
+/// Go has a resolver and a TLS of its own: nothing of the C library is asked.
+#[test]
+fn go_programs_fetch() {
+    needs!("root", "cgroup2", "python3", "openssl", "ip", "go");
+    let (world, agent) = (World::new(), "jt-go");
+    let source = world.folder.file("fetch.go", FETCH_GO, 0o644);
+    let program = world.folder.text("fetch");
+    let mut build = command("go");
+    build.args(["build", "-o", &program, &source]).env("CGO_ENABLED", "0");
+    finish(build.env("GOCACHE", world.folder.path("go-cache"))).expect(0);
+    let profile = world.profile(agent, "allow = ['a.test']");
+    let file = format!("execute = [{{ path = '{program}', at = '/opt/fetch' }}]");
+    let profile = world.with_files("jt-go-files", &profile, &file);
+    let script = "SSL_CERT_FILE=/etc/ca.pem /opt/fetch https://a.test/by-go";
+    let said = world.tried(agent, &profile, script, "lookup b.test on 127.0.0.1:53: no such host");
+    assert_eq!(said, "GET a.test /by-go 0 by TLSv1.3\n");
 }
 
 #[test]
