@@ -71,7 +71,7 @@ fn judge(name: &str) -> (u16, &'static str, &'static str) {
     } else if is_secret(name) {
         let told = "looks like a secret of yours, which every process of the agent gets";
         let hint = "take it out of `pass`; a key made for the agent goes into a file that only root can \
-                    read, named in [environment.secrets]";
+                    read, named in [network.api] (the agent never has it) or [environment.secrets]";
         (SECRET_PASSED, told, hint)
     } else if STEERING.contains(&name) || name.starts_with("GIT_") {
         (3, "changes which programs run, as your shell happens to have it", WRITE)
@@ -113,7 +113,8 @@ fn secrets(profile: &Profile) -> Point {
     let mut point = Point::new("environment", "secrets", "no secret to give away", 100);
     for (name, file) in &profile.environment.secrets {
         let cause = format!("every process of the agent has `{}`, and may tell it", name.as_str());
-        let hint = "take it out, or make it a key that can do little and ends soon";
+        let hint = "a key of an HTTP service: let the gate hold it, with [network.api]; else take it out, or make \
+                    it a key that can do little and ends soon";
         point.lose(HELD, &file.place, cause, hint);
     }
     point

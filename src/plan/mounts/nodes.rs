@@ -3,7 +3,7 @@
 use super::super::request::Input;
 use super::super::tree::{ancestors, below, join};
 use super::{Content, DEFAULT, Identity, Mount, Node, Place, Source};
-use crate::profile::types::{MemoryTree, Network};
+use crate::profile::types::{MemoryTree, Network, Wall};
 
 /// Size of the small file systems that hold only directories and links.
 const SMALL: u64 = 1 << 20;
@@ -153,7 +153,9 @@ pub(super) fn generated(mounts: &mut [Mount], input: Input<'_>, identity: &Ident
          nobody:x:65534:65534:nobody:/nonexistent:/bin/false\n"
     );
     let group = format!("root:x:0:\n{user}:x:{gid}:\nnogroup:x:65534:\n");
-    let resolver = match profile.network.value {
+    let taken_away = request.without.iter().any(|named| named.value == Wall::Network);
+    let network = if taken_away { Network::Host } else { profile.network.value };
+    let resolver = match network {
         Network::Host => facts.resolver.clone(),
         Network::Allowlist => "nameserver 127.0.0.1\n".to_owned(),
         Network::None | Network::Loopback => String::new(),

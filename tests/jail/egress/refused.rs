@@ -133,6 +133,13 @@ fn a_jail_has_no_interface_but_its_own() {
     let world = World::new();
     assert_eq!(world.client("jt-interfaces", RULES, &["interfaces"]), ["lo"]);
     assert_eq!(world.bare_client(&["interfaces"]), ["lo eth0"]);
+    // With the wall taken away there is the host's network, and its name server.
+    let (agent, profile) = ("jt-no-wall", world.profile("jt-interfaces", RULES));
+    let steps = ["python3", "/etc/client.py", "interfaces", "name:b.test", "tcp:b.test:7000:x"];
+    let shared = harness::cellblock("exec", agent, &["--without", "network"], &profile, &steps);
+    let said = harness::finish(&mut world.inside(&shared)).expect(0).out.clone();
+    assert_eq!(said, "lo eth0\n93.184.1.2\nb'x\\n'\n");
+    host::expect_nothing_left(agent);
 }
 
 #[test]
