@@ -411,6 +411,29 @@ fn what_is_not_known_to_be_free_of_sockets_is_not_shown() {
     assert!(found.contains("`/usr/lib/service.sock`"), "{found}");
 }
 
+#[test]
+fn a_workspace_that_its_name_refuses_is_not_looked_through() {
+    let profile = profile("claude");
+    let asked = |workspace: &'static str| {
+        let request = request(&Case { profile: "claude", workspace: Some(workspace), ..CASE });
+        let questions = plan::questions(&profile, &request, &caller());
+        let about = [&questions.trees, &questions.shown, &questions.disks, &questions.paths];
+        let asked = about.iter().any(|paths| paths.contains(workspace));
+        let pattern = questions.patterns.iter().any(|(tree, _)| tree == workspace);
+        let facts = unified(&questions);
+        (asked || pattern, plan::draft(&profile, &request, &facts, policies(&profile)))
+    };
+    for refused in ["/", "/home", "/home/ada"] {
+        let (asked, draft) = asked(refused);
+        assert!(!asked, "{refused}");
+        let Err(PlanError::Problems(problems)) = draft else { panic!("{refused}: {draft:?}") };
+        assert_eq!(problems.0.len(), 1, "{problems}");
+        assert!(problems.to_string().contains("far more than a project"), "{problems}");
+    }
+    let (asked, draft) = asked("/home/ada/project");
+    assert!(asked && draft.is_ok());
+}
+
 /// The bounded plan of claude on a host of `facts`, without `without`.
 fn with_disk(host: Host, without: &'static [Wall]) -> plan::Draft {
     let case = CASES.iter().find(|case| case.name == "claude-bounded").unwrap();

@@ -40,7 +40,7 @@ fuzz_target!(|input: (u16, &[u8])| {
         assert!(hosts.len() <= 1);
         for host in hosts {
             let host = host.value.to_ascii_lowercase();
-            assert!([&b"a.test"[..], b"a.test:80", b"a.test.", b"a.test.:80"].contains(&host.as_slice()), "{host:?}");
+            assert!([&b"a.test"[..], b"a.test:80"].contains(&host.as_slice()), "{host:?}");
         }
     }
 });

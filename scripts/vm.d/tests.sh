@@ -17,6 +17,30 @@ EXCUSED=(
     "6.1|memfd_noexec|the setting came with Linux 6.3"
 )
 
+# The kernel on which everything is run.
+WHOLE_KERNEL=6.12
+
+# PART REASON: tests with that in their names are run on that kernel alone: an emulated machine takes half an hour for all.
+# The host runs them, too. Tests that are named on the command line are run on every kernel, and so is all with --whole.
+ONCE=(
+    "score::|a score is computed, not asked of a kernel"
+    "policy::|what a policy compiles to is computed; the battery asks the kernel"
+    "terminal::|a terminal's bytes are the same on every kernel"
+    "egress::api::|what the gate does with what is said to it, over sockets as on every kernel"
+    "egress::hostile::|as egress::api"
+    "egress::first_bytes::|as egress::api"
+    "egress::flow::|as egress::api"
+    "egress::change::|as egress::api"
+    "egress::addresses::|as egress::api"
+    "egress::bounds::|as egress::api"
+    "egress::proxy::|as egress::api"
+    "battery::what_nothing_else_stops_|what a wall stops alone; that each wall stops is in the whole battery, on every kernel"
+    "battery::a_session_led_from_|how the battery looks at sessions"
+    "battery::without_any_jail_|the controls are in the whole battery, too"
+)
+# The programs that are run on the others.
+ON_EVERY_KERNEL=(src/lib.rs tests/jail/main.rs)
+
 # Kernels on which /var/tmp, where the tests put what must be on a disk, is xfs. On the others it is ext4.
 WITH_XFS=(7.3)
 
@@ -58,11 +82,12 @@ run_tests() {
     [ -n "$all_well" ]
 }
 
-# As many as there are processors, each of which one machine fills, and as there is memory for; one at least.
+# As many as keep all processors busy to the end, and as there is memory for; one at least. A machine fills one processor: with
+# a half more of them than processors, none is idle while the last one runs alone.
 machines_at_once() {
     local by_memory processors
     by_memory=$(awk -v each=$((MEMORY + 1024)) '/^MemAvailable:/ { print int($2 / 1024 / each) }' /proc/meminfo)
-    processors=$(nproc)
+    processors=$(($(nproc) * 3 / 2))
     [ "$by_memory" -ge "$processors" ] || processors=$by_memory
     echo $((processors > 1 ? processors : 1))
 }
@@ -102,16 +127,37 @@ stage() {
     mke2fs -q -t ext4 -O ^has_journal -E root_owner=0:0 -d "$payload" "$SCRATCH/payload.img"
 }
 
+# leaves_out KERNEL: whether not everything is run on it.
+leaves_out() {
+    [ -z "$WHOLE" ] && [ "${#WORDS[@]}" -eq 0 ] && [ "$1" != "$WHOLE_KERNEL" ]
+}
+
+# What is not run on KERNEL, a line each.
+left_out() {
+    local entry source
+    leaves_out "$1" || return 0
+    for entry in "${ONCE[@]}"; do printf '*%s* (%s)\n' "${entry%%|*}" "${entry#*|}"; done
+    while IFS=$'\t' read -r source _; do
+        [[ " ${ON_EVERY_KERNEL[*]} " == *" $source "* ]] || printf '%s (of the program as a user calls it, not of a kernel)\n' "$source"
+    done <"$SCRATCH/payload/list"
+}
+
 # What the guest's shell does, with the filters as its words.
 guest_script() {
-    local kernel=$1 needs
+    local kernel=$1 needs entry skips=() programs=()
     shift
+    if leaves_out "$kernel"; then
+        for entry in "${ONCE[@]}"; do skips+=(--skip "${entry%%|*}"); done
+        programs=("${ON_EVERY_KERNEL[@]}")
+    fi
     needs=$(excuses "$kernel" | cut -d '|' -f 1 | paste -sd ,)
     printf 'export CELLBLOCK_BINARY=/usr/local/bin/cellblock CELLBLOCK_REQUIRE=all CELLBLOCK_TEST_PATIENCE=15 CELLBLOCK_DISPOSABLE=1\n'
     printf 'export CELLBLOCK_REQUIRE_EXCEPT=%q PROPTEST_DISABLE_FAILURE_PERSISTENCE=1\n' "$needs"
     [ -z "${CELLBLOCK_CLAUDE:-}" ] || printf 'export CELLBLOCK_CLAUDE=/srv/claude-code/claude\n'
+    printf 'PROGRAMS=%q\n' " ${programs[*]} "
     printf 'cd %q || exit\nset --' "$SOURCE"
     [ $# -eq 0 ] || printf ' %q' "$@"
+    [ ${#skips[@]} -eq 0 ] || printf ' %q' "${skips[@]}"
     [[ " ${WITH_XFS[*]} " != *" $kernel "* ]] ||
         printf '\ntruncate -s 1G /srv/xfs && mkfs.xfs -q /srv/xfs && mount -o loop,pquota /srv/xfs /var/tmp && chmod 1777 /var/tmp || exit'
     cat <<'END'
@@ -120,6 +166,7 @@ guest_script() {
 [ ! -e /proc/sys/dev/tty/legacy_tiocsti ] || echo 1 >/proc/sys/dev/tty/legacy_tiocsti
 status=0
 while IFS=$'\t' read -r source program; do
+    [[ "$PROGRAMS" = *[a-z]* && "$PROGRAMS" != *" $source "* ]] && continue
     echo "     Running $source"
     "$program" --show-output "$@" </dev/null || { ended=$?; status=1; echo "PROGRAM $source ended with status $ended"; }
 done </run/vm/payload/list
@@ -150,7 +197,7 @@ test_on() {
     [ -z "${CELLBLOCK_CLAUDE:-}" ] || add_disk claude "$(claude_image)" readonly=on
     # shellcheck disable=SC2034 # machine.sh reads it
     READ_WITH=(digest "linux-$kernel" "$kernel: ")
-    boot "${TIMEOUT:-2700}" || status=$?
+    boot "${TIMEOUT:-4500}" || status=$?
     rm -rf "$MACHINE"
     count "$kernel" "$status" $((SECONDS - begun)) >"$SCRATCH/summary-$kernel" || return
     : >"$SCRATCH/well-$kernel"
@@ -169,6 +216,7 @@ count() {
     fi
     [ $((passed + ${#failures[@]} + ${#skips[@]})) -gt 0 ] || failures+=("no test ran")
     for line in "${skips[@]}"; do printf 'Linux %s: skipped: %s\n' "$kernel" "$line$(reason_of "$kernel" "$line")"; done
+    while IFS= read -r line; do printf 'Linux %s: on %s alone: %s\n' "$kernel" "$WHOLE_KERNEL" "$line"; done < <(left_out "$kernel")
     for line in "${failures[@]}"; do printf 'Linux %s: failed: %s\n' "$kernel" "$line"; done
     printf 'Linux %s: %s passed, %s failed, %s skipped (in %s s)\n' "$kernel" "$passed" "${#failures[@]}" "${#skips[@]}" "$3"
     [ "$2" -eq 0 ] && [ ${#failures[@]} -eq 0 ] && [ "$passed" -gt 0 ]

@@ -5,10 +5,10 @@ use super::output::{Output, Tone};
 use super::planning::{COMMAND_LINE, wrong};
 use crate::control::network::{Answer, Request, Shown, ask};
 use crate::document::{Located, Place, Problems};
-use crate::egress::rules::{Change, Peer, Rules, Verdict};
+use crate::egress::rules::Change;
 use crate::exit::Exit;
 use crate::launch::{self, record::Running};
-use crate::policy::network::{Denial, RawRule, Rule, Target, denial};
+use crate::policy::network::{Denial, RawRule, Rule, denial};
 use crate::profile::types::Bytes;
 use clap::Args;
 use rustix::io::Errno;
@@ -47,6 +47,9 @@ Examples:
   sudo cellblock network reviewer --reset
   sudo cellblock network --json reviewer | jq '.[].counts'";
 
+/// What to do about a jail that cannot be asked.
+const AGAIN: &str = "where a gate has ended, a new start of the agent brings one";
+
 /// One jail, as it is printed.
 #[derive(Debug, Serialize)]
 struct Told {
@@ -66,37 +69,34 @@ impl Network {
         if let Some(name) = &self.name {
             running.retain(|jail| jail.kept.agent == *name || jail.name == *name);
         }
-        let mut told = Vec::new();
-        for jail in &running {
-            told.extend(show(jail)?);
-        }
-        if let (Some(name), true) = (&self.name, told.is_empty()) {
+        let (mut told, mut problems) = show_all(&running);
+        if let (Some(name), true, true) = (&self.name, told.is_empty(), problems.0.is_empty()) {
             let cause = format!("no agent named `{}` is running with a gate", name.escape_debug());
             let hint = "a gate is there where the profile says mode = \"allowlist\"";
             return Err(CliError::from(wrong("NAME", cause, hint)));
         }
         if self.reset || !self.allow.is_empty() || !self.deny.is_empty() {
-            told = self.change(&told)?;
+            // Those that can be changed are, whatever the others say.
+            told = self.change(&told, &mut problems)?;
         }
         if self.json {
             out.json(&told);
-            return Ok(Exit::Success);
-        }
-        if told.is_empty() {
+        } else if told.is_empty() && problems.0.is_empty() {
             out.line("no agent with a gate is running");
+        } else {
+            told.iter().for_each(|jail| print(out, jail));
         }
-        told.iter().for_each(|jail| print(out, jail));
-        Ok(Exit::Success)
+        Ok(problems.into_result(Exit::Success)?)
     }
 
     /// Changes all jails of the agent.
-    fn change(&self, jails: &[Told]) -> Result<Vec<Told>, CliError> {
+    fn change(&self, jails: &[Told], failed: &mut Problems) -> Result<Vec<Told>, CliError> {
         let (allow, deny) = self.rules()?;
         let mut problems = Problems::default();
         for rule in &allow {
             for jail in jails {
                 let rules = jail.shown.rules.changed(&allow, &deny);
-                if let Some(denial) = still_refused(rule, &rules) {
+                if let Some(denial) = rules.refusing(rule) {
                     let cause = format!("{rule} would be refused all the same, by {denial}");
                     problems.push(wrong(
                         "--allow",
@@ -107,7 +107,6 @@ impl Network {
             }
         }
         problems.into_result(())?;
-        let mut problems = Problems::default();
         let request = Request::Change(Change { allow, deny, reset: self.reset });
         // Every jail is told, also where one of them cannot do it: what is to be refused is refused in the others.
         let answers: Vec<_> = jails.iter().map(|jail| (jail, ask(&jail.jail, &request))).collect();
@@ -120,12 +119,11 @@ impl Network {
                 Ok(Answer::Shown(_)) => "its keeper says something else".to_owned(),
                 Err(errno) => errno.to_string(),
             };
-            problems.push(wrong("NAME", format!("{} was not changed: {cause}", jail.jail), ""));
+            failed.push(wrong("NAME", format!("{} was not changed: {cause}", jail.jail), AGAIN));
         }
-        problems.into_result(())?;
-        let running = launch::record::running()?;
-        let same = |jail: &&Running| jails.iter().any(|told| told.jail == jail.name);
-        running.iter().filter(same).filter_map(|jail| show(jail).transpose()).collect()
+        let mut running = launch::record::running()?;
+        running.retain(|jail| jails.iter().any(|told| told.jail == jail.name));
+        Ok(show_all(&running).0)
     }
 
     fn rules(&self) -> Result<(Vec<Rule>, Vec<Denial>), Problems> {
@@ -151,32 +149,33 @@ impl Network {
     }
 }
 
-/// What of `rules` refuses what `rule` would allow.
-fn still_refused(rule: &Rule, rules: &Rules) -> Option<Denial> {
-    let peer = match &rule.target {
-        Target::Name(pattern) => Peer::named(pattern.name().clone()),
-        Target::Address(address) => Peer::Address(*address),
-        Target::Host => Peer::Host,
-    };
-    match rules.decide(&peer, rule.port) {
-        Verdict::Denied(denial) => Some(denial.clone()),
-        Verdict::Allowed(_) | Verdict::Unlisted(_) => None,
+/// The networks of `jails`, and what is wrong with those that do not say.
+fn show_all(jails: &[Running]) -> (Vec<Told>, Problems) {
+    let mut problems = Problems::default();
+    let mut told = Vec::new();
+    for jail in jails {
+        match show(jail) {
+            Ok(shown) => told.extend(shown),
+            Err(cause) => {
+                problems.push(wrong("NAME", format!("{}: {cause}", jail.name), AGAIN));
+            }
+        }
     }
+    (told, problems)
 }
 
 /// The network of `jail`; nothing where it has no gate, or has ended meanwhile.
-fn show(jail: &Running) -> Result<Option<Told>, CliError> {
-    let cause = match ask(&jail.name, &Request::Show) {
+fn show(jail: &Running) -> Result<Option<Told>, String> {
+    match ask(&jail.name, &Request::Show) {
         Ok(Answer::Shown(shown)) => {
             let (jail, agent) = (jail.name.clone(), jail.kept.agent.clone());
-            return Ok(Some(Told { jail, agent, shown: *shown }));
+            Ok(Some(Told { jail, agent, shown: *shown }))
         }
-        Err(Errno::NOENT | Errno::CONNREFUSED | Errno::CONNRESET) => return Ok(None),
-        Ok(Answer::Failed(cause)) => cause,
-        Ok(Answer::Done) => "its keeper says something else".to_owned(),
-        Err(errno) => errno.to_string(),
-    };
-    Err(CliError::from(wrong("NAME", format!("{}: {cause}", jail.name), "")))
+        Err(Errno::NOENT | Errno::CONNREFUSED | Errno::CONNRESET) => Ok(None),
+        Ok(Answer::Failed(cause)) => Err(cause),
+        Ok(Answer::Done) => Err("its keeper says something else".to_owned()),
+        Err(errno) => Err(errno.to_string()),
+    }
 }
 
 fn print(out: &mut Output, told: &Told) {

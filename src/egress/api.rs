@@ -6,24 +6,36 @@
 
 use crate::policy::network::{Credential, Upstream};
 use http::header::{
-    AUTHORIZATION, CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, HOST, HeaderMap, HeaderName,
-    HeaderValue, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, SET_COOKIE, TE, TRAILER,
-    TRANSFER_ENCODING, UPGRADE,
+    CONNECTION, CONTENT_LENGTH, EXPECT, HOST, HeaderMap, HeaderName, HeaderValue,
+    PROXY_AUTHENTICATE, SET_COOKIE, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
 };
 use http::request::Parts;
 use http::{Method, StatusCode, Uri, Version};
 use std::fmt;
 
-/// Fields in which services look for a credential.
-const CREDENTIALS: [HeaderName; 7] = [
-    AUTHORIZATION,
-    PROXY_AUTHORIZATION,
-    COOKIE,
-    HeaderName::from_static("x-api-key"),
-    HeaderName::from_static("api-key"),
-    HeaderName::from_static("x-goog-api-key"),
-    HeaderName::from_static("x-auth-token"),
+/// How the names of fields and of parameters end in which services look for a credential.
+const CREDENTIALS: [&str; 14] = [
+    "authorization",
+    "cookie",
+    "api-key",
+    "apikey",
+    "auth-key",
+    "auth-token",
+    "access-key",
+    "access-token",
+    "oauth-token",
+    "security-token",
+    "private-token",
+    "job-token",
+    "subscription-key",
+    "functions-key",
 ];
+
+/// Names of parameters that are a credential by themselves.
+const PARAMETERS: [&str; 2] = ["key", "token"];
+
+/// Methods that have the service repeat what it hears: the one of RFC 9110, section 9.3.8, and that of others.
+const REPEATING: [&str; 2] = ["TRACE", "TRACK"];
 
 /// Fields that are about one connection and not about the request (RFC 9110, section 7.6.1). Lengths are found again from
 /// the body.
@@ -56,6 +68,10 @@ pub enum ApiError {
     Proxied,
     /// It names no path.
     Pathless,
+    /// It asks to be repeated, with the credential that is put in.
+    Repeated,
+    /// A parameter of it is a credential.
+    Credential,
 }
 
 impl ApiError {
@@ -63,7 +79,8 @@ impl ApiError {
     #[must_use]
     pub fn status(self) -> StatusCode {
         match self {
-            Self::Tunnel => StatusCode::METHOD_NOT_ALLOWED,
+            Self::Tunnel | Self::Repeated => StatusCode::METHOD_NOT_ALLOWED,
+            Self::Credential => StatusCode::FORBIDDEN,
             Self::Proxied => StatusCode::MISDIRECTED_REQUEST,
             Self::Pathless => StatusCode::BAD_REQUEST,
         }
@@ -76,6 +93,10 @@ impl fmt::Display for ApiError {
             Self::Tunnel => "it asks for a tunnel, and the socket leads to one service",
             Self::Proxied => "it names a host as for a proxy, and the socket leads to one service",
             Self::Pathless => "it names no path",
+            Self::Repeated => "it asks the service to repeat it, credential and all",
+            Self::Credential => {
+                "a parameter of it is a credential, and the service hears one only, from outside"
+            }
         })
     }
 }
@@ -103,37 +124,86 @@ impl Service {
         Ok(Self { host, field, value })
     }
 
-    /// The head of a request as the service hears it.
+    /// The head of a request as the service hears it; its body has `length` bytes, or as many as come.
     ///
     /// # Errors
     /// [`ApiError`] where the request is not carried.
-    pub fn outward(&self, mut head: Parts) -> Result<Parts, ApiError> {
+    pub fn outward(&self, mut head: Parts, length: Option<u64>) -> Result<Parts, ApiError> {
         if head.method == Method::CONNECT {
             return Err(ApiError::Tunnel);
+        }
+        if REPEATING.iter().any(|method| head.method.as_str().eq_ignore_ascii_case(method)) {
+            return Err(ApiError::Repeated);
         }
         if head.uri.scheme().is_some() || head.uri.authority().is_some() {
             return Err(ApiError::Proxied);
         }
         let asked = head.uri.path_and_query().filter(|asked| asked.path().starts_with('/'));
         head.uri = asked.cloned().map(Uri::from).ok_or(ApiError::Pathless)?;
+        if head.uri.query().is_some_and(has_credential) {
+            return Err(ApiError::Credential);
+        }
         head.version = Version::HTTP_11;
         // Nothing of one connection is passed on to the other.
         head.extensions.clear();
         strip_carriage(&mut head.headers);
-        head.headers.remove(CONTENT_LENGTH);
-        for field in &CREDENTIALS {
+        frame(&mut head.headers, length);
+        let credentials: Vec<HeaderName> =
+            head.headers.keys().filter(|field| self.is_credential(field)).cloned().collect();
+        for field in credentials {
             head.headers.remove(field);
         }
         head.headers.insert(HOST, self.host.clone());
         head.headers.insert(self.field.clone(), self.value.clone());
         Ok(head)
     }
+
+    /// Whether a service could take `field` for a credential, or for the one that is put in.
+    fn is_credential(&self, field: &HeaderName) -> bool {
+        let field = spelt(field.as_str());
+        field == spelt(self.field.as_str()) || is_credential(&field)
+    }
 }
 
-/// The fields of an answer as the agent hears them. A session of the service is not the agent's to have.
-pub fn inward(headers: &mut HeaderMap) {
-    strip_carriage(headers);
-    headers.remove(SET_COOKIE);
+/// The head of an answer as the agent hears it. A session of the service is not the agent's to have.
+#[must_use]
+pub fn inward(mut head: http::response::Parts) -> http::response::Parts {
+    // Of two lengths that one counts, and the other would be wrong.
+    if head.headers.contains_key(TRANSFER_ENCODING) {
+        head.headers.remove(CONTENT_LENGTH);
+    }
+    strip_carriage(&mut head.headers);
+    head.headers.remove(SET_COOKIE);
+    head.version = Version::HTTP_11;
+    head
+}
+
+/// How the body's end is told. A length is found again from the body; what has none, even where such a request seldom has a
+/// body, comes in chunks; and that nothing comes is said where the agent said it, for there are services that insist on it.
+fn frame(headers: &mut HeaderMap, length: Option<u64>) {
+    let said = headers.remove(CONTENT_LENGTH).is_some();
+    match length {
+        None => headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked")),
+        Some(0) if said => headers.insert(CONTENT_LENGTH, HeaderValue::from(0)),
+        Some(_) => None,
+    };
+}
+
+/// As programs behind a gateway see the name of a field (RFC 3875, section 4.1.18): in capitals or not, and with `_` for `-`.
+fn spelt(name: &str) -> String {
+    name.to_ascii_lowercase().replace('_', "-")
+}
+
+fn is_credential(name: &str) -> bool {
+    CREDENTIALS.iter().any(|ending| name.ends_with(ending))
+}
+
+/// Whether a parameter of `query` is a credential. Some services take `;` for `&`.
+fn has_credential(query: &str) -> bool {
+    let parameters = query.split(';').flat_map(|part| form_urlencoded::parse(part.as_bytes()));
+    parameters
+        .map(|(name, _)| spelt(name.trim()))
+        .any(|name| PARAMETERS.contains(&name.as_str()) || is_credential(&name))
 }
 
 /// Takes away what is about one connection, also what the message itself says is.
@@ -161,7 +231,7 @@ mod tests {
     }
 
     fn outward(header: &str, request: http::request::Builder) -> Result<Parts, ApiError> {
-        service(header).outward(request.body(()).unwrap().into_parts().0)
+        service(header).outward(request.body(()).unwrap().into_parts().0, Some(0))
     }
 
     fn fields(head: &Parts) -> Vec<String> {
@@ -182,16 +252,72 @@ mod tests {
             .header("Authorization", "Bearer of the agent")
             .header("Cookie", "session=1")
             .header("Proxy-Authorization", "Basic eDp5")
+            .header("X_Api_Key", "as a gateway spells it")
+            .header("xi-api-key", "of another service")
+            .header("Idempotency-Key", "is none")
             .header("anthropic-version", "2023-06-01");
         let head = outward("x-api-key", request).unwrap();
         assert_eq!(
             fields(&head),
-            ["anthropic-version: 2023-06-01", "host: api.test:8443", "x-api-key: real"]
+            [
+                "anthropic-version: 2023-06-01",
+                "host: api.test:8443",
+                "idempotency-key: is none",
+                "x-api-key: real"
+            ]
         );
         assert_eq!(head.uri.to_string(), "/v1/messages?beta=true");
         let request = Request::get("/").header("x-api-key", "of the agent");
         let head = outward("Authorization: Bearer", request).unwrap();
         assert_eq!(fields(&head), ["authorization: Bearer real", "host: api.test:8443"]);
+        let request = Request::get("/").header("X_Own", "of the agent").header("x-own", "another");
+        assert_eq!(
+            fields(&outward("X-Own", request).unwrap()),
+            ["host: api.test:8443", "x-own: real"]
+        );
+        let request = Request::get("/").header("X-Own", "of the agent");
+        assert_eq!(
+            fields(&outward("X_Own", request).unwrap()),
+            ["host: api.test:8443", "x_own: real"]
+        );
+    }
+
+    #[test]
+    fn a_parameter_is_no_credential() {
+        let to = |uri: &str| outward("x-api-key", Request::get(uri)).map(|_| ());
+        for query in [
+            "key=x",
+            "a=b&KEY=x",
+            "a=b;key",
+            "api_key=x",
+            "%6bey=x",
+            "x-goog-api-key=x",
+            "access%5Ftoken=x",
+            "+key=x",
+        ] {
+            assert_eq!(to(&format!("/v1?{query}")), Err(ApiError::Credential), "{query}");
+        }
+        for query in ["beta=true", "pageToken=x", "keys=x", "a=key", "idempotency_key=x", ""] {
+            assert_eq!(to(&format!("/v1?{query}")), Ok(()), "{query}");
+        }
+    }
+
+    #[test]
+    fn the_end_of_a_body_is_told_in_one_way() {
+        let framed = |method: Method, length: Option<u64>, said: &[&str]| {
+            let mut request = Request::builder().method(method).uri("/");
+            for length in said {
+                request = request.header("Content-Length", *length);
+            }
+            let head = request.body(()).unwrap().into_parts().0;
+            let head = service("x-api-key").outward(head, length).unwrap();
+            fields(&head).into_iter().filter(|field| !field.contains("api")).collect::<Vec<_>>()
+        };
+        let none: [&str; 0] = [];
+        assert_eq!(framed(Method::POST, Some(0), &["0"]), ["content-length: 0"]);
+        assert_eq!(framed(Method::POST, Some(0), &[]), none);
+        assert_eq!(framed(Method::POST, Some(5), &["5"]), none);
+        assert_eq!(framed(Method::GET, None, &["5"]), ["transfer-encoding: chunked"]);
     }
 
     #[test]
@@ -201,20 +327,22 @@ mod tests {
             .header("X-Of-This-Hop", "1")
             .header("Keep-Alive", "timeout=5")
             .header("Transfer-Encoding", "chunked")
-            .header("Content-Length", "5")
             .header("TE", "trailers")
             .header("Upgrade", "websocket")
             .header("Expect", "100-continue");
         let head = outward("x-api-key", request.version(Version::HTTP_10)).unwrap();
         assert_eq!(fields(&head), ["host: api.test:8443", "x-api-key: real"]);
         assert_eq!(head.version, Version::HTTP_11);
-        let mut answer = HeaderMap::new();
-        for (name, value) in
-            [("connection", "close"), ("set-cookie", "session=1"), ("content-type", "text/plain")]
-        {
-            answer.insert(name, HeaderValue::from_static(value));
-        }
-        inward(&mut answer);
+        let answer = http::Response::builder()
+            .version(Version::HTTP_10)
+            .header("Connection", "close")
+            .header("Set-Cookie", "session=1")
+            .header("Transfer-Encoding", "chunked")
+            .header("Content-Length", "3")
+            .header("Content-Type", "text/plain");
+        let answer = inward(answer.body(()).unwrap().into_parts().0);
+        assert_eq!(answer.version, Version::HTTP_11);
+        let answer = answer.headers;
         assert_eq!(answer.keys().map(HeaderName::as_str).collect::<Vec<_>>(), ["content-type"]);
     }
 
@@ -234,6 +362,8 @@ mod tests {
         assert_eq!(to(Method::CONNECT, "evil.test:443"), Err(ApiError::Tunnel));
         assert_eq!(to(Method::GET, "http://evil.test/"), Err(ApiError::Proxied));
         assert_eq!(to(Method::OPTIONS, "*"), Err(ApiError::Pathless));
+        assert_eq!(to(Method::TRACE, "/"), Err(ApiError::Repeated));
+        assert_eq!(to(Method::from_bytes(b"Track").unwrap(), "/"), Err(ApiError::Repeated));
         assert_eq!(to(Method::GET, "//evil.test/"), Ok(()));
     }
 

@@ -41,7 +41,9 @@ pub enum HelloError {
     #[error("its TLS hello is longer than {} KB", LONGEST >> 10)]
     TooLong,
     /// It hides whom it asks for.
-    #[error("its TLS hello is encrypted (ECH), so that it may be for another host")]
+    #[error(
+        "its TLS hello is encrypted or says that it may be (ECH), so that it may be for another host"
+    )]
     Hidden,
     /// It names nobody.
     #[error("its TLS hello names no server")]

@@ -17,6 +17,12 @@ const MOST_FIELDS: usize = 128;
 /// The most digits of a chunk's size.
 const MOST_DIGITS: u32 = 15;
 
+/// Methods whose requests have no body.
+const BODILESS: [&str; 4] = ["GET", "HEAD", "DELETE", "TRACE"];
+
+/// Fields that say whom a request is for, and where it ends.
+const NEEDED: [&str; 3] = ["host", "content-length", "transfer-encoding"];
+
 /// What is wrong with a request.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum HttpError {
@@ -187,7 +193,13 @@ impl Requests {
         if fields.one("upgrade")?.is_some() || method == "PRI" {
             return Err(HttpError::Upgrade);
         }
-        fields.body(version)
+        fields.check_carriage()?;
+        let body = fields.body(version)?;
+        // Readers that expect none take it for the next request (RFC 9110, sections 9.3.1, 9.3.2 and 9.3.5).
+        if BODILESS.contains(&method) && body != Body::Length(0) {
+            return Err(HttpError::Ambiguous("a body where such a request has none"));
+        }
+        Ok(body)
     }
 
     /// The target has no host of its own, or the right one.
@@ -215,21 +227,16 @@ impl Requests {
         let other = || HttpError::OtherHost(String::from_utf8_lossy(host).into_owned());
         let text = core::str::from_utf8(host).map_err(|_| other())?;
         let (name, port) = match text.split_once(':') {
-            Some((name, port)) => (name, port.parse().ok().filter(|_| digits(port))),
-            None => (text, Some(80)),
+            Some((name, port)) => (name, Some(port)),
+            None => (text, None),
         };
-        // A port that is not written is the protocol's own, or left out by clients of other ports.
-        let right_port = port == Some(self.port) || !text.contains(':');
-        if right_port && Name::parse(name).is_ok_and(|name| name == self.name) {
-            Ok(())
-        } else {
-            Err(other())
-        }
+        // A port that is not written is the protocol's own, or left out by clients of other ports. One that is has one
+        // spelling: with a zero before it another reader may take the whole for the name of another host.
+        let right_port = port.is_none_or(|port| port == self.port.to_string());
+        // With a final dot it is another host for some servers, as in a TLS hello.
+        let right_name = Name::parse(name).is_ok_and(|name| name == self.name);
+        if right_port && right_name && !name.ends_with('.') { Ok(()) } else { Err(other()) }
     }
-}
-
-fn digits(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// The last byte of `head`, where its line would end for one reader and not for another.
@@ -252,6 +259,24 @@ fn check_byte(head: &[u8]) -> Result<(), HttpError> {
 struct Fields<'f>(&'f [httparse::Header<'f>]);
 
 impl<'f> Fields<'f> {
+    /// Nothing is asked of the connection that readers take in different ways.
+    fn check_carriage(&self) -> Result<(), HttpError> {
+        let waits = self.one("expect")?.unwrap_or(b"100-continue");
+        if !waits.eq_ignore_ascii_case(b"100-continue") {
+            return Err(HttpError::Ambiguous("what it expects"));
+        }
+        let named = self.0.iter().filter(|field| field.name.eq_ignore_ascii_case("connection"));
+        let mut named = named.flat_map(|field| field.value.split(|byte| *byte == b','));
+        // Who takes those away that are for this connection only would pass on another request.
+        let is_needed = |name: &[u8]| {
+            NEEDED.iter().any(|needed| name.trim_ascii().eq_ignore_ascii_case(needed.as_bytes()))
+        };
+        match named.any(is_needed) {
+            true => Err(HttpError::Ambiguous("its length or host is for this connection only")),
+            false => Ok(()),
+        }
+    }
+
     /// The value of the field `name`, which may stand there once.
     fn one(&self, name: &str) -> Result<Option<&'f [u8]>, HttpError> {
         let mut found = self.0.iter().filter(|field| field.name.eq_ignore_ascii_case(name));
@@ -270,8 +295,10 @@ impl<'f> Fields<'f> {
         match (length, coding) {
             (None, None) => Ok(Body::Length(0)),
             (Some(length), None) => {
-                let text = core::str::from_utf8(length).ok().filter(|text| digits(text));
-                let number = text.and_then(|text| text.parse().ok());
+                let text = core::str::from_utf8(length).ok();
+                let number: Option<u64> = text.and_then(|text| text.parse().ok());
+                // One spelling: a sign or a zero before it is read in one way here and in another there.
+                let number = number.filter(|number| text == Some(&number.to_string()));
                 number.map(Body::Length).ok_or(HttpError::Ambiguous("the length of the body"))
             }
             (None, Some(coding)) if version == 1 && coding.eq_ignore_ascii_case(b"chunked") => {
@@ -306,11 +333,13 @@ mod tests {
     fn requests_for_the_host_pass_as_they_came() {
         let each = [
             "GET / HTTP/1.1\r\nHost: a.test\r\n\r\n".to_owned(),
-            "GET /x?y=1 HTTP/1.0\r\nhost:A.Test.\r\nX-Y: z\r\n\r\n".to_owned(),
+            "GET /x?y=1 HTTP/1.0\r\nhost:A.Test\r\nX-Y: z\r\n\r\n".to_owned(),
             "GET http://a.test/x HTTP/1.1\r\nHost: a.test:80\r\n\r\n".to_owned(),
             "OPTIONS * HTTP/1.1\r\nHost: a.test\r\n\r\n".to_owned(),
             with("Content-Length: 5\r\n", "GET /"),
             with("Content-Length: 0\r\n", ""),
+            with("Expect: 100-Continue\r\nContent-Length: 5\r\nConnection: close\r\n", "GET /"),
+            "DELETE /x HTTP/1.1\r\nHost: a.test\r\nContent-Length: 0\r\n\r\n".to_owned(),
             with("Transfer-Encoding: Chunked\r\n", "5\r\nhello\r\n0a\r\n0123456789\r\n0\r\n\r\n"),
         ];
         let all = each.concat();
@@ -330,6 +359,11 @@ mod tests {
         for request in [
             "GET / HTTP/1.1\r\nHost: b.test\r\n\r\n",
             "GET / HTTP/1.1\r\nHost: a.test:81\r\n\r\n",
+            "GET / HTTP/1.1\r\nHost: a.test:080\r\n\r\n",
+            "GET / HTTP/1.1\r\nHost: a.test:+80\r\n\r\n",
+            "GET / HTTP/1.1\r\nHost: a.test.\r\n\r\n",
+            "GET http://a.test./ HTTP/1.1\r\nHost: a.test\r\n\r\n",
+            "GET / HTTP/1.1\r\nHost: a.test:\r\n\r\n",
             "GET / HTTP/1.1\r\nHost: a.test.b.test\r\n\r\n",
             "GET / HTTP/1.1\r\nHost: b.test@a.test\r\n\r\n",
             "GET / HTTP/1.1\r\nHost: a.test, b.test\r\n\r\n",
@@ -354,6 +388,7 @@ mod tests {
             "Content-Length: 5\r\nContent-Length: 5\r\n",
             "Content-Length: 5, 5\r\n",
             "Content-Length: +5\r\n",
+            "Content-Length: 05\r\n",
             "Content-Length: 0x5\r\n",
             "Content-Length: 5 5\r\n",
             "Content-Length:\r\n",
@@ -364,6 +399,11 @@ mod tests {
             "Transfer-Encoding: xchunked\r\n",
             "Transfer-Encoding: \x0bchunked\r\n",
             "Transfer-Encoding : chunked\r\n",
+            "Expect: 100-continue, x\r\n",
+            "Expect: x\r\n",
+            "Connection: close, Content-Length\r\nContent-Length: 30\r\n",
+            "Connection: x\r\nConnection: transfer-encoding\r\nTransfer-Encoding: chunked\r\n",
+            "Connection:host\r\n",
             "Host: a.test\r\n",
             "X: y\r\n Host: b.test\r\n",
             "X: y\nHost: b.test\r\n",
@@ -374,6 +414,15 @@ mod tests {
             let refused = read(with(fields, hidden).as_bytes());
             let told = matches!(refused, Err(HttpError::Ambiguous(_) | HttpError::NotHttp(_)));
             assert!(told, "{fields:?}: {refused:?}");
+        }
+        for method in BODILESS {
+            for framing in
+                ["Content-Length: 3\r\n\r\nabc", "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n"]
+            {
+                let request = format!("{method} / HTTP/1.1\r\nHost: a.test\r\n{framing}");
+                let refused = read(request.as_bytes());
+                assert!(matches!(refused, Err(HttpError::Ambiguous(_))), "{request}: {refused:?}");
+            }
         }
         for body in [
             "5;x=y\r\nhello\r\n0\r\n\r\n",

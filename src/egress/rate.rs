@@ -3,28 +3,34 @@
 use core::time::Duration;
 use std::time::Instant;
 
-/// A bucket that holds as much as comes in one second, and starts full.
+/// A bucket that starts full.
 #[derive(Clone, Debug)]
 pub struct Bucket {
     each_second: f64,
+    most: f64,
     holds: f64,
     since: Instant,
 }
 
 impl Bucket {
-    /// One for `each_second` a second, at `now`.
+    /// One for `each_second` a second, at `now`, which holds as much as comes in a second.
     #[must_use]
     pub fn new(each_second: u32, now: Instant) -> Self {
-        let each_second = f64::from(each_second);
-        Self { each_second, holds: each_second, since: now }
+        Self::holding(each_second, each_second, now)
+    }
+
+    /// One for `each_second` a second, at `now`, which holds `most`.
+    #[must_use]
+    pub fn holding(most: u32, each_second: u32, now: Instant) -> Self {
+        let (most, each_second) = (f64::from(most), f64::from(each_second));
+        Self { each_second, most: most.max(1.0), holds: most, since: now }
     }
 
     /// Takes one, if one is there at `now`.
     pub fn take(&mut self, now: Instant) -> bool {
         let passed = now.saturating_duration_since(self.since);
         self.since = self.since.max(now);
-        self.holds =
-            (self.holds + passed.as_secs_f64() * self.each_second).min(self.each_second.max(1.0));
+        self.holds = (self.holds + passed.as_secs_f64() * self.each_second).min(self.most);
         let there = self.holds >= 1.0;
         if there {
             self.holds -= 1.0;

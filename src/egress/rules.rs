@@ -1,6 +1,6 @@
 //! All rules of one agent together: what they say of a name, and of a connection.
 
-use crate::policy::network::{Denial, HOST, Name, Rule, Target};
+use crate::policy::network::{Denial, HOST, Name, Pattern, Rule, Target};
 use core::net::Ipv4Addr;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -132,13 +132,27 @@ impl Rules {
             deny.iter().any(same)
         };
         let kept = self.allow.iter().filter(|rule| !refused_now(rule));
-        let new = allow.iter().filter(|rule| !refused_now(rule));
+        // What is allowed already stays as it is, with all that it says of addresses and of what is checked.
+        let known = |rule: &Rule| {
+            self.allow.iter().any(|known| (&known.target, known.port) == (&rule.target, rule.port))
+        };
+        let new = allow.iter().filter(|rule| !refused_now(rule) && !known(rule));
         let still = self.deny.iter().filter(|denial| !allowed_again(denial));
         let also = deny.iter().filter(|denial| !self.deny.contains(denial));
         Self {
             allow: new.chain(kept).cloned().collect(),
             deny: still.chain(also).cloned().collect(),
         }
+    }
+
+    /// What refuses all that `rule` would allow.
+    #[must_use]
+    pub fn refusing(&self, rule: &Rule) -> Option<&Denial> {
+        let refuses = |denial: &&Denial| {
+            covers_all(&denial.target, &rule.target)
+                && denial.port.is_none_or(|port| port == rule.port)
+        };
+        self.deny.iter().find(refuses)
     }
 
     /// The ports on which something can be reached.
@@ -174,13 +188,24 @@ fn covers(target: &Target, peer: &Peer) -> bool {
     }
 }
 
+/// Whether `target` covers all that `other` does.
+fn covers_all(target: &Target, other: &Target) -> bool {
+    match (target, other) {
+        (Target::Name(pattern), Target::Name(Pattern::Exact(name))) => pattern.covers(name),
+        (Target::Name(Pattern::Below(_)), Target::Name(Pattern::Below(below))) => {
+            target == other || covers(target, &Peer::Name(below.clone()))
+        }
+        (Target::Address(one), Target::Address(other)) => one == other,
+        (Target::Host, Target::Host) => true,
+        (Target::Name(_) | Target::Address(_) | Target::Host, _) => false,
+    }
+}
+
 /// A name says more than a pattern, and a longer pattern more than a shorter one.
 fn exactness(target: &Target) -> usize {
     match target {
-        Target::Name(crate::policy::network::Pattern::Below(below)) => below.as_str().len(),
-        Target::Name(crate::policy::network::Pattern::Exact(_))
-        | Target::Address(_)
-        | Target::Host => usize::MAX,
+        Target::Name(Pattern::Below(below)) => below.as_str().len(),
+        Target::Name(Pattern::Exact(_)) | Target::Address(_) | Target::Host => usize::MAX,
     }
 }
 
@@ -275,6 +300,42 @@ mod tests {
         }
         assert!(matches!(rules.has(&peer("x.a.test")), Err(Verdict::Denied(_))));
         assert_eq!(rules.has(&peer("z.y.a.test")), Ok(()), "another port of it may be allowed");
+    }
+
+    #[test]
+    fn a_rule_is_in_vain_where_all_of_it_is_refused() {
+        for (deny, allow, refused) in [
+            ("*.a.test", "*.a.test", true),
+            ("*.a.test", "*.b.a.test", true),
+            ("*.a.test", "x.a.test", true),
+            ("a.test", "a.test", true),
+            ("10.1.2.3", "10.1.2.3", true),
+            ("host", "host:5432", true),
+            ("a.test", "*.a.test", false),
+            ("x.a.test", "*.a.test", false),
+            ("*.a.test", "a.test", false),
+            ("*.a.test:80", "*.a.test", false),
+            ("host:22", "host:5432", false),
+        ] {
+            let rules = rules(allow, deny);
+            assert_eq!(rules.refusing(&rules.allow[0]).is_some(), refused, "{deny}, {allow}");
+        }
+    }
+
+    #[test]
+    fn what_is_allowed_already_stays_as_it_is() {
+        let mut own = rules("a.test b.test", "");
+        own.allow[0].check = Check::None;
+        let again = rules("a.test c.test", "");
+        let changed = own.changed(&again.allow, &[]);
+        assert_eq!(said(&changed, "c.test", 443), "allowed by c.test:443");
+        let checks = |rules: &Rules| match rules.decide(&peer("a.test"), 443) {
+            Verdict::Allowed(rule) => rule.check,
+            other @ (Verdict::Denied(_) | Verdict::Unlisted(_)) => panic!("{other:?}"),
+        };
+        assert_eq!((checks(&changed), changed.allow.len()), (Check::None, 3));
+        // Said once more, nothing more is there.
+        assert_eq!(changed.changed(&again.allow, &[]), changed);
     }
 
     #[test]

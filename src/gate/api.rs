@@ -21,26 +21,24 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::{Request, Response, StatusCode};
 use http_body_util::{Either, Full};
-use hyper::body::{Bytes, Incoming};
+use hyper::body::{Body as _, Bytes, Incoming};
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper::server::conn::http1::Builder;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use std::cell::RefCell;
 use std::convert::Infallible;
 use std::io::ErrorKind;
+use std::os::fd::AsFd as _;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, Interest};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::task::{AbortHandle, spawn_local};
 use tokio_rustls::TlsConnector;
-
-/// How long the head of a request may take.
-const HEAD_PATIENCE: Duration = Duration::from_secs(30);
 
 /// How long the service may take to agree on keys.
 const TLS_PATIENCE: Duration = Duration::from_secs(30);
@@ -133,14 +131,15 @@ pub(super) async fn accept(gate: Rc<Gate>, listener: UnixListener) {
 
 fn take(gate: &Rc<Gate>, stream: UnixStream) {
     let Some(api) = &gate.api else { return };
-    match gate.place(None) {
+    match gate.place() {
         Ok(place) => {
             let gate = Rc::clone(gate);
             spawn_local(async move {
                 let end = Rc::clone(&place.end);
-                let serving = serve(&gate, stream, &end);
+                let Ok(gone) = gone(&stream) else { return };
                 let refusal = tokio::select! {
-                    () = serving => return,
+                    () = serve(&gate, stream, &end) => return,
+                    () = gone => return,
                     why = end.told() => why,
                 };
                 if let Some(api) = &gate.api {
@@ -154,14 +153,33 @@ fn take(gate: &Rc<Gate>, stream: UnixStream) {
     }
 }
 
+/// Waits until nobody is left who could hear an answer. Whoever reads the requests does not see that while bytes wait to be
+/// read, or to be written to the service.
+fn gone(stream: &UnixStream) -> Result<impl Future<Output = ()> + use<>, std::io::Error> {
+    // Registered by itself: what is cleared here, `stream` still sees.
+    let end = UnixStream::from_std(stream.as_fd().try_clone_to_owned()?.into())?;
+    Ok(async move {
+        // Who has said all and still listens has closed one way only.
+        while let Ok(ready) = end.ready(Interest::WRITABLE).await
+            && !ready.is_write_closed()
+        {
+            let again = || Err::<(), _>(ErrorKind::WouldBlock.into());
+            if end.try_io(Interest::WRITABLE, again).is_ok() {
+                return;
+            }
+        }
+    })
+}
+
 /// Answers the requests of one connection.
 async fn serve(gate: &Rc<Gate>, stream: UnixStream, end: &Rc<End>) {
     let carrier = Carrier { gate, end, line: RefCell::default() };
     let answering =
         service_fn(|request| async { Ok::<_, Infallible>(carrier.answer(request).await) });
+    // Nothing is given up for being idle: what it holds is one of the agent's own connections.
     let serving = Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_PATIENCE)
+        .header_read_timeout(None)
+        .half_close(true)
         .max_buf_size(LONGEST_HEAD)
         .serve_connection(TokioIo::new(stream), answering);
     if let Err(error) = serving.await {
@@ -195,7 +213,8 @@ impl Carrier<'_> {
             return told(StatusCode::BAD_GATEWAY, "there is no service");
         };
         let (head, body) = request.into_parts();
-        let head = match api.service.outward(head) {
+        let length = body.size_hint().exact();
+        let head = match api.service.outward(head, length) {
             Ok(head) => head,
             Err(error) => return told(error.status(), &error.to_string()),
         };
@@ -204,13 +223,15 @@ impl Carrier<'_> {
                 told(StatusCode::BAD_GATEWAY, "the service wants to speak another protocol")
             }
             Ok(response) => {
-                let (mut head, body) = response.into_parts();
-                inward(&mut head.headers);
-                Response::from_parts(head, Either::Left(body))
+                let (head, body) = response.into_parts();
+                Response::from_parts(inward(head), Either::Left(body))
             }
-            // All bytes are spent: the connection is about to be ended for that, and the reason told there.
-            Err(_) if self.gate.spend(0, 0).is_err() => std::future::pending().await,
             Err(refusal) => {
+                if let Err(spent) = self.gate.spend(0, 0) {
+                    // The connection ends for that, and the reason is told there.
+                    self.end.now(spent);
+                    return std::future::pending().await;
+                }
                 self.gate.refuse(api.refused(&refusal));
                 let why = format!("{}:{}: {refusal}", api.peer, api.port);
                 told(StatusCode::BAD_GATEWAY, &why)

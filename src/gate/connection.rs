@@ -122,7 +122,8 @@ pub(super) fn prepare(stream: &TcpStream) {
     let set = set_tcp_nodelay(stream, true)
         .and_then(|()| option::set_socket_keepalive(stream, true))
         .and_then(|()| option::set_tcp_keepidle(stream, KEEPALIVE.0))
-        .and_then(|()| option::set_tcp_keepintvl(stream, KEEPALIVE.1));
+        .and_then(|()| option::set_tcp_keepintvl(stream, KEEPALIVE.1))
+        .and_then(|()| option::set_tcp_keepcnt(stream, KEEPALIVE.2));
     // A connection that ended meanwhile takes no settings, and needs none.
     debug_assert!(set.is_ok() || stream.peer_addr().is_err());
 }

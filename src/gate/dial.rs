@@ -6,11 +6,13 @@ use crate::egress::refusal::Refusal;
 use crate::egress::rules::Peer;
 use crate::egress::special::{Special, special};
 use crate::policy::network::{Name, Rule};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
+use rustix::io::Errno;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
-use tokio::task::JoinSet;
 
 /// How long one address is tried before the next one is tried beside it (RFC 8305, section 5).
 const HEAD_START: Duration = Duration::from_millis(250);
@@ -20,6 +22,10 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A port of which nothing is wanted (RFC 863).
 const DISCARD: u16 = 9;
+
+/// Addresses that nobody has (RFC 5737, RFC 3849).
+const NOBODYS: (Ipv4Addr, Ipv6Addr) =
+    (Ipv4Addr::new(192, 0, 2, 1), Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1));
 
 /// The most addresses of one name that are tried.
 const MOST: usize = 16;
@@ -110,18 +116,30 @@ fn permitted(
     }
 }
 
-/// Whether `address` is one of this machine's: then what is sent to it comes from it, too. Nothing is sent for that.
+/// Whether `address` is one of this machine's. Nothing is sent for that. What cannot be told counts as one.
 fn is_own(address: IpAddr) -> bool {
-    let any: IpAddr = match address {
-        IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
-        IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+    let (any, nobodys): (IpAddr, IpAddr) = match address {
+        IpAddr::V4(_) => (Ipv4Addr::UNSPECIFIED.into(), NOBODYS.0.into()),
+        IpAddr::V6(_) => (Ipv6Addr::UNSPECIFIED.into(), NOBODYS.1.into()),
     };
-    let asked = std::net::UdpSocket::bind((any, 0)).and_then(|socket| {
+    let from = UdpSocket::bind((any, 0)).and_then(|socket| {
         socket.connect((address, DISCARD))?;
         socket.local_addr()
     });
-    // Where there is no way to it, there is nothing to reach.
-    asked.is_ok_and(|local| local.ip() == address)
+    match from {
+        // What is sent to an address of its own comes from that, too; but from another one where it has several of one
+        // network. Those can be taken; and where this host lets anybody take any (`ip_nonlocal_bind`), that tells nothing.
+        Ok(from) => from.ip() == address || (can_be_taken(address) && !can_be_taken(nobodys)),
+        // Where there is no way to it, there is nothing to reach.
+        Err(error) => !matches!(
+            Errno::from_io_error(&error),
+            Some(Errno::NETUNREACH | Errno::HOSTUNREACH | Errno::AFNOSUPPORT | Errno::ADDRNOTAVAIL)
+        ),
+    }
+}
+
+fn can_be_taken(address: IpAddr) -> bool {
+    UdpSocket::bind((address, 0)).is_ok()
 }
 
 /// IPv6 and IPv4 by turns, each in the order in which it was found, the first one first.
@@ -137,35 +155,32 @@ fn alternating(addresses: Vec<IpAddr>) -> Vec<IpAddr> {
 /// The first connection that stands.
 async fn connect(addresses: &[IpAddr], port: u16) -> Result<TcpStream, Refusal> {
     let mut waiting = addresses.iter().map(|address| SocketAddr::new(*address, port));
-    let mut tried = JoinSet::new();
+    let mut tried = FuturesUnordered::new();
     let mut failed: Option<String> = None;
     loop {
-        match waiting.next() {
-            Some(address) => {
-                tried.spawn_local(async move {
-                    let connected = TcpStream::connect(address).await;
-                    connected.map_err(|error| format!("{}: {error}", address.ip()))
-                });
-            }
-            None if tried.is_empty() => {
+        tried.extend(waiting.next().map(attempt));
+        let ended = if waiting.len() > 0 {
+            tokio::time::timeout(HEAD_START, tried.next()).await
+        } else {
+            Ok(tried.next().await)
+        };
+        match ended {
+            Ok(Some(Ok(stream))) => return Ok(stream),
+            // The first cause says most: the first address is the preferred one.
+            Ok(Some(Err(cause))) => failed = failed.or(Some(cause)),
+            Ok(None) => {
                 let cause = failed.unwrap_or_else(|| "it has no address".to_owned());
                 return Err(Refusal::Unreachable(cause));
             }
-            None => {}
-        }
-        let more = waiting.len() > 0;
-        let joined = if more {
-            tokio::time::timeout(HEAD_START, tried.join_next()).await.ok().flatten()
-        } else {
-            tried.join_next().await
-        };
-        match joined {
-            Some(Ok(Ok(stream))) => return Ok(stream),
-            // The first cause says most: the first address is the preferred one.
-            Some(Ok(Err(cause))) => failed = failed.or(Some(cause)),
-            Some(Err(_)) | None => {}
+            // The next one is tried beside those.
+            Err(_) => {}
         }
     }
+}
+
+async fn attempt(address: SocketAddr) -> Result<TcpStream, String> {
+    let connected = TcpStream::connect(address).await;
+    connected.map_err(|error| format!("{}: {error}", address.ip()))
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use rustix::fd::OwnedFd;
 use rustix::net::sockopt::{socket_domain, socket_type};
 use rustix::net::{AddressFamily, SocketType};
 use std::io::{Error, ErrorKind};
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::rc::Rc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream, UdpSocket, UnixListener};
@@ -47,7 +47,7 @@ fn begin_on(gate: &Rc<Gate>, socket: OwnedFd) -> Result<(), Error> {
 async fn accept(gate: Rc<Gate>, listener: TcpListener) {
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => take(&gate, stream),
+            Ok((stream, from)) => take(&gate, stream, from),
             Err(error) if error.kind() == ErrorKind::ConnectionAborted => {}
             // No descriptor or no memory is left: those that wait go on waiting.
             Err(_) => tokio::time::sleep(PAUSE).await,
@@ -55,9 +55,9 @@ async fn accept(gate: Rc<Gate>, listener: TcpListener) {
     }
 }
 
-fn take(gate: &Rc<Gate>, stream: TcpStream) {
+fn take(gate: &Rc<Gate>, stream: TcpStream, from: SocketAddr) {
     // One that is gone by now needs nothing.
-    let (Ok(local), Ok(from)) = (stream.local_addr(), stream.peer_addr()) else { return };
+    let Ok(local) = stream.local_addr() else { return };
     let IpAddr::V4(address) = local.ip() else { return };
     let gate = Rc::clone(gate);
     if address == Ipv4Addr::LOCALHOST && local.port() == DNS_PORT {

@@ -25,12 +25,12 @@ mod names;
 mod opening;
 mod relay;
 mod resolver;
+mod servers;
 mod state;
 mod tell;
 
 use protocol::{Order, Report};
 use rustix::fd::OwnedFd;
-use rustix::io::Errno;
 use state::Gate;
 use std::ffi::OsString;
 use std::rc::Rc;
@@ -44,8 +44,10 @@ pub const NAME: &str = "cellblock-gate";
 /// The word that says that the kernel has Landlock.
 pub const WITH_LANDLOCK: &str = "landlock";
 
-/// When a connection is asked whether its peer is still there, and how long after that again (tcp(7)).
-pub const KEEPALIVE: (Duration, Duration) = (Duration::from_secs(60), Duration::from_secs(15));
+/// When a connection is asked whether its peer is still there, how long after that again, and how often before it is given
+/// up (tcp(7)): two minutes.
+pub const KEEPALIVE: (Duration, Duration, u32) =
+    (Duration::from_secs(60), Duration::from_secs(15), 4);
 
 /// The status of a gate that could not go on.
 const FAILED: u8 = 125;
@@ -106,22 +108,19 @@ async fn obey(keeper: &Rc<OwnedFd>) -> Result<(), String> {
                 listen::begin(gate, sockets)?;
             }
             (Order::Count, Some(gate)) => {
-                report(keeper, &Report::Counts(gate.counts()))?;
+                report(&orders, keeper, &Report::Counts(gate.counts())).await?;
                 continue;
             }
             (Order::Start(_), Some(_)) | (Order::Rules(_) | Order::Count, None) => {
                 return Err("the keeper said something out of its turn".to_owned());
             }
         }
-        report(keeper, &Report::Ready)?;
+        report(&orders, keeper, &Report::Ready).await?;
     }
 }
 
-/// What the keeper has asked for and waits for.
-fn report(keeper: &OwnedFd, report: &Report) -> Result<(), String> {
-    match protocol::report(keeper, report) {
-        // It does not read: it will ask again.
-        Ok(()) | Err(Errno::AGAIN) => Ok(()),
-        Err(errno) => Err(format!("cannot tell the keeper: {errno}")),
-    }
+/// What the keeper has asked for and waits for: it is reading what was said before, so that there will be room.
+async fn report(orders: &UnixDatagram, keeper: &OwnedFd, report: &Report) -> Result<(), String> {
+    let told = orders.async_io(Interest::WRITABLE, || Ok(protocol::report(keeper, report)?));
+    told.await.map_err(|error| format!("cannot tell the keeper: {error}"))
 }

@@ -49,6 +49,17 @@ pub(super) enum End {
     Reset,
 }
 
+/// How one way of a connection ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Halt {
+    /// All was said, and that is passed on.
+    Said,
+    /// The side from which the bytes flow broke it off.
+    Broken,
+    /// The side to which they flow takes no more.
+    Deaf,
+}
+
 /// Carries bytes until both sides have said all, or one breaks off.
 pub(super) async fn relay(
     gate: &Gate,
@@ -59,7 +70,7 @@ pub(super) async fn relay(
     let (from_server, to_server) = server.split();
     let sent = pump(gate, from_client, to_server.as_ref(), Direction::Sent);
     let received = pump(gate, from_server, to_client.as_ref(), Direction::Received);
-    both(sent, received).await
+    both(to_client.as_ref(), sent, received).await
 }
 
 /// The same where requests are looked at on their way; `first` has been already.
@@ -76,7 +87,7 @@ pub(super) async fn relay_requests(
         loop {
             gate.spend(out.len() as u64, 0)?;
             if to.1.write_all(&out).await.is_err() {
-                return Ok(End::Reset);
+                return Ok(Halt::Deaf);
             }
             // While nothing comes, no room is held for it.
             out = Vec::new();
@@ -84,35 +95,41 @@ pub(super) async fn relay_requests(
             match more(from.0.as_ref(), &mut bytes).await {
                 Ok(0) => break,
                 Ok(_) => requests.take(&bytes, &mut out).map_err(Refusal::Http)?,
-                Err(_) => return Ok(End::Reset),
+                Err(_) => return Ok(Halt::Broken),
             }
         }
         match to.1.shutdown().await {
-            Ok(()) => Ok(End::Whole),
-            Err(_) => Ok(End::Reset),
+            Ok(()) => Ok(Halt::Said),
+            Err(_) => Ok(Halt::Deaf),
         }
     };
     let received = pump(gate, to.0, from.1.as_ref(), Direction::Received);
-    both(sent, received).await
+    both(from.1.as_ref(), sent, received).await
 }
 
-/// Both ways at once; a break or a refusal on one ends the other.
+/// Both ways at once; a break or a refusal on one ends the other. A server that takes no more may have said why: what it said
+/// is passed on. A `client` that has said all is read no more, and the kernel is asked whether it is still there.
 async fn both(
-    sent: impl Future<Output = Result<End, Refusal>>,
-    received: impl Future<Output = Result<End, Refusal>>,
+    client: &TcpStream,
+    sent: impl Future<Output = Result<Halt, Refusal>>,
+    received: impl Future<Output = Result<Halt, Refusal>>,
 ) -> Result<End, Refusal> {
-    let broken = |end: Result<End, Refusal>| match end {
-        Ok(End::Whole) => Ok(()),
-        Ok(End::Reset) => Err(None),
-        Err(refusal) => Err(Some(refusal)),
+    let (mut sent, mut received) = (std::pin::pin!(sent), std::pin::pin!(received));
+    let first = tokio::select! {
+        halt = &mut sent => (Direction::Sent, halt?),
+        halt = &mut received => (Direction::Received, halt?),
     };
-    let sent = async { broken(sent.await) };
-    let received = async { broken(received.await) };
-    match tokio::try_join!(sent, received) {
-        Ok(_) => Ok(End::Whole),
-        Err(None) => Ok(End::Reset),
-        Err(Some(refusal)) => Err(refusal),
-    }
+    let halts = match first {
+        (Direction::Sent, Halt::Broken) | (Direction::Received, Halt::Broken | Halt::Deaf) => {
+            return Ok(End::Reset);
+        }
+        (Direction::Sent, said) => tokio::select! {
+            halt = received => (said, halt?),
+            _ = client.ready(Interest::ERROR) => return Ok(End::Reset),
+        },
+        (Direction::Received, said) => (sent.await?, said),
+    };
+    Ok(if halts == (Halt::Said, Halt::Said) { End::Whole } else { End::Reset })
 }
 
 /// Moves bytes one way to their end, and passes that on. A little is copied: a request is on its way sooner so. What fills
@@ -122,18 +139,18 @@ async fn pump(
     mut from: ReadHalf<'_>,
     to: &TcpStream,
     direction: Direction,
-) -> Result<End, Refusal> {
+) -> Result<Halt, Refusal> {
     let mut streams = false;
     loop {
         if streams {
             if from.as_ref().readable().await.is_err() {
-                return Ok(End::Reset);
+                return Ok(Halt::Broken);
             }
         } else {
             let copied = match copy(&mut from, to).await {
                 Ok(Copied::Nothing) => return Ok(finish(to)),
                 Ok(copied) => copied,
-                Err(_) => return Ok(End::Reset),
+                Err(halt) => return Ok(halt),
             };
             gate.spend_one_way(copied.count(), direction)?;
             match copied {
@@ -141,13 +158,13 @@ async fn pump(
                 Copied::All(_) => {}
                 Copied::Part(_, rest) => {
                     if write(to, &rest).await.is_err() {
-                        return Ok(End::Reset);
+                        return Ok(Halt::Deaf);
                     }
                 }
             }
         }
         match stream(gate, from.as_ref(), to, direction).await? {
-            Streamed::Ended(end) => return Ok(end),
+            Streamed::Ended(halt) => return Ok(halt),
             Streamed::Paused(count) => streams = count >= COPIED,
         }
     }
@@ -174,11 +191,13 @@ impl Copied {
 }
 
 /// Waits for bytes, and passes on as many as there is room for. While it waits, it holds no room itself.
-async fn copy(from: &mut ReadHalf<'_>, to: &TcpStream) -> Result<Copied, Error> {
+async fn copy(from: &mut ReadHalf<'_>, to: &TcpStream) -> Result<Copied, Halt> {
     core::future::poll_fn(|context| {
         let mut room = [MaybeUninit::uninit(); COPIED];
         let mut read = ReadBuf::uninit(&mut room);
-        ready!(Pin::new(&mut *from).poll_read(context, &mut read))?;
+        if ready!(Pin::new(&mut *from).poll_read(context, &mut read)).is_err() {
+            return Poll::Ready(Err(Halt::Broken));
+        }
         let bytes = read.filled();
         if bytes.is_empty() {
             return Poll::Ready(Ok(Copied::Nothing));
@@ -186,7 +205,7 @@ async fn copy(from: &mut ReadHalf<'_>, to: &TcpStream) -> Result<Copied, Error> 
         let written = match to.try_write(bytes) {
             Ok(written) => written,
             Err(error) if error.kind() == ErrorKind::WouldBlock => 0,
-            Err(error) => return Poll::Ready(Err(error)),
+            Err(_) => return Poll::Ready(Err(Halt::Deaf)),
         };
         let rest = &bytes[written..];
         Poll::Ready(Ok(if rest.is_empty() {
@@ -213,7 +232,7 @@ async fn write(to: &TcpStream, mut bytes: &[u8]) -> Result<(), Error> {
 /// How a stream came to a halt.
 enum Streamed {
     /// Its side of the connection is at its end.
-    Ended(End),
+    Ended(Halt),
     /// After so many bytes nothing more has come yet.
     Paused(usize),
 }
@@ -226,7 +245,7 @@ async fn stream(
     direction: Direction,
 ) -> Result<Streamed, Refusal> {
     // Held while bytes flow: an idle connection costs none.
-    let Ok(pipe) = Pipe::take() else { return Ok(Streamed::Ended(End::Reset)) };
+    let Ok(pipe) = Pipe::take() else { return Ok(Streamed::Ended(Halt::Broken)) };
     let mut moved = 0;
     loop {
         let into = || move_bytes(from, &pipe.into, MOST);
@@ -240,11 +259,11 @@ async fn stream(
                 pipe.give_back();
                 return Ok(Streamed::Paused(moved));
             }
-            Err(_) => return Ok(Streamed::Ended(End::Reset)),
+            Err(_) => return Ok(Streamed::Ended(Halt::Broken)),
         };
         gate.spend_one_way(count, direction)?;
         if empty(&pipe, to, count).await.is_err() {
-            return Ok(Streamed::Ended(End::Reset));
+            return Ok(Streamed::Ended(Halt::Deaf));
         }
         moved += count;
         // One that always has more to say does not keep the others, or its own end, from their turn.
@@ -280,10 +299,10 @@ fn move_bytes(
 }
 
 /// The other side has said all.
-fn finish(to: &TcpStream) -> End {
+fn finish(to: &TcpStream) -> Halt {
     match rustix::net::shutdown(to, rustix::net::Shutdown::Write) {
-        Ok(()) => End::Whole,
-        Err(_) => End::Reset,
+        Ok(()) => Halt::Said,
+        Err(_) => Halt::Deaf,
     }
 }
 
@@ -317,5 +336,98 @@ impl Pipe {
                 pipes.push(self);
             }
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gate::connection::reset;
+    use crate::gate::protocol::Start;
+    use crate::jail::protocol::pair;
+    use rustix::net::sockopt::set_socket_linger;
+    use std::io::{Read as _, Write as _};
+    use std::net::{Shutdown, TcpListener, TcpStream as Stream};
+    use std::rc::Rc;
+    use std::time::Duration;
+
+    const PATIENCE: Duration = Duration::from_secs(20);
+
+    fn connected() -> (Stream, Stream) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let one = Stream::connect(listener.local_addr().unwrap()).unwrap();
+        (one, listener.accept().unwrap().0)
+    }
+
+    /// Carries what is between `near` and `far`, as a gate does.
+    fn carried(near: Stream, far: Stream) -> Result<End, Refusal> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let (keeper, own) = pair().unwrap();
+            let gate = Gate::new(Start::default(), Rc::new(own)).unwrap();
+            let [mut client, mut server] = [near, far].map(|stream| {
+                stream.set_nonblocking(true).unwrap();
+                TcpStream::from_std(stream).unwrap()
+            });
+            let ended = relay(&gate, &mut client, &mut server);
+            let ended = tokio::time::timeout(PATIENCE, ended).await.unwrap();
+            reset(&client);
+            drop(keeper);
+            ended
+        })
+    }
+
+    /// A server that has heard enough of a request answers and ends: what is on its way to it breaks the connection off, but
+    /// not before the answer is there.
+    #[test]
+    fn an_answer_before_the_end_of_the_question_is_heard() {
+        for _ in 0..10 {
+            let (mut agent, near) = connected();
+            let (far, mut world) = connected();
+            let gate = std::thread::spawn(|| carried(near, far));
+            let world = std::thread::spawn(move || {
+                world.read_exact(&mut [0; 1000]).unwrap();
+                std::thread::sleep(Duration::from_millis(100));
+                world.write_all(&[b'x'; 20_000]).unwrap();
+            });
+            let block = [7; 1 << 16];
+            while agent.write_all(&block).is_ok() {}
+            let mut heard = Vec::new();
+            // It ends with the break.
+            let end = agent.read_to_end(&mut heard);
+            assert_eq!(heard.len(), 20_000, "{end:?}");
+            assert_eq!(gate.join().unwrap(), Ok(End::Reset));
+            world.join().unwrap();
+        }
+    }
+
+    /// Who had said all, and is gone: no answer is waited for that nobody would hear.
+    #[test]
+    fn a_client_that_leaves_after_its_end_is_noticed() {
+        let (agent, near) = connected();
+        let (far, mut world) = connected();
+        let gate = std::thread::spawn(|| carried(near, far));
+        agent.shutdown(Shutdown::Write).unwrap();
+        // The end has passed the gate; the server is silent.
+        assert_eq!(world.read(&mut [0; 8]).unwrap(), 0);
+        set_socket_linger(&agent, Some(Duration::ZERO)).unwrap();
+        drop(agent);
+        assert_eq!(gate.join().unwrap(), Ok(End::Reset));
+    }
+
+    #[test]
+    fn a_client_that_stays_after_its_end_hears_the_answer() {
+        let (mut agent, near) = connected();
+        let (far, mut world) = connected();
+        let gate = std::thread::spawn(|| carried(near, far));
+        agent.write_all(b"question").unwrap();
+        agent.shutdown(Shutdown::Write).unwrap();
+        let mut heard = String::new();
+        world.read_to_string(&mut heard).unwrap();
+        world.write_all(b"answer").unwrap();
+        drop(world);
+        agent.read_to_string(&mut heard).unwrap();
+        assert_eq!(heard, "questionanswer");
+        assert_eq!(gate.join().unwrap(), Ok(End::Whole));
     }
 }

@@ -1,13 +1,8 @@
 //! Looks names up, as the host does: its hosts file, then its name servers.
 
 use super::confine::RESOLVER_FILES;
+use super::servers::Servers;
 use crate::policy::network::Name;
-use domain::base::Rtype;
-use domain::base::iana::Rcode;
-use domain::base::name::Name as DnsName;
-use domain::rdata::{A, Aaaa};
-use domain::resolv::StubResolver;
-use domain::resolv::stub::conf::ResolvConf;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -53,7 +48,7 @@ struct Known {
     read: Instant,
     changed: [Option<SystemTime>; 2],
     hosts: Rc<Vec<(String, IpAddr)>>,
-    servers: Rc<StubResolver>,
+    servers: Rc<Servers>,
 }
 
 impl Resolver {
@@ -115,7 +110,7 @@ impl Resolver {
             read: Instant::now(),
             changed: changed(),
             hosts: Rc::new(hosts(&text(RESOLVER_FILES[1])?)),
-            servers: Rc::new(servers(&text(RESOLVER_FILES[0])?)),
+            servers: Rc::new(Servers::new(&text(RESOLVER_FILES[0])?)),
         };
         Ok(known.insert(read).clone())
     }
@@ -133,12 +128,13 @@ fn text(file: &str) -> Result<String, String> {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(String::new()),
         other => other.map_err(failed)?,
     };
-    let mut text = String::new();
-    let length = opened.take(LONGEST + 1).read_to_string(&mut text).map_err(failed)?;
+    let mut bytes = Vec::new();
+    let length = opened.take(LONGEST + 1).read_to_end(&mut bytes).map_err(failed)?;
     if length as u64 > LONGEST {
         return Err(format!("{file} is longer than {} MB", LONGEST >> 20));
     }
-    Ok(text)
+    // A comment in another encoding is no reason to know no name.
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 /// The lines of a hosts file (hosts(5)).
@@ -152,71 +148,13 @@ fn hosts(text: &str) -> Vec<(String, IpAddr)> {
     text.lines().flat_map(of).collect()
 }
 
-/// The name servers (resolv.conf(5)), this machine's own where none is named.
-fn servers(text: &str) -> StubResolver {
-    let mut conf = ResolvConf::new();
-    // A line that it cannot read ends its reading; what was read before counts.
-    if let Err(error) = conf.parse(&mut text.as_bytes()) {
-        tracing::debug!(%error, "a line of resolv.conf is not understood");
-    }
-    conf.finalize();
-    StubResolver::from_conf(conf)
-}
-
 /// Asks, and tells how long the answer holds. One that names no address holds for nobody who asks later.
-async fn ask(servers: &StubResolver, name: &Name) -> Answer {
-    let mut kept = LONGEST_KEPT;
-    let found = addresses(servers, name, &mut kept).await;
-    let kept = if found.is_ok() { kept } else { Duration::ZERO };
-    Answer { found, holds_until: Instant::now() + kept }
-}
-
-/// Asks for both kinds of addresses at once; those of IPv6 come first. `kept` becomes as short as the shortest time that
-/// a record may be kept.
-async fn addresses(
-    servers: &StubResolver,
-    name: &Name,
-    kept: &mut Duration,
-) -> Result<Vec<IpAddr>, String> {
-    let question = DnsName::<Vec<u8>>::from_chars(name.as_str().chars());
-    let question = question.map_err(|error| error.to_string())?;
-    let (v6, v4) = tokio::join!(
-        servers.query((&question, Rtype::AAAA)),
-        servers.query((&question, Rtype::A)),
-    );
-    let mut found = Vec::new();
-    let mut why = Vec::new();
-    match v6 {
-        Ok(answer) => {
-            why.push(said(answer.header().rcode()));
-            let records = answer.answer().map_err(|error| error.to_string())?.limit_to::<Aaaa>();
-            for record in records.flatten() {
-                *kept = record.ttl().into_duration().min(*kept);
-                found.push(IpAddr::V6(record.data().addr()));
-            }
+async fn ask(servers: &Servers, name: &Name) -> Answer {
+    match servers.addresses(name).await {
+        Ok((found, kept)) => {
+            Answer { found: Ok(found), holds_until: Instant::now() + kept.min(LONGEST_KEPT) }
         }
-        Err(error) => why.push(error.to_string()),
-    }
-    match v4 {
-        Ok(answer) => {
-            why.push(said(answer.header().rcode()));
-            let records = answer.answer().map_err(|error| error.to_string())?.limit_to::<A>();
-            for record in records.flatten() {
-                *kept = record.ttl().into_duration().min(*kept);
-                found.push(IpAddr::V4(record.data().addr()));
-            }
-        }
-        Err(error) => why.push(error.to_string()),
-    }
-    if found.is_empty() { Err(why.pop().unwrap_or_default()) } else { Ok(found) }
-}
-
-/// What the name servers say of a name without an address.
-fn said(code: Rcode) -> String {
-    match code {
-        Rcode::NOERROR => "it has no address".to_owned(),
-        Rcode::NXDOMAIN => "it does not exist".to_owned(),
-        other => format!("the name server says {other}"),
+        Err(why) => Answer { found: Err(why), holds_until: Instant::now() },
     }
 }
 

@@ -159,6 +159,8 @@ impl Gate {
 
     /// A place for a connection to `port` of `peer`, with the rule that allows it.
     pub(super) fn admit(self: &Rc<Self>, peer: &Peer, port: u16) -> Result<(Place, Rule), Refusal> {
+        // What is refused costs the gate as much as what is not.
+        self.take_turn()?;
         let rules = self.rules();
         let rule = match rules.decide(peer, port) {
             Verdict::Allowed(rule) => rule.clone(),
@@ -166,15 +168,26 @@ impl Gate {
                 return Err(Refusal::of(verdict).unwrap_or(Refusal::Changed));
             }
         };
-        let place = self.place(Some((peer.clone(), port)))?;
+        let place = self.seat(Some((peer.clone(), port)))?;
         Ok((place, rule))
     }
 
-    /// A place for a connection, within the bounds; `to` is looked at again where the rules change.
-    pub(super) fn place(self: &Rc<Self>, to: Option<(Peer, u16)>) -> Result<Place, Refusal> {
-        if !self.new.borrow_mut().take(Instant::now()) {
-            return Err(Refusal::Rate(self.rate));
+    /// A place for a connection that is no matter of rules.
+    pub(super) fn place(self: &Rc<Self>) -> Result<Place, Refusal> {
+        self.take_turn()?;
+        self.seat(None)
+    }
+
+    fn take_turn(&self) -> Result<(), Refusal> {
+        if self.new.borrow_mut().take(Instant::now()) {
+            Ok(())
+        } else {
+            Err(Refusal::Rate(self.rate))
         }
+    }
+
+    /// A place within the bounds; `to` is looked at again where the rules change.
+    fn seat(self: &Rc<Self>, to: Option<(Peer, u16)>) -> Result<Place, Refusal> {
         if self.counts.get().open >= self.most_connections {
             return Err(Refusal::Connections(self.most_connections));
         }

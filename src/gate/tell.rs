@@ -2,29 +2,34 @@
 
 use super::protocol::{self, Refused, Report};
 use super::state::Gate;
+use crate::egress::rate::Bucket;
 use rustix::fd::OwnedFd;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 
 /// How long the same refusal is counted before it is told again.
 const WINDOW: Duration = Duration::from_secs(1);
 
-/// The most different refusals that are told in that time; the others are counted.
-const MOST: usize = 100;
+/// The most different refusals that are told at once, and how many more each second; the others are counted. With more, an
+/// agent that makes refusals up could have those that count fall out of a file that is bounded.
+const MOST: (u32, u32) = (100, 2);
 
 /// Tells refusals: the first of its kind at once, and how often it happened since at the end of the window.
 pub(super) struct Teller {
     keeper: Rc<OwnedFd>,
     told: RefCell<Vec<Refused>>,
+    new: RefCell<Bucket>,
     lost: Cell<u64>,
     begun: Notify,
 }
 
 impl Teller {
     pub(super) fn new(keeper: Rc<OwnedFd>) -> Self {
-        Self { keeper, told: RefCell::default(), lost: Cell::default(), begun: Notify::new() }
+        let new = RefCell::new(Bucket::holding(MOST.0, MOST.1, Instant::now()));
+        let (told, lost, begun) = (RefCell::default(), Cell::default(), Notify::new());
+        Self { keeper, told, new, lost, begun }
     }
 
     /// Refusals that nobody was told of.
@@ -41,7 +46,7 @@ impl Teller {
             known.times = known.times.saturating_add(1);
             return;
         }
-        if told.len() >= MOST {
+        if !self.new.borrow_mut().take(Instant::now()) {
             self.lost.set(self.lost.get() + 1);
             return;
         }

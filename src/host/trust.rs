@@ -81,10 +81,12 @@ pub enum TrustError {
         path: PathBuf,
     },
     /// Too large.
-    #[error("{path} is larger than {MAX_SIZE} bytes")]
+    #[error("{path} is larger than {most} bytes")]
     TooLarge {
         /// What is too large.
         path: PathBuf,
+        /// How large it may be.
+        most: u64,
     },
     /// Not text.
     #[error("{path} is not UTF-8 text")]
@@ -121,6 +123,15 @@ impl TrustError {
 /// # Errors
 /// [`TrustError`] names the path and the cause.
 pub fn read(path: &Path, trust: &Trust) -> Result<String, TrustError> {
+    let bytes = read_bytes(path, trust, MAX_SIZE)?;
+    String::from_utf8(bytes).map_err(|_| TrustError::NotText { path: path.to_owned() })
+}
+
+/// Reads the file at `path`, of at most `most` bytes.
+///
+/// # Errors
+/// [`TrustError`] names the path and the cause.
+pub fn read_bytes(path: &Path, trust: &Trust, most: u64) -> Result<Vec<u8>, TrustError> {
     let call = |verb| move |errno| TrustError::Call { verb, path: path.to_owned(), errno };
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
     let resolve = ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
@@ -133,13 +144,13 @@ pub fn read(path: &Path, trust: &Trust) -> Result<String, TrustError> {
     check(path, &stat, trust)?;
     check_parents(path, trust)?;
     let mut bytes = Vec::new();
-    let mut file = std::fs::File::from(file).take(MAX_SIZE + 1);
+    let mut file = std::fs::File::from(file).take(most + 1);
     file.read_to_end(&mut bytes)
         .map_err(|error| call("read")(Errno::from_io_error(&error).unwrap_or(Errno::IO)))?;
-    if bytes.len() as u64 > MAX_SIZE {
-        return Err(TrustError::TooLarge { path: path.to_owned() });
+    if bytes.len() as u64 > most {
+        return Err(TrustError::TooLarge { path: path.to_owned(), most });
     }
-    String::from_utf8(bytes).map_err(|_| TrustError::NotText { path: path.to_owned() })
+    Ok(bytes)
 }
 
 fn check(path: &Path, stat: &Stat, trust: &Trust) -> Result<(), TrustError> {

@@ -11,6 +11,21 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use std::path::Path;
 
+/// The longest file of authorities that is read, in bytes.
+const LONGEST_BUNDLE: u64 = 4 << 20;
+
+/// Where distributions keep the authorities that they know.
+const BUNDLES: [&str; 5] = [
+    // Debian, Alpine, Gentoo, Arch and NixOS.
+    "/etc/ssl/certs/ca-certificates.crt",
+    // Fedora and its kin.
+    "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    // SUSE.
+    "/var/lib/ca-certificates/ca-bundle.pem",
+    "/etc/ssl/ca-bundle.pem",
+];
+
 /// The key, and the authorities by which the service's certificate is checked.
 pub(super) fn start(plan: &ApiPlan) -> Result<Api, LaunchError> {
     let ApiPlan { upstream, key, header, ca, addresses, .. } = plan;
@@ -31,9 +46,9 @@ pub(super) fn start(plan: &ApiPlan) -> Result<Api, LaunchError> {
 /// Those in a file of PEM (RFC 7468). Who could change it could speak for the service, and be told the key.
 fn authorities_in(file: &str) -> Result<Vec<CertificateDer<'static>>, LaunchError> {
     let what = || "cannot use network.api.ca".to_owned();
-    let text = trust::read(Path::new(file), &Trust::root_only())
+    let text = trust::read_bytes(Path::new(file), &Trust::root_only(), LONGEST_BUNDLE)
         .map_err(|error| LaunchError::File { what: what(), error })?;
-    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(text.as_bytes()).collect();
+    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&text).collect();
     match found {
         Ok(found) if !found.is_empty() => Ok(found),
         Ok(_) => Err(LaunchError::Unusable(format!("{file} holds no certificate in PEM"))),
@@ -41,8 +56,11 @@ fn authorities_in(file: &str) -> Result<Vec<CertificateDer<'static>>, LaunchErro
     }
 }
 
+/// Those of the host, where distributions keep them. No variable of the environment leads elsewhere: it may come from
+/// somebody who may start agents and must not choose who hears the key.
 fn authorities_of_host() -> Result<Vec<CertificateDer<'static>>, LaunchError> {
-    let loaded = rustls_native_certs::load_native_certs();
+    let bundle = BUNDLES.iter().map(Path::new).find(|path| path.is_file());
+    let loaded = rustls_native_certs::load_certs_from_paths(bundle, None);
     if loaded.certs.is_empty() {
         let cause = loaded.errors.first().map(|error| format!(": {error}")).unwrap_or_default();
         let hint = "install the package ca-certificates, or name a file by network.api.ca";

@@ -108,7 +108,10 @@ impl Gate {
     /// [`LaunchError`]: the rules are those of before, or the gate is gone.
     pub fn change(&mut self, rules: &Rules) -> Result<(), LaunchError> {
         let init = self.init.ok_or_else(|| cannot("find", "the gate's jail")(Errno::SRCH))?;
-        let sockets = openings::open(init, rules, &mut self.openings)?;
+        let sockets = openings::open(init, rules, &mut self.openings);
+        // Whoever is still in the jail's network does nothing more for it.
+        self.lost |= matches!(sockets, Err(LaunchError::Call { verb: openings::LEAVE, .. }));
+        let sockets = sockets?;
         self.order(&Order::Rules(rules.clone()), &sockets, SHORT)
     }
 

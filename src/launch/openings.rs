@@ -26,6 +26,9 @@ const DNS: u16 = 53;
 /// Connections that wait to be accepted; the kernel may hold fewer (`net.core.somaxconn`).
 const BACKLOG: i32 = 4096;
 
+/// What could not be done where the launcher is still in the jail's network.
+pub(super) const LEAVE: &str = "leave";
+
 /// What is open in a jail's network.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Openings {
@@ -95,6 +98,7 @@ fn prepare(socket: &OwnedFd) -> Result<(), Errno> {
     sockopt::set_socket_keepalive(socket, true)?;
     sockopt::set_tcp_keepidle(socket, KEEPALIVE.0)?;
     sockopt::set_tcp_keepintvl(socket, KEEPALIVE.1)?;
+    sockopt::set_tcp_keepcnt(socket, KEEPALIVE.2)?;
     sockopt::set_tcp_congestion(socket, "reno")
 }
 
@@ -108,7 +112,7 @@ fn inside<T>(pid: i32, work: impl FnOnce() -> Result<T, LaunchError>) -> Result<
     enter(&theirs).map_err(cannot("enter", "the jail's network"))?;
     let done = work();
     // Nothing must be done by mistake in the jail's network: a launcher that cannot leave it gives the jail up.
-    enter(&own).map_err(cannot("leave", "the jail's network"))?;
+    enter(&own).map_err(cannot(LEAVE, "the jail's network"))?;
     done
 }
 

@@ -48,7 +48,9 @@ pub(super) struct Input<'a> {
 #[must_use]
 pub fn questions(profile: &Profile, request: &Request, caller: &Caller) -> Questions {
     let paths = Paths::new(profile, caller);
-    let trees = mounts::host_trees(profile, &paths, workspace::directory(profile, request, caller));
+    // One that is refused is not asked about; the plan tells why.
+    let workspace = workspace::directory(profile, request, caller).ok().flatten();
+    let trees = mounts::host_trees(profile, &paths, workspace);
     let user = match &profile.agent.user.value {
         User::Auto => None,
         User::Name(name) => Some(name.clone()),

@@ -125,8 +125,7 @@ pub fn draft(
     let input = Input { profile, request, facts };
     let policies = policies.into();
     let mut problems = Problems::default();
-    let workspace = workspace::directory(profile, request, &facts.caller);
-    check_workspace(workspace.as_ref(), facts, &mut problems);
+    let workspace = workspace(input, &mut problems);
     let (walls, refusals) = walls::resolve(profile, request, facts, &mut problems);
     let identity = identity::resolve(profile, request, facts, &mut problems);
     let paths = Paths::new(profile, &facts.caller);
@@ -208,15 +207,14 @@ fn session(input: Input<'_>, trees: &HostTrees, hindrances: &mut Vec<PlanError>)
     terminal::resolve(input.profile, tmux)
 }
 
-fn check_workspace(
-    workspace: Option<&Located<String>>,
-    facts: &HostFacts,
-    problems: &mut Problems,
-) {
-    let Some(directory) = workspace else { return };
+fn workspace(input: Input<'_>, problems: &mut Problems) -> Option<Located<String>> {
+    let Input { profile, request, facts } = input;
+    let directory = workspace::directory(profile, request, &facts.caller);
+    let directory = directory.map_err(|problem| problems.push(problem)).ok()??;
     if let Some(PathAnswer::Found(fact)) = facts.paths.get(&directory.value) {
-        problems.0.extend(workspace::objection(directory, fact, &facts.caller));
+        problems.0.extend(workspace::objection(&directory, fact));
     }
+    Some(directory)
 }
 
 /// An agent must not be able to write what decides over it: not in this run, nor for the next.

@@ -7,11 +7,26 @@ use crate::profile::Profile;
 use crate::profile::types::Workspace;
 
 /// The directory of the host, if there is to be one.
+///
+/// # Errors
+/// It is far more than a project. That its name tells, so nobody looks through such a tree first.
 pub(super) fn directory(
     profile: &Profile,
     request: &Request,
     caller: &Caller,
-) -> Option<Located<String>> {
+) -> Result<Option<Located<String>>, Problem> {
+    let Some(directory) = wanted(profile, request, caller) else { return Ok(None) };
+    let path = &directory.value;
+    if NEVER.contains(&path.as_str()) || *path == caller.person.home {
+        return Err(directory.problem(
+            format!("`{path}` as a workspace would give the agent far more than a project"),
+            "go to the project's own directory, or name it with --workspace DIR",
+        ));
+    }
+    Ok(Some(directory))
+}
+
+fn wanted(profile: &Profile, request: &Request, caller: &Caller) -> Option<Located<String>> {
     let wanted = &profile.filesystem.workspace;
     if wanted.value == Workspace::None {
         return request.workspace.clone();
@@ -30,25 +45,12 @@ const NEVER: &[&str] = &[
     "/root", "/run", "/sbin", "/srv", "/sys", "/tmp", "/usr", "/var",
 ];
 
-/// Why `directory` cannot be the workspace.
-pub(super) fn objection(
-    directory: &Located<String>,
-    fact: &PathFact,
-    caller: &Caller,
-) -> Option<Problem> {
-    let path = &directory.value;
-    let whole = NEVER.contains(&path.as_str()) || *path == caller.person.home;
-    if whole {
-        return Some(directory.problem(
-            format!("`{path}` as a workspace would give the agent far more than a project"),
-            "go to the project's own directory, or name it with --workspace DIR",
-        ));
-    }
-    if fact.kind != Kind::Directory {
-        return Some(directory.problem(
-            format!("`{path}` is {}, not a directory", fact.kind.word()),
+/// Why `directory` cannot be the workspace, seen from what it is.
+pub(super) fn objection(directory: &Located<String>, fact: &PathFact) -> Option<Problem> {
+    (fact.kind != Kind::Directory).then(|| {
+        directory.problem(
+            format!("`{}` is {}, not a directory", directory.value, fact.kind.word()),
             "name the project's directory with --workspace DIR",
-        ));
-    }
-    None
+        )
+    })
 }

@@ -1,6 +1,6 @@
 //! Bad input: a sentence that names it, a cure, the right status, and nothing left behind.
 
-use crate::harness::{Ended, Folder, cellblock, command, exec, finish, program};
+use crate::harness::{self, Ended, Folder, cellblock, command, exec, finish, program};
 use crate::host;
 use std::os::unix::fs::symlink;
 use std::os::unix::net::UnixListener;
@@ -318,7 +318,8 @@ fn a_jail_without_tmux_keeps_no_session() {
 fn a_session_needs_no_locale_of_the_caller() {
     needs!("root", "cgroup2", "tmux");
     let agent = "jt-bad-locale";
-    let words = ["sh", "-c", "printf 'gr\\303\\274n\\n'; echo $LANG; sleep 0.3"];
+    let script = format!("printf 'gr\\303\\274n\\n'; echo $LANG; {}", harness::rest(300));
+    let words = ["sh", "-c", &script];
     let mut run = cellblock("run", agent, &[], "demo", &words);
     let ended = finish(run.env_remove("LANG").env_remove("TERM"));
     assert!(ended.expect(0).out.contains("grün\nC.UTF-8"), "{ended:#?}");

@@ -110,7 +110,9 @@ fn forget_journal(agent: &str) {
 /// What the journal of `agent` tells, line by line.
 pub(crate) fn told_in_journal(agent: &str) -> Vec<Value> {
     let text = std::fs::read_to_string(journal(agent)).unwrap_or_default();
-    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    // The last line may be on its way.
+    let whole = text.rfind('\n').map_or("", |end| &text[..end]);
+    whole.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
 /// How long the host and another agent take to answer.

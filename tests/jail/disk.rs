@@ -217,7 +217,8 @@ fn nobody_leaves_the_project_from_inside() {
 
 #[test]
 fn a_killed_launcher_leaves_no_bound_to_the_next_start() {
-    needs!("root", "cgroup2", "prjquota");
+    // No other test's start may come before this one's next.
+    needs!("root", "cgroup2", "prjquota", "quiet");
     let (agent, (folder, project, profile)) = ("jt-bound-killed", project());
     let mut running = waiting(agent, &project, &profile);
     let uid = host::uid_of(agent).unwrap();

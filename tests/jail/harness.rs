@@ -46,6 +46,16 @@ pub(crate) fn patient(duration: Duration) -> Duration {
     duration * *PATIENCE
 }
 
+/// The command that rests so long, stretched as [`patient`] does: for what a script must leave others time for.
+pub(crate) fn rest(milliseconds: u64) -> String {
+    format!("sleep {}", patient(Duration::from_millis(milliseconds)).as_secs_f64())
+}
+
+/// Whether this machine is said to be slow, so that what is repeated to find a race is repeated less often.
+pub(crate) fn is_slow() -> bool {
+    patient(DEADLINE) > DEADLINE
+}
+
 /// Whether this host has everything in `needs`; if not, says so.
 pub(crate) fn host_has(test: &str, needs: &[&str]) -> bool {
     let lacking = needs.iter().find_map(|need| Some((need, lack(need)?)));
@@ -293,7 +303,15 @@ fn gather(stream: Option<impl Read + Send + 'static>) -> Option<Gathered> {
 
 /// Starts `command`; what it prints is read all the time.
 pub(crate) fn start(command: &mut Command) -> Running {
-    let mut child = command.spawn().unwrap();
+    let mut child = loop {
+        match command.spawn() {
+            // Another test's child has what this one just wrote still open, until it has become its program.
+            Err(error) if error.kind() == std::io::ErrorKind::ExecutableFileBusy => {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            child => break child.unwrap(),
+        }
+    };
     let (out, err) = (gather(child.stdout.take()), gather(child.stderr.take()));
     Running { child, words: format!("{command:?}"), out, err }
 }

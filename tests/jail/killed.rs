@@ -72,8 +72,7 @@ fn a_killed_launcher_leaves_nothing_to_the_next_start() {
     let whole = (0..5).map(|_| took(&project)).min().unwrap();
     let mut numbers = Numbers(seed);
     let mut phases: BTreeMap<(&str, &str), u32> = BTreeMap::new();
-    let slow = harness::patient(harness::DEADLINE) > harness::DEADLINE;
-    for round in 0..(if slow { SLOW_ROUNDS } else { ROUNDS }) {
+    for round in 0..(if harness::is_slow() { SLOW_ROUNDS } else { ROUNDS }) {
         let verb = if round % 2 == 0 { "exec" } else { "run" };
         let options = if round % 4 < 2 { vec!["--workspace", &project] } else { Vec::new() };
         // Most during the launch, some when the command runs already.

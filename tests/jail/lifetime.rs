@@ -104,8 +104,9 @@ fn what_was_started_ends_with_the_jail() {
     let agent = "jt-orphans";
     let script = "nohup sleep 300 >/dev/null 2>&1 & setsid sleep 301 & \
         (setsid setsid sleep 302 &) ; perl -e 'fork and exit; POSIX->can(1); setpgrp; fork and exit; \
-        $SIG{TERM} = $SIG{HUP} = \"IGNORE\"; sleep 303' & sleep 0.2; ls -d /proc/[0-9]* | wc -l";
-    let ended = exec(agent, &[], "demo", &["bash", "-c", script]);
+        $SIG{TERM} = $SIG{HUP} = \"IGNORE\"; sleep 303' & ";
+    let script = format!("{script}{}; ls -d /proc/[0-9]* | wc -l", harness::rest(200));
+    let ended = exec(agent, &[], "demo", &["bash", "-c", &script]);
     let count: u32 = ended.expect(0).out.trim().parse().unwrap();
     assert!(count >= 6, "they did not run: {ended:#?}");
     host::expect_nothing_left(agent);
@@ -114,7 +115,9 @@ fn what_was_started_ends_with_the_jail() {
 #[test]
 fn init_reaps_what_nobody_waits_for() {
     needs!("root", "cgroup2", "ps");
-    let script = "for i in $(seq 100); do (sh -c : &) ; done; sleep 0.3; ps -eo stat= | grep -c Z";
+    // Orphans are init's children, as the script itself is: an init that does not reap is never left with one alone.
+    let script = "for i in $(seq 100); do (sh -c : &) ; done; \
+        until [ \"$(ps -o pid= --ppid 1 | wc -l)\" = 1 ]; do sleep 0.05; done; ps -eo stat= | grep -c Z";
     let ended = exec("jt-zombies", &[], "demo", &["sh", "-c", script]);
     assert_eq!(ended.expect(1).out, "0\n");
 }
@@ -122,15 +125,10 @@ fn init_reaps_what_nobody_waits_for() {
 #[test]
 fn agents_beside_each_other() {
     needs!("root", "cgroup2", "tmux");
-    let first = &mut cellblock("run", "jt-first", &[], "demo", &["sleep", "60"]);
+    let script = format!("id -u; ps ax | wc -l; {}", harness::rest(300));
+    let first = &mut cellblock("run", "jt-first", &[], "demo", &["sleep", "600"]);
     let first = start(first);
-    let mut second = cellblock(
-        "run",
-        "jt-second",
-        &[],
-        "demo",
-        &["sh", "-c", "id -u; ps ax | wc -l; sleep 0.3"],
-    );
+    let mut second = cellblock("run", "jt-second", &[], "demo", &["sh", "-c", &script]);
     harness::eventually("its record", || (!host::records("jt-first").is_empty()).then_some(()));
     let again = finish(&mut cellblock("run", "jt-first", &[], "demo", &["true"]));
     again.expect_refusal(125, &["jt-first", "running already", "--name"]);
@@ -173,7 +171,7 @@ fn memory_and_tasks_are_bounded() {
     let eater = "my $x = 'x' x 300_000_000; sleep 5; print length $x";
     let eaten = exec("jt-limits", &[], &profile, &["perl", "-e", eater]);
     assert!(eaten.expect(137).err.contains("memory"), "{eaten:#?}");
-    let forker = "my $n = 0; while (defined(my $p = fork)) { $p or sleep 9; $n++ } print $n, ' ', $!{EAGAIN} ? 'EAGAIN' : $!";
+    let forker = "my $n = 0; while (defined(my $p = fork)) { $p or sleep 600; $n++ } print $n, ' ', $!{EAGAIN} ? 'EAGAIN' : $!";
     let forked = exec("jt-limits", &[], &profile, &["perl", "-e", forker]);
     let (count, errno) = forked.out.split_once(' ').unwrap();
     assert!(count.parse::<u32>().unwrap() < 16 && errno == "EAGAIN", "{forked:#?}");

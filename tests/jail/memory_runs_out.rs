@@ -1,8 +1,9 @@
 //! Who ends when an agent's memory runs out, and what is told of it.
 
 use crate::burning::{Watched, told_in_journal};
-use crate::harness::{Ended, Folder, eventually};
+use crate::harness::{self, Ended, Folder, eventually};
 use crate::host;
+use std::time::Duration;
 
 fn small(folder: &Folder, more: &str) -> String {
     small_with("64M", folder, more)
@@ -70,13 +71,16 @@ fn expect_command_outlived(agent: &str, ended: &Ended) {
 #[test]
 fn many_small_children_end_before_the_command() {
     needs!("root", "cgroup2:memory", "tmux", "perl");
-    let ended = small_children("jt-children", "2");
+    // So long the launcher has to find the session and give everybody their rank.
+    let pause = harness::patient(Duration::from_secs(2)).as_secs_f64().to_string();
+    let ended = small_children("jt-children", &pause);
     expect_command_outlived("jt-children", &ended);
 }
 
 #[test]
 fn many_small_children_at_once_end_before_the_command() {
-    needs!("root", "cgroup2:memory", "tmux", "perl");
+    // Nobody may come between: the launcher has no time to lose.
+    needs!("root", "cgroup2:memory", "tmux", "perl", "quiet");
     let ended = small_children("jt-children-now", "0");
     expect_command_outlived("jt-children-now", &ended);
 }

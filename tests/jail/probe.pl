@@ -128,13 +128,13 @@ my %attempt = (
     # Listens on a socket in a directory that only root can enter, as the uid given.
     listen_as => sub { my ($directory, $uid) = @_;
         chdir($directory) or refused();
-        unlink('server');
         POSIX::setuid($uid) or refused() if $uid;
         socket(my $s, PF_UNIX, SOCK_STREAM, 0) or refused();
-        bind($s, pack_sockaddr_un('server')) or refused();
-        listen($s, 5) or refused();
-        chmod(0777, 'server');
-        print "listening\n"; sleep 20 },
+        # It has its name when it listens: who waits for the name connects at once.
+        bind($s, pack_sockaddr_un('own')) && listen($s, 5) or refused();
+        chmod(0777, 'own');
+        rename('own', 'server') or refused();
+        print "listening\n"; sleep 600 },
     # A listener that takes nobody in, and whose queue is full: connect(2) waits for ever.
     listen_full => sub { my ($directory, $uid) = @_;
         chdir($directory) or refused();
@@ -148,7 +148,7 @@ my %attempt = (
             push @clients, $c;
         }
         rename('full', 'server') or refused();
-        print "listening\n"; sleep 20 },
+        print "listening\n"; sleep 600 },
     lease => sub { open(my $file, '+>', $_[0]) or refused(); fcntl($file, 1024, 1) or refused(); done() },
     pidfd_namespace => sub { my $fd = call('pidfd_open', $$ + 0, 0); call('ioctl', $fd, 0xff04, 0); done() },
 );

@@ -23,14 +23,16 @@ const SHELL: &[&str] = &["bash", "--noprofile", "--norc"];
 fn without_a_terminal_the_last_screen_and_the_status_are_told() {
     needs!("root", "cgroup2", "tmux");
     let agent = "jt-screen";
+    let rest = harness::rest(300);
     let script =
-        "printf 'first\\n\\033[31mred\\033[0m \\033]0;title\\007last\\n'; sleep 0.3; exit 4";
-    let ended = finish(&mut run(agent, &[], "demo", script));
+        format!("printf 'first\\n\\033[31mred\\033[0m \\033]0;title\\007last\\n'; {rest}; exit 4");
+    let ended = finish(&mut run(agent, &[], "demo", &script));
     ended.expect(4);
     assert!(ended.out.contains("first\nred last\n"), "{ended:#?}");
     assert!(!ended.out.contains(['\x1b', '\x07']), "{ended:#?}");
     assert!(ended.err.contains("ended with exit status 4"), "{ended:#?}");
-    let ended = finish(&mut run(agent, &[], "demo", "echo here; sleep 0.3; kill -9 $$"));
+    let script = format!("echo here; {rest}; kill -9 $$");
+    let ended = finish(&mut run(agent, &[], "demo", &script));
     assert!(ended.expect(137).err.contains("ended by signal 9"), "{ended:#?}");
     // One word is a program and not a line for a shell.
     let ended = finish(&mut cellblock("run", agent, &[], "demo", &["/usr/bin/id;"]));
@@ -41,7 +43,7 @@ fn without_a_terminal_the_last_screen_and_the_status_are_told() {
 #[test]
 fn a_person_attaches_types_leaves_and_comes_back() {
     needs!("root", "cgroup2", "tmux");
-    let agent = "jt-person";
+    let agent = "jt-attaches";
     let mut person = on_terminal(agent, SHELL);
     person.sees("$ ");
     assert!(person.is_raw());
@@ -81,12 +83,13 @@ printf '\033[6n\033[c\033[>c\033[21t\033[?1;2S\033]11;?\007\033]8;;http://canary
 fn nothing_but_text_reaches_the_persons_terminal() {
     needs!("root", "cgroup2", "tmux");
     let agent = "jt-attack";
+    let rest = harness::rest(300);
     let script = format!(
-        "{ATTACK} echo FIRST; sleep 0.2; tmux set -s set-clipboard on; tmux set -g allow-passthrough on; \
+        "{ATTACK} echo FIRST; {rest}; tmux set -s set-clipboard on; tmux set -g allow-passthrough on; \
          tmux set -g set-titles on; tmux set -g set-titles-string canary; \
-         tmux set -ga terminal-overrides ',*:Ms=\\E]52;%p1%s;%p2%s\\007'; tmux set -g mouse on; sleep 0.3; \
+         tmux set -ga terminal-overrides ',*:Ms=\\E]52;%p1%s;%p2%s\\007'; tmux set -g mouse on; {rest}; \
          {ATTACK} tmux set-buffer -w canary; tmux refresh-client -l; tmux rename-window canary; \
-         sleep 0.3; echo LAST$((1 + 1)); sleep 0.3; exit 6"
+         {rest}; echo LAST$((1 + 1)); {rest}; exit 6"
     );
     let mut person = Person::start(&run(agent, &[], "demo", &script));
     person.sees("FIRST");
@@ -110,8 +113,11 @@ fn no_configuration_and_no_server_of_outside_is_used() {
     let config = folder.file(".tmux.conf", "set -g status-left canary\n", 0o644);
     std::fs::create_dir_all(folder.path("tmux")).unwrap();
     folder.file("tmux/tmux.conf", "set -g status-left canary\n", 0o644);
-    let asks = "tmux show -gv status-left; echo \"server ${TMUX%%,*}\"; tmux ls | wc -l; sleep 0.3";
-    let mut plain = run(agent, &[], "demo", asks);
+    let rest = harness::rest(300);
+    let asks = format!(
+        "tmux show -gv status-left; echo \"server ${{TMUX%%,*}}\"; tmux ls | wc -l; {rest}"
+    );
+    let mut plain = run(agent, &[], "demo", &asks);
     plain.env("HOME", folder.text("")).env("XDG_CONFIG_HOME", folder.text(""));
     let ended = finish(plain.env("TMUX", "/tmp/tmux-0/default,1,0"));
     ended.expect(0);
@@ -123,7 +129,7 @@ fn no_configuration_and_no_server_of_outside_is_used() {
              [terminal]\nown_config = {own}\n"
         );
         let profile = folder.profile("own", &text);
-        let ended = finish(&mut run(agent, &[], &profile, asks));
+        let ended = finish(&mut run(agent, &[], &profile, &asks));
         assert_eq!(ended.expect(0).out.contains("canary"), own, "{ended:#?}");
     }
     host::expect_nothing_left(agent);
@@ -133,21 +139,24 @@ fn no_configuration_and_no_server_of_outside_is_used() {
 fn an_agent_that_ends_its_server_ends_its_jail() {
     needs!("root", "cgroup2", "tmux");
     let agent = "jt-server";
-    let script = "setsid sleep 300 & sleep 0.2; tmux kill-server; sleep 300";
-    let ended = finish(&mut run(agent, &[], "demo", script));
+    // The session must have been seen before it goes: else it has never been there.
+    let script = format!("setsid sleep 300 & {}; tmux kill-server; sleep 300", harness::rest(300));
+    let ended = finish(&mut run(agent, &[], "demo", &script));
     // Nobody knows how the command ended: that is no success.
     assert!(ended.expect(129).err.contains("was closed"), "{ended:#?}");
     host::expect_nothing_left(agent);
-    let mut person = Person::start(&run(agent, &[], "demo", script));
+    let mut person = Person::start(&run(agent, &[], "demo", &script));
     person.ends();
     host::expect_nothing_left(agent);
 }
 
 #[test]
 fn the_status_is_told_also_of_what_ends_at_once() {
-    needs!("root", "cgroup2", "tmux");
+    // A tmux that is starved for seconds does not tell the status.
+    needs!("root", "cgroup2", "tmux", "quiet");
     let agent = "jt-at-once";
-    for round in 0..30 {
+    let rounds = if harness::is_slow() { 6 } else { 30 };
+    for round in 0..rounds {
         let running: Vec<_> = (0..3)
             .map(|index| {
                 let status = (round + index) % 200;
@@ -172,7 +181,7 @@ const FALSE_TMUX: &str = "#!/bin/sh\n\
 #[test]
 fn a_session_of_somebody_else_is_not_shown() {
     needs!("root", "cgroup2", "perl");
-    let (agent, folder) = ("jt-foreign", Folder::new());
+    let (agent, folder) = ("jt-not-its-own", Folder::new());
     folder.file("tmux", FALSE_TMUX, 0o755);
     let text = format!(
         "extends = ['demo']\n[environment.set]\nPATH = '/opt/tmux:/usr/bin:/bin'\n\
@@ -205,7 +214,7 @@ fn a_session_of_somebody_else_is_not_shown() {
 #[test]
 fn a_server_that_takes_nobody_in_holds_nobody_up() {
     needs!("root", "cgroup2", "perl");
-    let (agent, folder) = ("jt-full", Folder::new());
+    let (agent, folder) = ("jt-full-queue", Folder::new());
     folder.file("tmux", FALSE_TMUX, 0o755);
     let text = format!(
         "extends = ['demo']\n[environment.set]\nPATH = '/opt/tmux:/usr/bin:/bin'\n\
@@ -227,7 +236,7 @@ fn a_server_that_takes_nobody_in_holds_nobody_up() {
     let mut false_server = start(perl.args(words));
     false_server.says("listening");
     // Long enough for the first bytes to be looked at.
-    std::thread::sleep(std::time::Duration::from_millis(500));
+    std::thread::sleep(harness::patient(std::time::Duration::from_millis(500)));
     running.signal(Signal::TERM);
     let ended = running.wait(std::time::Duration::from_secs(5));
     false_server.child.kill().unwrap();

@@ -127,7 +127,7 @@ fn two_runs_do_not_attack_as_the_same_agent() {
 fn an_agent_that_runs_is_not_attacked() {
     needs!("root");
     let agent = "verify-running";
-    let running = harness::start(&mut cellblock("exec", agent, &[], "demo", &["sleep", "100"]));
+    let running = harness::start(&mut cellblock("exec", agent, &[], "demo", &["sleep", "600"]));
     eventually("its processes", || {
         let uid = host::uid_of(agent)?;
         (!host::processes(uid).is_empty()).then_some(())

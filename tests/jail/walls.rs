@@ -12,7 +12,7 @@ const SHOWN: &str = "grep -E \"Uid|CapEff|CapBnd|NoNewPrivs|Seccomp:\" /proc/sel
 #[test]
 fn the_walls_from_inside() {
     needs!("root", "cgroup2", "ps");
-    let agent = "jt-shown";
+    let agent = "jt-walls";
     let shown = exec(agent, &[], "demo", &["sh", "-c", SHOWN]);
     shown.expect(0);
     let uid = host::uid_of(agent).unwrap();
@@ -270,7 +270,7 @@ fn calls_of_another_architecture_are_refused() {
     finish(&mut command(&program)).expect(0);
     let text = format!("extends = ['demo']\n[filesystem]\nexecute = ['{program}']\n");
     let profile = folder.profile("foreign", &text);
-    let refused = exec("jt-foreign", &[], &profile, &[&program]);
+    let refused = exec("jt-ia32", &[], &profile, &[&program]);
     assert!(matches!(refused.status, Some(1 | 38 | 159)), "{refused:#?}");
-    exec("jt-foreign", &["--without", "seccomp"], &profile, &[&program]).expect(0);
+    exec("jt-ia32", &["--without", "seccomp"], &profile, &[&program]).expect(0);
 }

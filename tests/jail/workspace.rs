@@ -43,8 +43,11 @@ fn what_the_agent_makes_belongs_to_the_person() {
     let agent = "jt-project";
     for verb in ["run", "exec"] {
         let (folder, project) = project();
-        let script = "echo x > new; mkdir -p a/b; echo more >> file; id -u; stat -c 'owner %u' new file a; sleep 0.3";
-        let words = ["sh", "-c", script];
+        let script = format!(
+            "echo x > new; mkdir -p a/b; echo more >> file; id -u; stat -c 'owner %u' new file a; {}",
+            harness::rest(300)
+        );
+        let words = ["sh", "-c", &script];
         let ended = finish(&mut cellblock(verb, agent, &["--workspace", &project], "demo", &words));
         let uid = host::uid_of(agent).unwrap();
         let expected = format!("{uid}\nowner {uid}\nowner {uid}\nowner {uid}\n");
@@ -118,7 +121,7 @@ fn a_repository_works_and_its_hooks_are_protected() {
 #[test]
 fn what_is_no_project_is_refused() {
     needs!("root", "cgroup2");
-    let (agent, (folder, project)) = ("jt-refused", project());
+    let (agent, (folder, project)) = ("jt-no-project", project());
     symlink("project", folder.path("link")).unwrap();
     let roots = folder.directory("roots", 0o755);
     let file = folder.file("plain", "", 0o644);
@@ -216,7 +219,7 @@ fn two_agents_share_a_project() {
 #[test]
 fn jails_that_come_and_go_share_a_project() {
     needs!("root", "cgroup2");
-    let (agent, (folder, project)) = ("jt-crowd", project());
+    let (agent, (folder, project)) = ("jt-come-and-go", project());
     let options = ["--workspace", &project];
     for round in 0..3 {
         let jail = |index: u32| {

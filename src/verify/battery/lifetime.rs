@@ -75,7 +75,7 @@ fn leave(scene: &Scene, way: &str) -> Attempted {
     let file = scene.in_workspace("scratch/heart");
     start(way, &file)?;
     // It must live before the agent ends.
-    for _ in 0..200 {
+    for _ in 0..2000 {
         if std::fs::metadata(&file).is_ok_and(|file| file.len() > 0) {
             return Ok(Vec::new());
         }

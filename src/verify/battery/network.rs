@@ -33,6 +33,9 @@ pub const FAMILY: Family =
 /// How long a connection within one machine may take.
 const PATIENCE: Duration = Duration::from_millis(200);
 
+/// How long who listens may take to answer: its machine may be slow.
+const ANSWER: Duration = Duration::from_secs(5);
+
 /// A network of its own has no way to an address, or no address to come from; with `lo` up, nobody
 /// listens there.
 const NOWHERE: &[Answer] = &[
@@ -604,7 +607,7 @@ fn told_port(look: &Look<'_>) -> Option<SocketAddr> {
 fn answers_by_tcp(look: &Look<'_>) -> std::io::Result<bool> {
     let Some(address) = told_port(look) else { return Ok(false) };
     let stream = TcpStream::connect_timeout(&address, PATIENCE)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_read_timeout(Some(ANSWER))?;
     let mut said = vec![0; look.world.token.len()];
     (&stream).read_exact(&mut said)?;
     Ok(said == look.world.token.as_bytes())
@@ -614,7 +617,7 @@ fn answers_by_tcp(look: &Look<'_>) -> std::io::Result<bool> {
 fn answers_by_udp(look: &Look<'_>) -> std::io::Result<bool> {
     let Some(address) = told_port(look) else { return Ok(false) };
     let socket = UdpSocket::bind(EPHEMERAL)?;
-    socket.set_read_timeout(Some(PATIENCE))?;
+    socket.set_read_timeout(Some(ANSWER))?;
     socket.connect(address)?;
     socket.send(b"x")?;
     let mut said = [0; 256];

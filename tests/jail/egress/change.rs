@@ -14,7 +14,7 @@ fn what_is_denied_ends_and_what_is_allowed_begins() {
     let world = World::new();
     let agent = "jt-change";
     let profile = world.profile(agent, "allow = ['a.test:7000', 'b.test:7000']");
-    let script = "python3 /etc/client.py idle:a.test:7000:60; read line; \
+    let script = "python3 /etc/client.py idle:a.test:7000:600; read line; \
                   python3 /etc/client.py tcp:a.test:7000:x tcp:b.test:7000:hello hear:b.test:7001 tcp:10.77.0.1:7000:hello; \
                   read line; python3 /etc/client.py tcp:a.test:7000:hello hear:b.test:7001";
     let cellblock = harness::cellblock("exec", agent, &[], &profile, &["sh", "-c", script]);
@@ -50,10 +50,11 @@ fn a_change_that_is_none_is_refused() {
     let world = World::new();
     let agent = "jt-no-change";
     let profile = world.profile(agent, "allow = ['a.test:7000']\ndeny = ['*.wild.test']");
-    let running = world.begin(agent, &profile, &["sh", "-c", "echo begun; sleep 60"]);
+    let running = world.begin(agent, &profile, &["sh", "-c", "echo begun; sleep 600"]);
     running.says("begun");
     network(agent, &["--allow", "x.wild.test"])
         .expect_refusal(125, &["refused all the same", "*.wild.test"]);
+    network(agent, &["--allow", "*.wild.test"]).expect_refusal(125, &["refused all the same"]);
     network(agent, &["--allow", "https://a.test/"]).expect(125);
     network(agent, &["--allow", "host"]).expect_refusal(125, &["names no port"]);
     network("jt-nobody", &[]).expect_refusal(125, &["no agent named `jt-nobody`"]);
@@ -62,4 +63,40 @@ fn a_change_that_is_none_is_refused() {
     assert_eq!(shown[0]["rules"]["allow"].as_array().unwrap().len(), 1);
     running.signal(rustix::process::Signal::TERM);
     running.wait(harness::DEADLINE);
+}
+
+/// A jail whose gate is gone takes nothing from the others of its agent.
+#[test]
+fn a_change_reaches_each_jail_that_has_a_gate() {
+    needs!("root", "cgroup2", "python3", "openssl", "ip");
+    let world = World::new();
+    let agent = "jt-change-two";
+    let profile = world.profile(agent, "allow = ['a.test:7000']");
+    let script = "python3 /etc/client.py idle:a.test:7000:600; sleep 600";
+    let jails = [(); 2].map(|()| {
+        let running = world.begin(agent, &profile, &["sh", "-c", script]);
+        running.says("waiting");
+        running
+    });
+    let uid = host::uid_of(&format!("{agent}.gate")).unwrap();
+    let gates = host::processes(uid);
+    let gate = rustix::process::Pid::from_raw(gates.first().unwrap().0).unwrap();
+    rustix::process::kill_process(gate, rustix::process::Signal::KILL).unwrap();
+    let broken = |count: usize| {
+        // What became of it is said in a line of its own.
+        let ended = |jail: &&harness::Running| jail.out().lines().count() == 2;
+        harness::eventually("the ends of connections", || {
+            (jails.iter().filter(ended).count() == count).then_some(())
+        });
+    };
+    broken(1);
+    let changed = network(agent, &["--deny", "a.test"]);
+    changed.expect_refusal(125, &["the gate has ended"]);
+    assert_eq!(changed.out.matches("deny  a.test").count(), 1, "{changed:#?}");
+    broken(2);
+    for jail in jails {
+        jail.signal(rustix::process::Signal::TERM);
+        jail.wait(harness::DEADLINE);
+    }
+    host::expect_nothing_left(agent);
 }

@@ -3,6 +3,7 @@
 An answer is what came, or the error's name and how many milliseconds it took: `ECONNREFUSED in 3 ms`.
 """
 
+import encodings.idna
 import errno
 import os
 import select
@@ -14,6 +15,8 @@ import time
 import urllib.request
 
 LONG = 10
+# How long more is waited for where something may come; a slow machine says how much longer.
+MOMENT = 0.5
 
 
 def connect(host, port):
@@ -75,10 +78,20 @@ def local(path, *said):
         try:
             while block := stream.recv(4096):
                 heard += block
-                stream.settimeout(0.5)
+                stream.settimeout(MOMENT)
         except TimeoutError:
             pass
         return " ".join(line.decode() for line in heard.split(b"\r\n") if line.startswith(b"HTTP/"))
+
+
+def ended(path, *said):
+    """The same with an end behind it: nothing more is asked, and the answer waited for."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as stream:
+        stream.settimeout(6 * LONG)
+        stream.connect(path)
+        stream.sendall(":".join(said).encode().decode("unicode_escape").encode("latin-1"))
+        stream.shutdown(socket.SHUT_WR)
+        return stream.makefile("rb").readline().decode().strip()
 
 
 def parts(path, target):
@@ -125,13 +138,26 @@ def long(path, size):
 
 
 def leave(path, said, count, stay):
-    """So many clients that ask, wait for no answer, and leave after `stay` seconds."""
+    """So many clients that ask, wait for no answer, and leave after `stay` seconds, or once nothing more of theirs is taken."""
     for _ in range(int(count)):
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as stream:
             stream.connect(path)
             stream.sendall(said.encode().decode("unicode_escape").encode("latin-1"))
-            time.sleep(float(stay))
+            if stay == "fill":
+                fill(stream)
+            else:
+                time.sleep(float(stay))
     return "left"
+
+
+def fill(stream):
+    """Sends until nothing more is taken for a moment."""
+    stream.settimeout(0.5)
+    try:
+        while True:
+            stream.send(b"x" * 65536)
+    except TimeoutError:
+        pass
 
 
 def search(words):
@@ -278,12 +304,12 @@ def hostile(kind, by="udp"):
     try:
         if by == "tcp":
             with connect("127.0.0.1", 53) as stream:
-                stream.settimeout(1)
+                stream.settimeout(2 * MOMENT)
                 stream.sendall(struct.pack(">H", len(said)) + said)
                 reply = stream.recv(4096)[2:]
         else:
             with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
-                sender.settimeout(1)
+                sender.settimeout(2 * MOMENT)
                 sender.sendto(said, ("127.0.0.1", 53))
                 reply = sender.recv(4096)
     except TimeoutError:
@@ -337,7 +363,6 @@ def pieces(host, port, size, records="whole"):
 def second(host, port, other):
     """A hello for `host`, and at once one more for `other`: what comes back for as long as something comes."""
     with connect(host, port) as stream:
-        stream.settimeout(3)
         stream.sendall(hello(host) + hello(other))
         heard = b""
         try:

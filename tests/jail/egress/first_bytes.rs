@@ -119,7 +119,7 @@ fn a_hello_that_never_ends_is_given_up() {
 fn a_second_hello_is_for_the_same_name() {
     needs!("root", "cgroup2", "python3", "openssl", "ip");
     let world = World::new();
-    let agent = "jt-second";
+    let agent = "jt-second-hello";
     let rules = "allow = [{ to = 'a.test:8443', tls = 'name' }]";
     let alert = r"b'\x15\x03\x03\x00\x02\x021'";
     let said = world.client(

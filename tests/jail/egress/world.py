@@ -26,6 +26,7 @@ PRIVATE = ["10.77.0.1", "169.254.169.254"]
 NAMES = "10.99.0.1"
 HOST = "10.99.0.2"
 HOSTS_OWN = "93.184.9.9"
+HOSTS_FIRST, HOSTS_SECOND = "93.185.9.1", "93.185.9.2"
 BANNER = b"banner of the server\n"
 
 
@@ -64,6 +65,9 @@ def make_host():
         inside + ["ip", "link", "set", "eth0", "up"],
         inside + ["ip", "address", "add", HOST + "/24", "dev", "eth0"],
         inside + ["ip", "address", "add", HOSTS_OWN + "/32", "dev", "lo"],
+        # A second one of the same network comes second everywhere: what is sent to it comes from the first.
+        inside + ["ip", "address", "add", HOSTS_FIRST + "/24", "dev", "eth0"],
+        inside + ["ip", "address", "add", HOSTS_SECOND + "/24", "dev", "eth0"],
         inside + ["ip", "address", "add", "fd99::2/64", "dev", "eth0", "nodad"],
         inside + ["ip", "route", "add", "default", "via", NAMES],
         inside + ["ip", "-6", "route", "add", "default", "via", "fd99::1"],
@@ -198,10 +202,15 @@ def http(connection, secure=""):
         while (field := stream.readline()) not in (b"\r\n", b""):
             name, value = field.decode().split(":", 1)
             fields[name.strip().lower()] = value.strip()
+        if target == "/unread":
+            # The rest of what is sent is never looked at.
+            time.sleep(600)
+            return
         body = chunks(stream) if "chunked" in fields.get("transfer-encoding", "") else stream.read(int(fields.get("content-length", 0)))
         shown = [f"{name}={fields[name]}" for name in ("authorization", "cookie", "x-api-key") if name in fields]
         write_down("credentials", " ".join(shown))
         write_down("requests", f"{method} {fields.get('host')}{target}{secure}")
+        write_down("lengths", f"{method} {target} {fields.get('content-length')} {fields.get('transfer-encoding')}")
         file = path("www" + target.split("?")[0])
         status, text = "200 OK", f"{method} {fields.get('host')} {target} {len(body)}{secure}\n".encode()
         if target.startswith(("/repository", "/registry")):
@@ -273,7 +282,7 @@ def slowly(connection):
     connection.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nSet-Cookie: session=1\r\n\r\n")
     for part in (b"first\n", b"second\n", b"third\n"):
         connection.sendall(b"%x\r\n%s\r\n" % (len(part), part))
-        time.sleep(0.3)
+        time.sleep(1)
     connection.sendall(b"0\r\n\r\n")
 
 

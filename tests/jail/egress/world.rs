@@ -1,11 +1,14 @@
 //! The world in which the tests of the gate happen.
 
-use crate::harness::{Ended, Folder, Running, cellblock, command, finish, start};
+use crate::harness::{Ended, Folder, Running, cellblock, command, finish, patient, start};
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
 const WORLD: &str = include_str!("world.py");
 const CLIENT: &str = include_str!("client.py");
+/// What is stretched in it.
+const MOMENT: &str = "\nMOMENT = 0.5\n";
 
 /// What the name server knows at the beginning.
 pub(super) const ZONE: &str = r#"{
@@ -13,7 +16,7 @@ pub(super) const ZONE: &str = r#"{
     "both.test": ["2606:4700:ffff::1", "93.184.1.1"], "dead.test": ["203.0.113.9", "93.184.1.1"],
     "inside.test": ["10.77.0.1"], "meta.test": ["169.254.169.254"], "self.test": ["127.0.0.1"],
     "mapped.test": ["::ffff:10.77.0.1"], "mixed.test": ["10.77.0.1", "93.184.1.1"], "six.test": ["2606:4700:ffff::1"],
-    "github.test": ["93.184.1.1"], "denied.test": ["93.184.1.1"], "own.test": ["93.184.9.9"], "kept.test": ["93.184.1.1"], "else.test": ["93.184.1.1"], "ours.test": ["10.99.0.2"], "api.anthropic.com": ["93.184.1.1"]
+    "github.test": ["93.184.1.1"], "denied.test": ["93.184.1.1"], "own.test": ["93.184.9.9"], "second.test": ["93.185.9.2"], "kept.test": ["93.184.1.1"], "else.test": ["93.184.1.1"], "ours.test": ["10.99.0.2"], "api.anthropic.com": ["93.184.1.1"]
 }"#;
 
 /// A world, ended when this is dropped.
@@ -81,7 +84,11 @@ impl World {
         let folder = Folder::new();
         folder.file("zone.json", ZONE, 0o644);
         let script = folder.file("world.py", WORLD, 0o644);
-        folder.file("client.py", CLIENT, 0o644);
+        // Half a second, and longer on a slow machine.
+        let moment = patient(Duration::from_millis(200)).max(Duration::from_millis(500));
+        let moment = format!("\nMOMENT = {}\n", moment.as_secs_f64());
+        assert!(CLIENT.contains(MOMENT));
+        folder.file("client.py", &CLIENT.replace(MOMENT, &moment), 0o644);
         certificates(&folder);
         let place = folder.text("");
         let mut unshare = command("unshare");

@@ -38,7 +38,7 @@ impl World {
         .unwrap();
         let name = SocketAddr::from_abstract_name(&canary).unwrap();
         let name = UnixListener::bind_addr(&name).unwrap();
-        let victim = start(command("/bin/sleep").arg("30").uid(uid).gid(uid));
+        let victim = start(command("/bin/sleep").arg("3600").uid(uid).gid(uid));
         let names = BTreeMap::from([
             ("{dir}", folder.text("").trim_end_matches('/').to_owned()),
             ("{canary}", canary.clone()),
