@@ -81,7 +81,7 @@ impl Directory {
 
 impl Drop for Directory {
     fn drop(&mut self) {
-        remove(&self.path);
+        clear(&self.path);
     }
 }
 
@@ -105,16 +105,32 @@ fn lock(path: &Path) -> Result<File, Errno> {
 }
 
 /// Removes what stands beside the files of the killed run in `path`.
-fn forget_objects(path: &Path) {
-    let text = std::fs::read_to_string(path.join(NAME)).unwrap_or_default();
+fn forget_objects(path: &Path) -> Result<(), String> {
+    let text = match std::fs::read_to_string(path.join(NAME)) {
+        Ok(text) => text,
+        // It was killed before it had made anything else.
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(format!("cannot read its {NAME}: {error}")),
+    };
     let mut lines = text.lines();
-    let Some(name) = lines.next() else { return };
+    let Some(name) = lines.next() else { return Ok(()) };
     let owner = |line: &str| {
         let (uid, gid) = line.split_once(' ')?;
         Some(Attacker { uid: uid.parse().ok()?, gid: gid.parse().ok()? })
     };
     let owners: Vec<_> = lines.filter_map(owner).collect();
-    world::forget_objects(path, name, &owners);
+    world::forget_objects(path, name, &owners)
+}
+
+/// Removes the directory of a run in `path`, and what stands beside its files; else the directory says to
+/// the next run what that is.
+fn clear(path: &Path) {
+    match forget_objects(path) {
+        Ok(()) => remove(path),
+        Err(why) => {
+            tracing::warn!(%why, path = %path.display(), "IPC objects of a run stay until the next one");
+        }
+    }
 }
 
 /// Removes the directories of runs that were killed.
@@ -128,8 +144,7 @@ fn sweep(scratch: &Path) {
             it.uid() == 0 && it.is_dir() && age.is_some_and(|age| age >= YOUNG)
         });
         if ours && let Ok(_lock) = lock(&entry.path()) {
-            forget_objects(&entry.path());
-            remove(&entry.path());
+            clear(&entry.path());
         }
     }
 }

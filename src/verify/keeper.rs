@@ -15,7 +15,6 @@ use caps::{CapSet, Capability};
 use rustix::fd::OwnedFd;
 use rustix::fs::Gid;
 use rustix::io::Errno;
-use rustix::process::Signal;
 use std::ffi::{CStr, CString};
 
 /// What is kept.
@@ -64,8 +63,10 @@ pub fn start(
     standard: &Standard,
     start: Start<'_>,
 ) -> Result<Cloned, Errno> {
+    let referee = rustix::process::getpid();
     sys::fork(|| {
-        let kept = prepare(standard, start).map_err(|why| why.to_string());
+        let kept = world::end_with(referee).and_then(|()| prepare(standard, start));
+        let kept = kept.map_err(|why| why.to_string());
         match kept.and_then(|()| keep(surroundings, start)) {
             Ok(status) => status,
             Err(why) => {
@@ -88,7 +89,6 @@ pub const REFUSED: i32 = 125;
 /// What a careless caller leaves to whoever it starts: descriptors, a key, a group, a capability and a variable.
 fn prepare(standard: &Standard, start: Start<'_>) -> Result<(), Errno> {
     let world = start.world;
-    rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
     interrupt::release();
     rustix::stdio::dup2_stdin(&standard.input)?;
     rustix::stdio::dup2_stdout(&standard.output)?;

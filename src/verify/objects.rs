@@ -9,6 +9,7 @@ use rustix::io::Errno;
 use rustix::process::WaitOptions;
 use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
+use std::time::Duration;
 
 /// The thread keyring, the user keyring and the session keyring (keyctl(2)).
 const THREAD_KEYRING: i64 = -1;
@@ -16,6 +17,9 @@ const USER_KEYRING: i64 = -4;
 pub(super) const SESSION_KEYRING: i64 = -3;
 /// How long a key lives.
 const SECONDS: u64 = 120;
+/// How often objects are asked to go, and how long is waited in between.
+const TRIES: u32 = 5;
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// The objects, by what they are called.
 #[derive(Debug)]
@@ -73,25 +77,42 @@ impl Objects<'_> {
     }
 
     /// Removes those that belong to `owner`, as `owner`: with root's rights those of others would go, too.
-    pub(super) fn forget_as(&self, owner: Attacker) {
-        let forgets = sys::fork(|| match world::become_agent(owner) {
-            Ok(()) => {
-                self.forget();
-                0
+    /// A host that is short of processes or memory for a moment is asked again.
+    ///
+    /// # Errors
+    /// Why they stay.
+    pub(super) fn forget_as(&self, owner: Attacker) -> Result<(), String> {
+        let mut done = self.forget_once(owner);
+        for _ in 1..TRIES {
+            if done.is_ok() {
+                break;
             }
-            Err(errno) => errno.raw_os_error(),
+            std::thread::sleep(PAUSE);
+            done = self.forget_once(owner);
+        }
+        done
+    }
+
+    fn forget_once(&self, owner: Attacker) -> Result<(), String> {
+        let forgets = sys::fork(|| {
+            let done = world::become_agent(owner).and_then(|()| self.forget());
+            done.map_or_else(Errno::raw_os_error, |()| 0)
         });
         let ended = forgets
-            .and_then(|child| rustix::process::waitpid(Some(child.pid), WaitOptions::empty()));
-        match ended {
-            Ok(Some((_, status))) if status.exit_status() == Some(0) => {}
-            ended => tracing::warn!(?ended, "the IPC objects of the run stay behind"),
+            .and_then(|child| rustix::process::waitpid(Some(child.pid), WaitOptions::empty()))
+            .map_err(|errno| errno.to_string())?;
+        let Some((_, status)) = ended else { return Err("it does not end".to_owned()) };
+        match (status.exit_status(), status.terminating_signal()) {
+            (Some(0), _) => Ok(()),
+            (Some(errno), _) => Err(Errno::from_raw_os_error(errno).to_string()),
+            (None, signal) => Err(format!("ended by signal {}", signal.unwrap_or(0))),
         }
     }
 
     /// Removes them all; those that are not there were never made. A key goes by itself.
-    fn forget(&self) {
+    fn forget(&self) -> Result<(), Errno> {
         let key = u64::from(self.key.cast_unsigned());
+        let mut done = Ok(());
         // IPC_RMID is 0, and so are all other arguments.
         for (get, control) in [
             (libc::SYS_shmget, libc::SYS_shmctl),
@@ -99,19 +120,21 @@ impl Objects<'_> {
             (libc::SYS_msgget, libc::SYS_msgctl),
         ] {
             let found = call(get, &mut [key.into(), 0.into(), 0.into()]);
-            told(found.and_then(|id| call(control, &mut [id.into(), 0.into(), 0.into()])));
+            let gone = found.and_then(|id| call(control, &mut [id.into(), 0.into(), 0.into()]));
+            done = done.and(none_left(gone));
         }
         let unlinked = nix::mqueue::mq_unlink(self.posix_name().as_str());
-        told(unlinked.map_err(|errno| Errno::from_raw_os_error(errno as i32)));
-        told(rustix::fs::unlink(format!("/dev/shm{}", self.posix_name())));
+        done =
+            done.and(none_left(unlinked.map_err(|errno| Errno::from_raw_os_error(errno as i32))));
+        done.and(none_left(rustix::fs::unlink(format!("/dev/shm{}", self.posix_name()))))
     }
 }
 
-fn told<T>(done: Result<T, Errno>) {
-    if let Err(errno) = done
-        && ![Errno::NOENT, Errno::NOSYS].contains(&errno)
-    {
-        tracing::warn!(%errno, "an IPC object of the run stays behind");
+/// What is not there, what this kernel does not have and what is somebody else's need not go.
+fn none_left<T>(removed: Result<T, Errno>) -> Result<(), Errno> {
+    match removed {
+        Ok(_) | Err(Errno::NOENT | Errno::NOSYS | Errno::PERM | Errno::ACCESS) => Ok(()),
+        Err(errno) => Err(errno),
     }
 }
 

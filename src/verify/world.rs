@@ -13,7 +13,7 @@ use crate::sys::{self, Cloned};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{Gid, Mode, OFlags, Uid};
 use rustix::io::{Errno, FdFlags};
-use rustix::process::{DumpableBehavior, Signal, WaitOptions};
+use rustix::process::{DumpableBehavior, Pid, Signal, WaitOptions};
 use std::net::{Ipv4Addr, UdpSocket};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -145,9 +145,10 @@ impl World {
     /// What could not be made.
     pub fn start_victim(&mut self) -> Result<(), Stop> {
         let (ready, tell) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
+        let referee = rustix::process::getpid();
         let child = sys::fork(|| {
-            let why =
-                self.be_victim(&tell).map_or_else(|stop| format!("{stop:?}"), |()| String::new());
+            let lived = end_with(referee).map_err(Stop::from).and_then(|()| self.be_victim(&tell));
+            let why = lived.map_or_else(|stop| format!("{stop:?}"), |()| String::new());
             i32::from(rustix::io::write(&tell, why.as_bytes()).is_err())
         })?;
         self.victim = Some(child);
@@ -163,7 +164,6 @@ impl World {
     }
 
     fn be_victim(&self, ready: &OwnedFd) -> Result<(), Stop> {
-        rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
         interrupt::release();
         // A group that an attack can name: the referee's may be led from outside of this pid namespace.
         rustix::process::setpgid(None, None)?;
@@ -259,7 +259,11 @@ impl Drop for World {
             if let (Err(errno), _) | (_, Err(errno)) = (killed, reaped) {
                 tracing::debug!(%errno, "the victim had ended");
             }
-            self.objects().forget_as(self.attacker);
+            if let Err(why) = self.objects().forget_as(self.attacker) {
+                // Its directory says which they are.
+                tracing::warn!(%why, "IPC objects of an attempt stay for now");
+                return;
+            }
         }
         if let Err(error) = std::fs::remove_dir_all(&self.directory) {
             tracing::warn!(%error, path = %self.directory.display(), "the run leaves a directory behind");
@@ -273,6 +277,12 @@ fn keep_open(file: impl AsFd, number: i32) -> Result<(), Errno> {
     rustix::io::fcntl_setfd(&kept, FdFlags::empty())?;
     std::mem::forget(kept);
     Ok(())
+}
+
+/// Ends with `parent`, who has just made this process, even if that has ended already: `ESRCH` then.
+pub(super) fn end_with(parent: Pid) -> Result<(), Errno> {
+    rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
+    if rustix::process::getppid() == Some(parent) { Ok(()) } else { Err(Errno::SRCH) }
 }
 
 /// The ids of `attacker` and nothing else, for good; ends with its parent.
@@ -293,12 +303,18 @@ fn ipc_key(name: &str) -> Option<i32> {
 }
 
 /// Removes what stands beside the files of the worlds in `root`, the directory of a run that was killed.
-pub(super) fn forget_objects(root: &Path, name: &str, owners: &[Attacker]) {
-    let entries = std::fs::read_dir(root).into_iter().flatten().flatten();
-    let worlds = entries.filter_map(|entry| ipc_key(entry.file_name().to_str()?));
-    for key in worlds {
-        owners.iter().for_each(|owner| Objects { key, name }.forget_as(*owner));
+///
+/// # Errors
+/// Why something stays.
+pub(super) fn forget_objects(root: &Path, name: &str, owners: &[Attacker]) -> Result<(), String> {
+    let mut done = Ok(());
+    for entry in std::fs::read_dir(root).map_err(|error| error.to_string())?.flatten() {
+        let Some(key) = entry.file_name().to_str().and_then(ipc_key) else { continue };
+        for owner in owners {
+            done = done.and(Objects { key, name }.forget_as(*owner));
+        }
     }
+    done
 }
 
 fn contains(bytes: &[u8], text: &str) -> bool {

@@ -97,16 +97,20 @@ fn a_run_that_is_killed_hinders_no_next_one_and_lets_nobody_in() {
         let of = |kind: &str| std::fs::read_to_string(format!("/proc/sysvipc/{kind}")).unwrap();
         let all = [of("shm"), of("sem"), of("msg")].concat();
         let owned = |line: &&str| line.split_whitespace().any(|word| word == uid.to_string());
-        all.lines().filter(owned).count()
+        all.lines().filter(owned).map(str::to_owned).collect::<Vec<_>>()
     };
     let only = ["--only", "FS-01.secret", "--scratch", &scratch];
-    verify(agent, &only).expect(0);
-    assert_ne!(objects(), 0, "nothing for the next run to remove");
+    let second = verify(agent, &only);
+    second.expect(0);
+    let before = objects();
+    assert!(!before.is_empty(), "nothing for the next run to remove");
     // So old that it cannot be on its way to be locked.
     let old = SystemTime::now() - Duration::from_secs(600);
     File::open(&left).unwrap().set_modified(old).unwrap();
-    verify(agent, &only).expect(0);
-    assert_eq!((runs(&scratch), objects()), (Vec::new(), 0));
+    let third = verify(agent, &only);
+    third.expect(0);
+    let told = format!("before: {before:#?}\n{}\n{}", second.err, third.err);
+    assert_eq!((runs(&scratch), objects()), (Vec::new(), Vec::new()), "{told}");
     host::expect_nothing_left(agent);
 }
 
