@@ -2,7 +2,7 @@
 
 use super::{Cloned, last_errno, result};
 use rustix::io::Errno;
-use rustix::process::{Pid, PidfdFlags};
+use rustix::process::{Pid, PidfdFlags, Signal, WaitOptions};
 
 /// Runs `child` in a copy of this process; what it returns becomes its exit status.
 ///
@@ -24,8 +24,15 @@ pub fn fork(child: impl FnOnce() -> i32) -> Result<Cloned, Errno> {
     }
     let pid = Pid::from_raw(pid).ok_or(Errno::INVAL)?;
     // Not reaped yet, so the number is still its own.
-    let pidfd = rustix::process::pidfd_open(pid, PidfdFlags::empty())?;
-    Ok(Cloned { pid, pidfd })
+    match rustix::process::pidfd_open(pid, PidfdFlags::empty()) {
+        Ok(pidfd) => Ok(Cloned { pid, pidfd }),
+        // A child that nobody knows of must not go on.
+        Err(errno) => {
+            rustix::process::kill_process(pid, Signal::KILL)?;
+            rustix::process::waitpid(Some(pid), WaitOptions::empty())?;
+            Err(errno)
+        }
+    }
 }
 
 /// Closes every descriptor from 3 on but `kept` (close_range(2), Linux 5.9).

@@ -14,6 +14,10 @@ use std::time::Duration;
 
 /// What the name of every run's directory begins with.
 pub(super) const PREFIX: &str = "cellblock-verify-";
+/// The programs that attempts run, in it.
+pub(super) const MASTERS: &str = "masters";
+/// A project like those that are attacked, in it.
+pub(super) const EXAMPLE: &str = "example";
 /// The file with the name of what stands beside the run's files, and below it whose it is: a uid and a gid.
 const NAME: &str = "name";
 /// One that changed since then may be on its way to be locked. No attempt takes as long.
@@ -122,15 +126,26 @@ fn forget_objects(path: &Path) -> Result<(), String> {
     world::forget_objects(path, name, &owners)
 }
 
-/// Removes the directory of a run in `path`, and what stands beside its files; else the directory says to
-/// the next run what that is.
+/// Removes the directory of a run in `path`, and what stands beside its files. Where that stays, so does what
+/// says which it is, and nobody but root comes to it.
 fn clear(path: &Path) {
-    match forget_objects(path) {
-        Ok(()) => remove(path),
-        Err(why) => {
-            tracing::warn!(%why, path = %path.display(), "IPC objects of a run stay until the next one");
+    let Err(why) = forget_objects(path) else { return remove(path) };
+    tracing::warn!(%why, path = %path.display(), "IPC objects of a run stay until the next one");
+    if let Err(error) = close(path) {
+        tracing::warn!(%error, path = %path.display(), "cannot close it to others");
+    }
+}
+
+fn close(path: &Path) -> std::io::Result<()> {
+    std::os::unix::fs::chown(path, Some(0), Some(0))?;
+    std::fs::set_permissions(path, PermissionsExt::from_mode(0o700))?;
+    for files in [MASTERS, EXAMPLE] {
+        match std::fs::remove_dir_all(path.join(files)) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+            Ok(()) | Err(_) => {}
         }
     }
+    Ok(())
 }
 
 /// Removes the directories of runs that were killed.
@@ -177,5 +192,32 @@ mod tests {
         let path = Directory::new(scratch.path()).unwrap().path().to_owned();
         assert!(!path.exists() && !killed.exists());
         assert!(alive.path().exists() && young.exists() && other.exists());
+    }
+
+    #[test]
+    fn what_stays_for_the_next_run_is_closed_to_others_and_has_no_programs() {
+        if !rustix::process::geteuid().is_root() {
+            println!(
+                "SKIP what_stays_for_the_next_run_is_closed_to_others_and_has_no_programs: needs root: this is not root"
+            );
+            return;
+        }
+        let scratch = tempfile::tempdir().unwrap();
+        let path = scratch.path().join(format!("{PREFIX}kept"));
+        make(&path, 0o710).unwrap();
+        std::os::unix::fs::chown(&path, Some(0), Some(70_000)).unwrap();
+        std::fs::write(path.join(NAME), "name\n").unwrap();
+        for folder in [MASTERS, EXAMPLE, "0123456789ab"] {
+            make(&path.join(folder), 0o755).unwrap();
+        }
+        close(&path).unwrap();
+        let metadata = path.metadata().unwrap();
+        assert_eq!((metadata.mode() & 0o7777, metadata.uid(), metadata.gid()), (0o700, 0, 0));
+        let mut kept: Vec<_> =
+            std::fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        kept.sort();
+        assert_eq!(kept, ["0123456789ab", NAME]);
+        // Again, as the next run does.
+        close(&path).unwrap();
     }
 }

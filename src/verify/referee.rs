@@ -1,7 +1,7 @@
 //! The referee: makes the surroundings and the world of each attempt, and sees what comes of it.
 
 use super::attempt::{self, Place};
-use super::directory::{self, Directory};
+use super::directory::{self, Directory, MASTERS};
 use super::interrupt;
 use super::judge::{self, Outcome, Seen};
 use super::keeper::{Start, Surroundings};
@@ -100,7 +100,7 @@ const LENT: [(&str, u32); 2] = [("suid", 0o4710), ("capable", 0o710)];
 
 /// Makes copies of this program that only root can change.
 fn masters(directory: &Path) -> std::io::Result<()> {
-    let masters = directory.join("masters");
+    let masters = directory.join(MASTERS);
     directory::make(&masters, 0o755)?;
     for (name, mode) in LENT.map(|(name, _)| (name, 0o700)).into_iter().chain([(NAME, 0o755)]) {
         let copy = masters.join(name);
@@ -151,7 +151,7 @@ impl<'s> Referee<'s> {
         let directory = Directory::new(scratch).map_err(io)?;
         masters(directory.path()).map_err(io)?;
         let plan = own_plan(subject, directory.path(), failed)?;
-        let masters = directory.path().join("masters");
+        let masters = directory.path().join(MASTERS);
         let program = masters.join(NAME);
         let attacker = Attacker { uid: plan.identity.uid, gid: plan.identity.gid };
         let uid = uid::hold(attacker.uid)?;
@@ -168,7 +168,7 @@ impl<'s> Referee<'s> {
     }
 
     fn masters_path(&self) -> PathBuf {
-        self.directory.path().join("masters")
+        self.directory.path().join(MASTERS)
     }
 
     /// Makes one attempt and gives what it came to. What shows nothing is made once more: a host with

@@ -12,8 +12,11 @@ use std::fs::File;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-/// How long what ran as the uid before may take to be gone.
-const GONE: Duration = Duration::from_secs(1);
+/// How long what ran as the uid before may take to be gone. What a killed run has started holds the uid
+/// until it has ended, too.
+const GONE: Duration = Duration::from_secs(5);
+/// How often it is looked for.
+const LOOK: Duration = Duration::from_millis(50);
 
 /// Takes `uid` for as long as the file is open: one byte of it stands for each uid.
 ///
@@ -27,20 +30,25 @@ pub(super) fn hold(uid: u32) -> Result<File, RefereeError> {
     let file = File::from(file.map_err(|errno| failed(errno.to_string()))?);
     // F_WRLCK and SEEK_SET, which libc has as wider numbers.
     let lock = libc::flock { l_type: 1, l_whence: 0, l_start: i64::from(uid), l_len: 1, l_pid: 0 };
-    match fcntl(&file, FcntlArg::F_OFD_SETLK(&lock)) {
-        Ok(_) => {}
-        Err(nix::errno::Errno::EAGAIN | nix::errno::Errno::EACCES) => {
-            return Err(RefereeError::Held { uid });
-        }
-        Err(errno) => return Err(failed(errno.to_string())),
-    }
     let until = Instant::now() + GONE;
+    loop {
+        match fcntl(&file, FcntlArg::F_OFD_SETLK(&lock)) {
+            Ok(_) => break,
+            Err(nix::errno::Errno::EAGAIN | nix::errno::Errno::EACCES) => {
+                if Instant::now() >= until {
+                    return Err(RefereeError::Held { uid });
+                }
+            }
+            Err(errno) => return Err(failed(errno.to_string())),
+        }
+        std::thread::sleep(LOOK);
+    }
     loop {
         match look::process_of(uid) {
             None => return Ok(file),
             Some(pid) if is_left_over(pid) => end(pid),
             Some(pid) if Instant::now() >= until => return Err(RefereeError::Busy { pid, uid }),
-            Some(_) => std::thread::sleep(Duration::from_millis(50)),
+            Some(_) => std::thread::sleep(LOOK),
         }
     }
 }

@@ -4,6 +4,7 @@
 //! the attack leaves in it (the token) are random: neither can be guessed, or left over from another
 //! attempt.
 
+use super::directory::EXAMPLE;
 use super::interrupt;
 use super::listeners::Listeners;
 use super::objects::Objects;
@@ -308,7 +309,9 @@ fn ipc_key(name: &str) -> Option<i32> {
 /// Why something stays.
 pub(super) fn forget_objects(root: &Path, name: &str, owners: &[Attacker]) -> Result<(), String> {
     let mut done = Ok(());
-    for entry in std::fs::read_dir(root).map_err(|error| error.to_string())?.flatten() {
+    let cannot = |error: std::io::Error| format!("cannot list its directory: {error}");
+    for entry in std::fs::read_dir(root).map_err(cannot)? {
+        let entry = entry.map_err(cannot)?;
         let Some(key) = entry.file_name().to_str().and_then(ipc_key) else { continue };
         for owner in owners {
             done = done.and(Objects { key, name }.forget_as(*owner));
@@ -341,7 +344,7 @@ fn make_file(path: &Path, text: &str, mode: u32) -> Result<(), Stop> {
 /// # Errors
 /// What could not be made.
 pub(super) fn example(root: &Path) -> Result<PathBuf, Stop> {
-    let directory = root.join("example");
+    let directory = root.join(EXAMPLE);
     make_directory(&directory, 0o755)?;
     files(&directory, "", Attacker { uid: PERSON, gid: PERSON }, Owner::Person)?;
     Ok(directory.join("project"))
@@ -426,3 +429,17 @@ const PROJECT: &[(&str, &str)] = &[
     ("project/.bashrc", "\n"),
     ("project/sub/.git/config", "[core]\n\tbare = false\n"),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whose_maker_has_ended_does_not_go_on() {
+        let parent = rustix::process::getppid().unwrap();
+        assert_eq!(end_with(parent), Ok(()));
+        // Whoever has taken an orphan over is not its maker.
+        assert_eq!(end_with(rustix::process::getpid()), Err(Errno::SRCH));
+        rustix::process::set_parent_process_death_signal(None).unwrap();
+    }
+}

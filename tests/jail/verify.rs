@@ -76,15 +76,43 @@ fn a_run_that_is_asked_to_end_leaves_nothing() {
     }
 }
 
+/// The System V objects of `uid` on the host, by what they are and their number.
+fn objects(uid: u32) -> Vec<String> {
+    let of = |kind: &str| {
+        let table = std::fs::read_to_string(format!("/proc/sysvipc/{kind}")).unwrap();
+        let rows: Vec<Vec<_>> = table.lines().map(|row| row.split_whitespace().collect()).collect();
+        let owner = rows[0].iter().position(|column| *column == "uid").unwrap();
+        let owned = rows.iter().skip(1).filter(|row| row[owner] == uid.to_string());
+        owned.map(|row| format!("{kind} {}", row[1])).collect::<Vec<_>>()
+    };
+    [of("shm"), of("sem"), of("msg")].concat()
+}
+
 #[test]
 fn a_run_that_is_killed_hinders_no_next_one_and_lets_nobody_in() {
     needs!("root");
     let agent = "verify-killed";
     let folder = Folder::on_disk();
     let scratch = folder.text("");
+    // What a test that was itself killed has left on this host.
+    let stale = host::uid_of(agent).map(objects).unwrap_or_default();
+    let new = || {
+        let now = objects(host::uid_of(agent).unwrap());
+        now.into_iter().filter(|object| !stale.contains(object)).collect::<Vec<_>>()
+    };
     let options = ["--matrix", "--scratch", &scratch];
     let mut running = harness::start(&mut cellblock("verify", agent, &options, "demo", &[]));
-    eventually("an attempt in a jail", || (!host::records(agent).is_empty()).then_some(()));
+    eventually("an attempt in a jail", || {
+        // What is seen of a run that stands still is so when it is killed.
+        running.signal(Signal::STOP);
+        let state = || host::status(running.pid().as_raw_nonzero().get(), "State");
+        eventually("it stands still", || state()?.starts_with('T').then_some(()));
+        let attacks = !host::records(agent).is_empty() && new().len() == 3;
+        if !attacks {
+            running.signal(Signal::CONT);
+        }
+        attacks.then_some(())
+    });
     running.child.kill().unwrap();
     running.wait(DEADLINE);
     // What root makes in it, the agent may write: nobody else may come to it.
@@ -93,24 +121,18 @@ fn a_run_that_is_killed_hinders_no_next_one_and_lets_nobody_in() {
     let metadata = left.metadata().unwrap();
     let uid = host::uid_of(agent).unwrap();
     assert_eq!((metadata.mode() & 0o7777, metadata.uid(), metadata.gid()), (0o710, 0, uid));
-    let objects = || {
-        let of = |kind: &str| std::fs::read_to_string(format!("/proc/sysvipc/{kind}")).unwrap();
-        let all = [of("shm"), of("sem"), of("msg")].concat();
-        let owned = |line: &&str| line.split_whitespace().any(|word| word == uid.to_string());
-        all.lines().filter(owned).map(str::to_owned).collect::<Vec<_>>()
-    };
     let only = ["--only", "FS-01.secret", "--scratch", &scratch];
     let second = verify(agent, &only);
     second.expect(0);
-    let before = objects();
-    assert!(!before.is_empty(), "nothing for the next run to remove");
+    let before = new();
+    assert_ne!(before, [""; 0], "nothing for the next run to remove");
     // So old that it cannot be on its way to be locked.
     let old = SystemTime::now() - Duration::from_secs(600);
     File::open(&left).unwrap().set_modified(old).unwrap();
     let third = verify(agent, &only);
     third.expect(0);
-    let told = format!("before: {before:#?}\n{}\n{}", second.err, third.err);
-    assert_eq!((runs(&scratch), objects()), (Vec::new(), Vec::new()), "{told}");
+    let told = format!("before: {before:?}, stale: {stale:?}\n{}\n{}", second.err, third.err);
+    assert_eq!((runs(&scratch), new()), (Vec::new(), Vec::new()), "{told}");
     host::expect_nothing_left(agent);
 }
 
