@@ -108,7 +108,7 @@ fn lock(path: &Path) -> Result<File, Errno> {
     Ok(file.into())
 }
 
-/// Removes what stands beside the files of the killed run in `path`.
+/// Removes what stands beside the files of the run in `path`.
 fn forget_objects(path: &Path) -> Result<(), String> {
     let text = match std::fs::read_to_string(path.join(NAME)) {
         Ok(text) => text,

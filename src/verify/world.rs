@@ -288,14 +288,13 @@ pub(super) fn end_with(parent: Pid) -> Result<(), Errno> {
 
 /// The ids of `attacker` and nothing else, for good; ends with its parent.
 pub(super) fn become_agent(attacker: Attacker) -> Result<(), Errno> {
-    let parent = rustix::process::getppid();
+    let parent = rustix::process::getppid().ok_or(Errno::SRCH)?;
     let (uid, gid) = (Uid::from_raw(attacker.uid), Gid::from_raw(attacker.gid));
     rustix::thread::set_thread_groups(&[])?;
     rustix::thread::set_thread_res_gid(gid, gid, gid)?;
     rustix::thread::set_thread_res_uid(uid, uid, uid)?;
     // With the ids the kernel forgets what was asked for before.
-    rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
-    if rustix::process::getppid() == parent { Ok(()) } else { Err(Errno::SRCH) }
+    end_with(parent)
 }
 
 /// The key of the System V objects of the world in the directory called `name`.
@@ -303,7 +302,7 @@ fn ipc_key(name: &str) -> Option<i32> {
     i32::from_str_radix(name.get(..7)?, 16).ok()
 }
 
-/// Removes what stands beside the files of the worlds in `root`, the directory of a run that was killed.
+/// Removes what stands beside the files of the worlds in `root`, the directory of a run that has ended.
 ///
 /// # Errors
 /// Why something stays.
