@@ -43,8 +43,10 @@
 //! - [`score`]: what a profile gives up, as a number
 //! - [`host`]: what this machine has
 //! - [`plan`]: every value of a jail, and its steps in order
+//! - [`planning`]: the way from a profile's name to a plan
 //! - [`launch`]: the parent's half of making a jail, outside
 //! - [`jail`]: the child's half, and the init that is PID 1 inside
+//! - [`confine`]: what cellblock's own processes outside give up
 //! - [`control`]: how the command line reaches what keeps a running jail
 //! - [`shim`]: keeps one jail from its start to its end
 //! - [`limits`]: what a running jail uses of each limit, and what happens when it reaches one
@@ -52,12 +54,14 @@
 //! - [`sys`]: the system calls that no safe crate has; the only unsafe code
 //! - [`terminal`]: the way between a jail's terminal and a person's
 //! - [`verify`]: the escape battery: attempts to get out of a jail, judged from outside
+//! - [`wire`]: messages between processes of cellblock
 //!
 //! Arrows go one way: `plan` and everything before it see neither `sys` nor what launches. A test
 //! enforces it (`tests/layering.rs`).
 
 pub mod cli;
 pub mod config;
+pub mod confine;
 pub mod control;
 pub mod document;
 pub mod egress;
@@ -68,6 +72,7 @@ pub mod jail;
 pub mod launch;
 pub mod limits;
 pub mod plan;
+pub mod planning;
 pub mod policy;
 pub mod profile;
 pub mod score;
@@ -76,6 +81,7 @@ pub mod sys;
 pub mod systemd;
 pub mod terminal;
 pub mod verify;
+pub mod wire;
 
 /// musl's own allocator gives memory back to the kernel at once and asks for it again a moment later;
 /// a launch of two milliseconds spends a quarter of its time on that.

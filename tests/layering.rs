@@ -144,6 +144,7 @@ fn lower_folders_know_nothing_of_higher_ones() {
         ("shim", &["crate::cli", "crate::profile", "crate::policy"]),
         ("gate", &["crate::cli", "crate::launch", "crate::jail", "crate::shim", "crate::profile"]),
         ("control", &["crate::cli", "crate::shim", "crate::jail", "crate::profile"]),
+        ("planning", &["crate::cli", "crate::jail", "crate::shim", "crate::control"]),
         ("terminal", &["crate::profile", "crate::plan", "crate::cli", "crate::launch"]),
     ];
     for (folder, above) in arrows {

@@ -2,10 +2,11 @@
 //! can do.
 
 use super::output::{Output, Tone};
-use super::{planning, score as printed};
+use super::score as printed;
 use crate::document::{Place, Problem, Problems};
 use crate::exit::Exit;
 use crate::host;
+use crate::planning;
 use crate::profile::types::Bytes;
 use crate::profile::{Profile, Wall};
 use crate::score::{self, Exposure, Score};

@@ -2,10 +2,10 @@
 
 use super::error::CliError;
 use super::output::{Output, Tone};
-use super::planning::wrong;
 use crate::exit::Exit;
 use crate::launch::LaunchError;
 use crate::limits::journal;
+use crate::planning::wrong;
 use clap::Args;
 use serde_json::Value;
 use std::path::Path;

@@ -3,8 +3,7 @@
 use crate::document::{Problem, Problems};
 use crate::exit::Exit;
 use crate::launch::LaunchError;
-use crate::plan::PlanError;
-use crate::policy::seccomp::CompileError;
+use crate::planning::PlanningError;
 use crate::shim::ShimError;
 use crate::verify::referee::RefereeError;
 use std::fmt;
@@ -17,17 +16,9 @@ pub enum CliError {
     /// Something in files or on the command line is wrong.
     #[error("{0}")]
     Problems(#[from] Problems),
-    /// The plan cannot be made or launched.
+    /// There is no plan.
     #[error("{0}")]
-    Plan(#[from] PlanError),
-    /// The policy makes no filter.
-    #[error("{0}")]
-    Filter(#[from] CompileError),
-    /// cellblock has no filters for this machine.
-    #[error(
-        "cannot make a system call filter for this kind of processor\n  hint: x86_64 and aarch64 are supported"
-    )]
-    Processor,
+    Planning(#[from] PlanningError),
     /// The jail could not be launched or kept.
     #[error("{0}{hint}", hint = Hint(.0.hint()))]
     Shim(#[from] ShimError),
@@ -51,21 +42,17 @@ impl CliError {
     /// The status it means.
     #[must_use]
     pub fn exit(&self) -> Exit {
+        let of = |status| match status {
+            126 => Exit::CannotRun,
+            127 => Exit::NotFound,
+            _ => Exit::Failed,
+        };
         match self {
-            Self::Plan(PlanError::NoCommand { .. }) => Exit::NotFound,
-            Self::Plan(PlanError::CannotRun { .. }) => Exit::CannotRun,
-            Self::Shim(error) => match error.status() {
-                126 => Exit::CannotRun,
-                127 => Exit::NotFound,
-                _ => Exit::Failed,
-            },
-            Self::Plan(PlanError::Problems(_) | PlanError::Refused(..))
-            | Self::Problems(_)
-            | Self::Filter(_)
-            | Self::Processor
-            | Self::Launch(_)
-            | Self::Referee(_)
-            | Self::Write { .. } => Exit::Failed,
+            Self::Planning(error) => of(error.status()),
+            Self::Shim(error) => of(error.status()),
+            Self::Problems(_) | Self::Launch(_) | Self::Referee(_) | Self::Write { .. } => {
+                Exit::Failed
+            }
         }
     }
 }

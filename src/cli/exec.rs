@@ -1,11 +1,13 @@
 //! `cellblock exec`: one command in a jail, its exit status passed on.
 
 use super::error::CliError;
+use super::options::Options;
 use super::output::Output;
-use super::planning::{self, Options};
 use super::run::{self, Timing};
 use crate::exit::Exit;
+use crate::host;
 use crate::plan::Mode;
+use crate::planning;
 use crate::shim;
 use clap::Args;
 
@@ -35,7 +37,7 @@ impl Exec {
     /// Every problem of the profile and the command line, every wall that cannot stand, and what
     /// fails on the way.
     pub fn perform(&self, out: &mut Output) -> Result<Exit, CliError> {
-        let planned = planning::plan(&self.options, Mode::Exec)?;
+        let planned = planning::plan(&self.options.wanted(), Mode::Exec, &host::probe::caller())?;
         run::tell_relaxations(&planned.plan, out);
         let mut timings = planned.timings;
         let ended = shim::exec::exec(&planned.plan, &mut timings);

@@ -1,10 +1,12 @@
 //! `cellblock explain`: the whole plan, step by step, with where each value comes from.
 
 use super::error::CliError;
+use super::options::Options;
 use super::output::Output;
-use super::planning::{self, Options};
 use crate::exit::Exit;
+use crate::host;
 use crate::plan::{self, Draft, Mode, Plan};
+use crate::planning;
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
@@ -74,7 +76,8 @@ impl Explain {
     /// # Errors
     /// Every problem of the profile, its policy and the command line.
     pub fn perform(&self, out: &mut Output) -> Result<Exit, CliError> {
-        let draft = planning::draft(&self.options, self.verb.into())?;
+        let draft =
+            planning::draft(&self.options.wanted(), self.verb.into(), &host::probe::caller())?;
         if self.json {
             out.json(&Explained::from(&draft));
         } else {

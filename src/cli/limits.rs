@@ -2,7 +2,6 @@
 
 use super::error::CliError;
 use super::output::{Output, Tone};
-use super::planning;
 use crate::document::{Place, Problem, Problems};
 use crate::exit::Exit;
 use crate::host;
@@ -10,6 +9,7 @@ use crate::launch::{self, record::Running};
 use crate::limits::change::{self, Change};
 use crate::limits::hits::{amount, seconds};
 use crate::limits::{Figures, Gauge, Source, journal, read};
+use crate::planning;
 use clap::Args;
 use serde::Serialize;
 use std::path::Path;

@@ -3,7 +3,7 @@
 //! Decides: what the words of the command line mean, what is printed, and the exit status. Never
 //! does: anything to a jail by itself; a verb that launches hands a plan to `launch`.
 //!
-//! [`planning`] is the way from a profile's name to a plan, shared by every verb that has one.
+//! [`options`] are the arguments that verbs share; [`crate::planning`] is the way from them to a plan.
 //! [`output`] is the only place that prints.
 
 #![forbid(unsafe_code)]
@@ -18,9 +18,8 @@ pub mod explain;
 pub mod limits;
 pub mod man;
 pub mod network;
+pub mod options;
 pub mod output;
-pub mod planning;
-pub mod policies;
 pub mod profiles;
 pub mod run;
 pub mod score;

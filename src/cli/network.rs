@@ -2,12 +2,12 @@
 
 use super::error::CliError;
 use super::output::{Output, Tone};
-use super::planning::{COMMAND_LINE, wrong};
 use crate::control::network::{Answer, Request, Shown, ask};
 use crate::document::{Located, Place, Problems};
 use crate::egress::rules::Change;
 use crate::exit::Exit;
 use crate::launch::{self, record::Running};
+use crate::planning::{COMMAND_LINE, wrong};
 use crate::policy::network::{Denial, RawRule, Rule, denial};
 use crate::profile::types::Bytes;
 use clap::Args;

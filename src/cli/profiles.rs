@@ -1,9 +1,9 @@
 //! `cellblock profiles`: the profiles that can be named.
 
 use super::output::{Output, Tone};
-use super::planning;
 use crate::exit::Exit;
 use crate::host;
+use crate::planning;
 use crate::profile::load::Listed;
 use clap::Args;
 

@@ -1,10 +1,12 @@
 //! `cellblock run`: an agent in a jail, in its tmux session, on this terminal.
 
 use super::error::CliError;
+use super::options::Options;
 use super::output::Output;
-use super::planning::{self, Options};
 use crate::exit::Exit;
+use crate::host;
 use crate::plan::{Mode, Plan, WallState};
+use crate::planning;
 use crate::shim::{self, Ending};
 use clap::Args;
 use std::fmt::Write as _;
@@ -71,7 +73,7 @@ impl Run {
     /// # Errors
     /// As for `exec`.
     pub fn perform(&self, out: &mut Output) -> Result<Exit, CliError> {
-        let planned = planning::plan(&self.options, Mode::Run)?;
+        let planned = planning::plan(&self.options.wanted(), Mode::Run, &host::probe::caller())?;
         tell_relaxations(&planned.plan, out);
         let mut timings = planned.timings;
         let ended = shim::run::run(&planned.plan, &mut Notices(out), &mut timings);

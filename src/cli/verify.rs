@@ -8,14 +8,15 @@ mod shown;
 mod target;
 
 use super::error::CliError;
+use super::options::{Choice, Options};
 use super::output::Output;
-use super::planning::{self, Choice, Options, wrong};
 use super::run::tell_relaxations;
 use crate::document::{self, Problem};
 use crate::exit::Exit;
 use crate::host::{self, Questions};
 use crate::launch::{LaunchError, record};
-use crate::plan::{Plan, Source};
+use crate::plan::{Mode, Plan, Source};
+use crate::planning::{self, wrong};
 use crate::policy::seccomp::Policy;
 use crate::score;
 use crate::verify::battery;
@@ -178,7 +179,7 @@ impl Verify {
             choice: self.choice.clone(),
             ..Options::default()
         };
-        planning::subject(&options)
+        Ok(planning::subject(&options.wanted(), Mode::Exec, host::probe::caller())?)
     }
 
     /// Where the run keeps its files: nobody but root may be able to exchange them.

@@ -1,8 +1,9 @@
 //! Requests about a running jail's network: one message each way on a socket that only root can reach.
 
 use crate::egress::rules::{Change, Rules};
-use crate::gate::protocol::{Counts, receive_sealed, send_sealed};
+use crate::gate::protocol::Counts;
 use crate::launch::{LaunchError, RUN};
+use crate::wire::{receive_sealed, send_sealed};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::Mode;
 use rustix::io::Errno;

@@ -6,27 +6,12 @@
 use crate::egress::proxy::Proxy;
 use crate::egress::rules::Rules;
 use crate::policy::network::{Credential, Upstream};
+use crate::wire;
 use ipnet::IpNet;
-use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, fcntl_get_seals, memfd_create};
+use rustix::fd::{AsFd, OwnedFd};
 use rustix::io::Errno;
-use rustix::net::{
-    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer,
-    SendAncillaryMessage, SendFlags, recvmsg, sendmsg,
-};
 use serde::{Deserialize, Serialize};
-use std::io::{IoSlice, IoSliceMut};
-use std::mem::MaybeUninit;
 use std::net::SocketAddr;
-
-/// The most descriptors of one order: what the kernel takes in one message (unix(7), `SCM_RIGHTS`).
-const MOST_DESCRIPTORS: usize = 253;
-
-/// The longest order, in bytes.
-const LONGEST_ORDER: u64 = 16 << 20;
-
-/// The longest report, in bytes.
-const LONGEST_REPORT: usize = 8 << 10;
 
 /// What the keeper tells the gate.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -141,7 +126,7 @@ pub struct Counts {
 /// # Errors
 /// The kernel's answer; `EPIPE` where the gate is gone.
 pub fn command(gate: impl AsFd, order: &Order, sockets: &[OwnedFd]) -> Result<(), Errno> {
-    send_sealed(gate, order, sockets)
+    wire::send_sealed(gate, order, sockets)
 }
 
 /// Receives an order and the sockets that come with it; nothing where the keeper is gone.
@@ -149,84 +134,7 @@ pub fn command(gate: impl AsFd, order: &Order, sockets: &[OwnedFd]) -> Result<()
 /// # Errors
 /// The kernel's answer; `EAGAIN` where there is none yet and the socket does not wait, `EPROTO` for what is no order.
 pub fn obey(keeper: impl AsFd) -> Result<Option<(Order, Vec<OwnedFd>)>, Errno> {
-    receive_sealed(keeper)
-}
-
-/// Sends a message of any length, as a sealed file in memory, and `descriptors` with it.
-///
-/// # Errors
-/// The kernel's answer.
-pub fn send_sealed<T: Serialize>(
-    socket: impl AsFd,
-    message: &T,
-    descriptors: &[OwnedFd],
-) -> Result<(), Errno> {
-    let text = serde_json::to_vec(message).map_err(|_| Errno::INVAL)?;
-    let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
-    let file = memfd_create("cellblock-order", flags)?;
-    let mut rest = &text[..];
-    while !rest.is_empty() {
-        let written = rustix::io::write(&file, rest)?;
-        rest = &rest[written..];
-    }
-    fcntl_add_seals(&file, SEALS)?;
-    let descriptors: Vec<BorrowedFd<'_>> =
-        std::iter::once(&file).chain(descriptors).map(AsFd::as_fd).collect();
-    let mut space = vec![MaybeUninit::uninit(); space_for(descriptors.len())];
-    let mut ancillary = SendAncillaryBuffer::new(&mut space);
-    if !ancillary.push(SendAncillaryMessage::ScmRights(&descriptors)) {
-        return Err(Errno::TOOBIG);
-    }
-    sendmsg(socket, &[IoSlice::new(b"o")], &mut ancillary, SendFlags::NOSIGNAL).map(|_| ())
-}
-
-const SEALS: SealFlags = SealFlags::WRITE.union(SealFlags::SHRINK).union(SealFlags::GROW);
-
-fn space_for(descriptors: usize) -> usize {
-    SendAncillaryMessage::ScmRights(&vec![rustix::stdio::stdin(); descriptors]).size()
-}
-
-/// Receives what [`send_sealed`] sends; nothing where the other side is gone.
-///
-/// # Errors
-/// The kernel's answer, or `EPROTO` for what is no such message.
-pub fn receive_sealed<T: for<'de> Deserialize<'de>>(
-    socket: impl AsFd,
-) -> Result<Option<(T, Vec<OwnedFd>)>, Errno> {
-    let mut byte = [0; 1];
-    let mut space = vec![MaybeUninit::uninit(); space_for(MOST_DESCRIPTORS)];
-    let mut ancillary = RecvAncillaryBuffer::new(&mut space);
-    let flags = RecvFlags::CMSG_CLOEXEC;
-    let came = recvmsg(socket, &mut [IoSliceMut::new(&mut byte)], &mut ancillary, flags)?;
-    if came.bytes == 0 {
-        return Ok(None);
-    }
-    let mut descriptors = Vec::new();
-    for message in ancillary.drain() {
-        if let RecvAncillaryMessage::ScmRights(rights) = message {
-            descriptors.extend(rights);
-        }
-    }
-    if came.flags.contains(ReturnFlags::CTRUNC) || descriptors.is_empty() {
-        return Err(Errno::PROTO);
-    }
-    let file = descriptors.remove(0);
-    // What could still change is not read.
-    let length = rustix::fs::fstat(&file)?.st_size;
-    let length = u64::try_from(length).ok().filter(|length| *length <= LONGEST_ORDER);
-    let (Some(length), true) = (length, fcntl_get_seals(&file)?.contains(SEALS)) else {
-        return Err(Errno::PROTO);
-    };
-    let mut text = vec![0; usize::try_from(length).map_err(|_| Errno::PROTO)?];
-    let mut filled = 0;
-    while filled < text.len() {
-        match rustix::io::pread(&file, &mut text[filled..], filled as u64)? {
-            0 => return Err(Errno::PROTO),
-            count => filled += count,
-        }
-    }
-    let message = serde_json::from_slice(&text).map_err(|_| Errno::PROTO)?;
-    Ok(Some((message, descriptors)))
+    wire::receive_sealed(keeper)
 }
 
 /// Sends a report, if it can be sent at once.
@@ -234,12 +142,7 @@ pub fn receive_sealed<T: for<'de> Deserialize<'de>>(
 /// # Errors
 /// The kernel's answer; `EAGAIN` where too much is unread.
 pub fn report(keeper: impl AsFd, report: &Report) -> Result<(), Errno> {
-    let text = serde_json::to_vec(report).map_err(|_| Errno::INVAL)?;
-    if text.len() > LONGEST_REPORT {
-        return Err(Errno::MSGSIZE);
-    }
-    let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
-    rustix::net::send(keeper, &text, flags).map(|_| ())
+    wire::say_now(keeper, report)
 }
 
 /// Receives a report; nothing where the gate is gone.
@@ -247,22 +150,14 @@ pub fn report(keeper: impl AsFd, report: &Report) -> Result<(), Errno> {
 /// # Errors
 /// The kernel's answer; `EAGAIN` where there is none yet and `wait` is not set, `EPROTO` for what is no report.
 pub fn hear(gate: impl AsFd, wait: bool) -> Result<Option<Report>, Errno> {
-    let mut text = [0; LONGEST_REPORT];
-    let flags = if wait { RecvFlags::empty() } else { RecvFlags::DONTWAIT };
-    let (count, length) = rustix::net::recv(gate, &mut text[..], flags | RecvFlags::TRUNC)?;
-    if length == 0 {
-        return Ok(None);
-    }
-    if length > count {
-        return Err(Errno::PROTO);
-    }
-    serde_json::from_slice(&text[..count]).map(Some).map_err(|_| Errno::PROTO)
+    if wait { wire::hear(gate) } else { wire::hear_now(gate) }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::jail::protocol::pair;
+    use crate::wire::pair;
+    use rustix::net::{RecvFlags, SendFlags};
 
     #[test]
     fn an_order_comes_with_its_sockets() {
@@ -297,7 +192,7 @@ mod tests {
             assert_eq!(hear(&keeper, false).unwrap().as_ref(), Some(&told));
         }
         assert_eq!(hear(&keeper, false), Err(Errno::AGAIN));
-        rustix::net::send(&gate, &[b'x'; 20_000], SendFlags::empty()).unwrap();
+        rustix::net::send(&gate, &[b'x'; 100_000], SendFlags::empty()).unwrap();
         assert_eq!(hear(&keeper, false), Err(Errno::PROTO));
     }
 }

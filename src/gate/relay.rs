@@ -344,7 +344,7 @@ mod tests {
     use super::*;
     use crate::gate::connection::reset;
     use crate::gate::protocol::Start;
-    use crate::jail::protocol::pair;
+    use crate::wire::pair;
     use rustix::net::sockopt::set_socket_linger;
     use std::io::{Read as _, Write as _};
     use std::net::{Shutdown, TcpListener, TcpStream as Stream};

@@ -1,5 +1,6 @@
 //! The facts as plain data.
 
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
@@ -202,7 +203,7 @@ pub enum Keeper {
 }
 
 /// Who calls the program.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Caller {
     /// Effective uid of the process.
     pub euid: u32,
@@ -212,10 +213,12 @@ pub struct Caller {
     pub directory: Option<String>,
     /// Whether standard input and output are both a terminal.
     pub terminal: bool,
+    /// Whether the person may only choose among what root has made: they have a role, and not root's rights.
+    pub bound: bool,
 }
 
 /// A person with an account on the host.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Person {
     /// uid.
     pub uid: u32,

@@ -54,6 +54,7 @@ pub fn caller() -> Caller {
         person: accounts::person(euid),
         directory: directory.and_then(|path| path.to_str().map(str::to_owned)),
         terminal: std::io::stdin().is_terminal() && std::io::stdout().is_terminal(),
+        bound: false,
     }
 }
 

@@ -4,9 +4,10 @@ use super::error::{LaunchError, cannot};
 use super::record::Record;
 use super::{cgroup, confirm};
 use crate::host::paths;
-use crate::jail::protocol::{self, Order, Report};
+use crate::jail::protocol::{Order, Report};
 use crate::limits::Kept;
 use crate::sys::Cloned;
+use crate::wire;
 use rustix::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
@@ -55,7 +56,7 @@ impl Jail {
     /// # Errors
     /// [`LaunchError::Call`].
     pub fn tell(&self, order: &Order) -> Result<(), LaunchError> {
-        match protocol::tell_now(&self.control, order) {
+        match wire::say_now(&self.control, order) {
             Ok(()) | Err(Errno::PIPE | Errno::CONNRESET) => Ok(()),
             Err(errno) => Err(cannot("tell init of", "the jail")(errno)),
         }
@@ -66,7 +67,7 @@ impl Jail {
     /// # Errors
     /// [`LaunchError::Call`] for what is no report.
     pub fn hear(&self) -> Result<Option<Report>, LaunchError> {
-        let heard = match protocol::hear(&self.control) {
+        let heard = match wire::hear(&self.control) {
             Err(Errno::CONNRESET) => None,
             other => other.map_err(cannot("understand", "what init of the jail says"))?,
         };

@@ -9,7 +9,7 @@ use super::stubs::Stub;
 use super::user_namespace::OneId;
 use super::{book, confirm, disk, program, pts, secrets, stubs, tree, user_namespace};
 use crate::host::text;
-use crate::jail::protocol::{self, Order};
+use crate::jail::protocol::Order;
 use crate::jail::{Inside, StepError, Terminal, perform};
 use crate::limits::read::{Kept, KeptDisk};
 use crate::plan::{
@@ -18,6 +18,7 @@ use crate::plan::{
 use crate::profile::Wall;
 use crate::sys::{self, CloneFlags, Cloned};
 use crate::terminal::size::{self, Size};
+use crate::wire;
 use rustix::fd::{AsFd as _, OwnedFd};
 use rustix::fs::Mode as FileMode;
 use rustix::io::Errno;
@@ -197,7 +198,7 @@ impl<'p> Launcher<'p> {
     fn make(&mut self, standard: Standard, clock: &mut Clock<'_>) -> Result<Jail, LaunchError> {
         let plan = self.plan;
         let program = program::open()?;
-        let (control, inner) = protocol::pair().map_err(cannot("make", "the control socket"))?;
+        let (control, inner) = wire::pair().map_err(cannot("make", "the control socket"))?;
         let me = rustix::process::pidfd_open(rustix::process::getpid(), PidfdFlags::empty())
             .map_err(cannot("open", "a descriptor of this process"))?;
         let anchor = Path::new(super::RUN).display().to_string();
@@ -234,7 +235,7 @@ impl<'p> Launcher<'p> {
         let record = self.record.as_mut().ok_or_else(no_child)?;
         record.announce(&record::lock_alone()?, |made| made.kept = Some(kept))?;
         clock.lap("record the jail");
-        protocol::tell(&control, &Order::Start).map_err(cannot("tell", "init to start"))?;
+        wire::say(&control, &Order::Start).map_err(cannot("tell", "init to start"))?;
         self.finish(control, master, own_pts)
     }
 

@@ -4,8 +4,9 @@ use super::probe::{Layer, Post, Probe, Stage};
 use super::prober::{NAME, SELF};
 use super::world::World;
 use crate::document::{Located, Place};
-use crate::host::{self, Caller};
-use crate::plan::{self, Draft, Mode, Plan, PlanError, Policies, Request, WORKSPACE, WallState};
+use crate::host;
+use crate::plan::{self, Draft, Mode, Plan, PlanError, Request, WORKSPACE, WallState};
+pub use crate::planning::Subject;
 use crate::profile::types::{Access, Entry, HostPath, JailPath, User, Workspace};
 use crate::profile::{self, Profile, Wall};
 use std::fmt;
@@ -91,19 +92,6 @@ impl fmt::Display for Setting {
             Self::Peer(Peer::None) => f.write_str("uid alone"),
         }
     }
-}
-
-/// What is verified.
-#[derive(Clone, Debug)]
-pub struct Subject {
-    /// The profile.
-    pub profile: Profile,
-    /// What the command line asks for, with the walls that it takes away.
-    pub request: Request,
-    /// The policies that the profile names.
-    pub policies: Policies,
-    /// Who asks.
-    pub caller: Caller,
 }
 
 /// Why there is no jail for an attempt.

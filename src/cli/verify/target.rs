@@ -1,7 +1,7 @@
 //! Where a report is written: a file that comes to be as a whole, or not at all.
 
 use crate::cli::error::CliError;
-use crate::cli::planning::wrong;
+use crate::planning::wrong;
 use crate::verify::report::{Report, html, markdown};
 use std::fs::{File, OpenOptions};
 use std::io::Write as _;

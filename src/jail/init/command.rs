@@ -1,8 +1,9 @@
 //! `exec`: one command, its status passed on.
 
-use super::super::protocol::{Order, hear};
+use super::super::protocol::Order;
 use super::children::{Children, reap, shell_status};
 use super::{FAILED, fail};
+use crate::wire::hear;
 use rustix::fd::OwnedFd;
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal};

@@ -9,7 +9,8 @@ mod children;
 mod command;
 mod session;
 
-use super::protocol::{Order, Report, hear, tell};
+use super::protocol::{Order, Report};
+use crate::wire::{hear, say};
 use rustix::fd::{BorrowedFd, OwnedFd};
 use rustix::io::{Errno, FdFlags};
 use rustix::process::DumpableBehavior;
@@ -120,7 +121,7 @@ fn prepare(control: &OwnedFd, walls: &str) -> Result<bool, String> {
 
 /// Tells the launcher what went wrong; if it is gone, there is nobody to tell.
 fn fail(control: &OwnedFd, cause: String, status: u8) -> u8 {
-    match tell(control, &Report::Failed { cause, status }) {
+    match say(control, &Report::Failed { cause, status }) {
         Ok(()) | Err(Errno::PIPE) => status,
         Err(_) => FAILED,
     }

@@ -3,9 +3,10 @@
 //! The server is the agent's own process, and so everything it says is the agent's word: it decides
 //! nothing but what the agent's person sees and which status is reported.
 
-use super::super::protocol::{MAX_SCREEN, Order, Report, hear, tell};
+use super::super::protocol::{MAX_SCREEN, Order, Report};
 use super::children::{Children, reap};
 use super::{FAILED, Task, fail};
+use crate::wire::{hear, say};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsFd as _, OwnedFd};
 use rustix::process::{Pid, PidfdFlags, Signal};
@@ -219,8 +220,7 @@ impl Session<'_> {
     }
 
     fn tell(&self, report: &Report) -> Result<(), String> {
-        tell(self.control, report)
-            .map_err(|errno| format!("init cannot tell the launcher: {errno}"))
+        say(self.control, report).map_err(|errno| format!("init cannot tell the launcher: {errno}"))
     }
 
     /// Does what the launcher says; a status if that ends the session.

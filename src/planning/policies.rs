@@ -1,6 +1,6 @@
 //! Finds policies: in folders as profiles are, then among the shipped ones.
 
-use super::error::CliError;
+use super::PlanningError;
 use crate::document::{Located, Place, Problem, Problems};
 use crate::host::trust::{self, Trust};
 use crate::plan::{Filter, Policies};
@@ -12,6 +12,9 @@ use std::path::{Path, PathBuf};
 
 /// The folder below the current directory.
 const HERE: &str = "policies";
+
+/// The system's folder.
+const SYSTEM: &str = "/etc/cellblock/policies";
 
 /// The folders in it.
 const SECCOMP: &str = "seccomp";
@@ -32,15 +35,22 @@ impl PolicySearch {
     pub fn new(home: Option<&str>, trust: Trust) -> Self {
         let mut folders = vec![PathBuf::from(HERE)];
         folders.extend(home.map(|home| Path::new(home).join(".config/cellblock/policies")));
-        folders.push(PathBuf::from("/etc/cellblock/policies"));
+        folders.push(PathBuf::from(SYSTEM));
         Self { folders, trust, read: RefCell::default() }
+    }
+
+    /// The system's configuration folder alone, where only root may write.
+    #[must_use]
+    pub fn of_the_system() -> Self {
+        let folders = vec![PathBuf::from(SYSTEM)];
+        Self { folders, trust: Trust::root_only(), read: RefCell::default() }
     }
 
     /// All that `profile` names.
     ///
     /// # Errors
-    /// Every problem of all the files, or [`CliError::Filter`] where the policy makes no filter.
-    pub fn all(&self, profile: &Profile) -> Result<Policies, CliError> {
+    /// Every problem of all the files, or [`PlanningError::Filter`] where the policy makes no filter.
+    pub fn all(&self, profile: &Profile) -> Result<Policies, PlanningError> {
         let filter = self.filter(&profile.seccomp.value)?;
         self.read.take();
         let wanted = &profile.egress.policies;
@@ -88,8 +98,8 @@ impl PolicySearch {
     /// when the program was built, and is used where no file takes the place of any shipped one.
     ///
     /// # Errors
-    /// Every problem of all the files, or [`CliError::Filter`] where the policy makes no filter.
-    pub fn filter(&self, name: &str) -> Result<Filter, CliError> {
+    /// Every problem of all the files, or [`PlanningError::Filter`] where the policy makes no filter.
+    pub fn filter(&self, name: &str) -> Result<Filter, PlanningError> {
         let replaced = |name: &&str| match self.text(SECCOMP, name) {
             Ok(text) => text.as_deref() != seccomp::shipped(name) && text.is_some(),
             // Reading it again tells the problem.
@@ -100,7 +110,7 @@ impl PolicySearch {
         {
             return Ok(filter);
         }
-        let arch = Arch::native().ok_or(CliError::Processor)?;
+        let arch = Arch::native().ok_or(PlanningError::Processor)?;
         let filter = Filter::compile(&self.load(name)?, arch)?;
         Ok(Filter { files: self.read.take(), ..filter })
     }

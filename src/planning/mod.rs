@@ -1,58 +1,92 @@
-//! The way from a profile's name to a plan, for every verb that has one.
+//! The way from a profile's name to a plan, for whoever launches one.
 //!
 //! ```text
-//! name ─ profile::load ─ Profile ─ plan::questions ─ host::probe ─ HostFacts ─┐
-//!                           └──────────────── policies ─ Policies ──────────────┴─ plan::draft ─ Draft
+//! Wanted ─ profile::load ─ Profile ─ plan::questions ─ host::probe ─ HostFacts ─┐
+//!                            └──────────────── policies ─ Policies ──────────────┴─ plan::draft ─ Draft
 //! ```
+//!
+//! Reads files through `host::trust` and looks at the host; decides nothing that `plan` decides. What a
+//! bound [`Caller`] may not choose is refused here, before anything is read for them.
 
-use super::error::CliError;
-use super::policies::PolicySearch;
+#![forbid(unsafe_code)]
+
+pub mod policies;
+
 use crate::config::{self, Config};
 use crate::document::{Located, Place, Problem, Problems};
 use crate::host::trust::Trust;
 use crate::host::{self, Caller, HostFacts, PathAnswer};
-use crate::launch::Timings;
-use crate::plan::{self, Draft, Mode, Plan, Request};
+use crate::plan::{self, Draft, Mode, Plan, PlanError, Request};
+use crate::policy::seccomp::CompileError;
 use crate::profile::load::Search;
 use crate::profile::types::AgentName;
 use crate::profile::{Profile, Wall};
-use crate::verify::setting::Subject;
-use clap::Args;
+use policies::PolicySearch;
+use serde::{Deserialize, Serialize};
 use std::path::{Component, Path, PathBuf};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// What the values of the command line are said to be from.
-pub(super) const COMMAND_LINE: &str = "the command line";
+pub const COMMAND_LINE: &str = "the command line";
 
-/// The arguments of every verb that has a jail in mind.
-#[derive(Args, Clone, Debug, Default)]
-pub struct Options {
-    /// A profile's name, or the path of its file (with a `/`, or ending in `.toml`)
-    #[arg(value_name = "PROFILE")]
+/// Where the installation's own profiles are.
+const SYSTEM_PROFILES: &str = "/etc/cellblock/profiles";
+
+/// What is wanted of a jail, in the words of who wants it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Wanted {
+    /// A profile's name, or the path of its file (with a `/`, or ending in `.toml`).
     pub profile: String,
-    /// The agent's name; the profile's where it is not given
-    #[arg(long, value_name = "NAME")]
+    /// The agent's name; the profile's where it is not given.
     pub name: Option<String>,
-    /// The directory that appears at /workspace
-    #[arg(long, value_name = "DIR")]
+    /// The directory that appears at `/workspace`.
     pub workspace: Option<PathBuf>,
-    /// What can be chosen of every jail.
-    #[command(flatten)]
-    pub choice: Choice,
-    /// The command instead of the profile's
-    #[arg(last = true, value_name = "COMMAND")]
+    /// The command instead of the profile's, where it is not empty.
     pub command: Vec<String>,
+    /// Walls to take away.
+    pub without: Vec<String>,
+    /// The installation's configuration instead of the usual one.
+    pub config: Option<PathBuf>,
 }
 
-/// What can be chosen of every jail, whoever is in it.
-#[derive(Args, Clone, Debug, Default)]
-pub struct Choice {
-    /// Take this wall away; can be given more than once
-    #[arg(long, value_name = "WALL")]
-    pub without: Vec<String>,
-    /// The installation's configuration instead of /etc/cellblock/config.toml
-    #[arg(long, value_name = "FILE")]
-    pub config: Option<PathBuf>,
+/// Why there is no plan.
+#[derive(Debug, thiserror::Error)]
+pub enum PlanningError {
+    /// Something in files or in what is wanted is wrong.
+    #[error("{0}")]
+    Problems(#[from] Problems),
+    /// The plan cannot be made or launched.
+    #[error("{0}")]
+    Plan(#[from] PlanError),
+    /// The policy makes no filter.
+    #[error("{0}")]
+    Filter(#[from] CompileError),
+    /// cellblock has no filters for this machine.
+    #[error(
+        "cannot make a system call filter for this kind of processor\n  hint: x86_64 and aarch64 are supported"
+    )]
+    Processor,
+}
+
+impl PlanningError {
+    /// The exit status that tells of it: 127 where the command is not there, 126 where it cannot be run, else 125.
+    #[must_use]
+    pub fn status(&self) -> u8 {
+        match self {
+            Self::Plan(PlanError::NoCommand { .. }) => 127,
+            Self::Plan(PlanError::CannotRun { .. }) => 126,
+            Self::Plan(PlanError::Problems(_) | PlanError::Refused(..))
+            | Self::Problems(_)
+            | Self::Filter(_)
+            | Self::Processor => 125,
+        }
+    }
+}
+
+impl From<Problem> for PlanningError {
+    fn from(problem: Problem) -> Self {
+        Self::Problems(Problems(vec![problem]))
+    }
 }
 
 /// A plan that can be launched, and what it was made from.
@@ -62,7 +96,7 @@ pub struct Planned {
     pub plan: Plan,
     /// The profile, with everything it extends.
     pub profile: Profile,
-    /// What the command line asks for.
+    /// What is asked for.
     pub request: Request,
     /// The host.
     pub facts: HostFacts,
@@ -70,11 +104,27 @@ pub struct Planned {
     pub timings: Timings,
 }
 
-/// The plan of what `options` name, run as `mode`, if this host can launch it.
+/// How long each part took, in their order.
+pub type Timings = Vec<(String, Duration)>;
+
+/// What a profile's jail is planned from, but for the host.
+#[derive(Clone, Debug)]
+pub struct Subject {
+    /// The profile.
+    pub profile: Profile,
+    /// What is asked for.
+    pub request: Request,
+    /// Its policies.
+    pub policies: plan::Policies,
+    /// Who asks.
+    pub caller: Caller,
+}
+
+/// The plan of what is `wanted`, run as `mode`, if this host can launch it.
 ///
 /// # Errors
-/// Every problem of the profile, its policy and the command line, or every wall that cannot stand.
-pub fn plan(options: &Options, mode: Mode) -> Result<Planned, CliError> {
+/// Every problem of the profile, its policy and what is wanted, or every wall that cannot stand.
+pub fn plan(wanted: &Wanted, mode: Mode, caller: &Caller) -> Result<Planned, PlanningError> {
     let mut timings = Timings::new();
     if rustix::process::geteuid().is_root()
         && let Err(error) = crate::launch::record::sweep()
@@ -82,7 +132,7 @@ pub fn plan(options: &Options, mode: Mode) -> Result<Planned, CliError> {
         // The launch will say the same, after all that is wrong with the plan.
         tracing::debug!(%error, "what others left behind stays for now");
     }
-    let (draft, inputs) = drafted(options, mode, &mut timings)?;
+    let (draft, inputs) = drafted(wanted, mode, caller, &mut timings)?;
     let Inputs { profile, request, facts } = inputs;
     Ok(Planned { plan: draft.into_plan()?, profile, request, facts, timings })
 }
@@ -90,20 +140,19 @@ pub fn plan(options: &Options, mode: Mode) -> Result<Planned, CliError> {
 /// The same for showing: with what keeps it from being launched here.
 ///
 /// # Errors
-/// Every problem of the profile, its policy and the command line.
-pub fn draft(options: &Options, mode: Mode) -> Result<Draft, CliError> {
-    drafted(options, mode, &mut Timings::new()).map(|(draft, _)| draft)
+/// Every problem of the profile, its policy and what is wanted.
+pub fn draft(wanted: &Wanted, mode: Mode, caller: &Caller) -> Result<Draft, PlanningError> {
+    drafted(wanted, mode, caller, &mut Timings::new()).map(|(draft, _)| draft)
 }
 
-/// What `verify` is asked to verify: the profile's jail, planned anew for every attempt.
+/// The same as far as it does not depend on the host: to be planned anew again and again.
 ///
 /// # Errors
-/// As for [`plan`].
-pub fn subject(options: &Options) -> Result<Subject, CliError> {
-    let caller = host::probe::caller();
-    let profile = profiles(&caller).load(&options.profile)?;
-    let config = config(options.choice.config.as_deref(), &caller)?;
-    let request = request(options, Mode::Exec, &profile, config)?;
+/// As for [`plan()`].
+pub fn subject(wanted: &Wanted, mode: Mode, caller: Caller) -> Result<Subject, PlanningError> {
+    let profile = profiles(&caller).load(&wanted.profile)?;
+    let config = config(wanted.config.as_deref(), &caller)?;
+    let request = request(wanted, mode, &profile, config)?;
     let policies = policies(&caller).all(&profile)?;
     Ok(Subject { profile, request, policies, caller })
 }
@@ -115,29 +164,70 @@ struct Inputs {
 }
 
 fn drafted(
-    options: &Options,
+    wanted: &Wanted,
     mode: Mode,
+    caller: &Caller,
     timings: &mut Timings,
-) -> Result<(Draft, Inputs), CliError> {
+) -> Result<(Draft, Inputs), PlanningError> {
     let mut since = Instant::now();
     let mut lap = |what: &str| {
         let now = Instant::now();
         timings.push((what.to_owned(), now - since));
         since = now;
     };
-    let caller = host::probe::caller();
-    let profile = profiles(&caller).load(&options.profile)?;
-    let config = config(options.choice.config.as_deref(), &caller)?;
-    let request = request(options, mode, &profile, config)?;
+    if caller.bound {
+        refuse_unbound(wanted)?;
+    }
+    let profile = profiles(caller).load(&wanted.profile)?;
+    let config = config(wanted.config.as_deref(), caller)?;
+    let request = request(wanted, mode, &profile, config)?;
     lap("profile");
-    let policies = policies(&caller).all(&profile)?;
+    let policies = policies(caller).all(&profile)?;
     lap("policy");
-    let facts = host::probe(&plan::questions(&profile, &request, &caller), &caller);
+    let facts = host::probe(&plan::questions(&profile, &request, caller), caller);
     lap("host");
+    if caller.bound {
+        refuse_others_tree(&request, caller, &facts)?;
+    }
     tracing::debug!(profile = profile.name, uid = caller.euid, "planning");
     let draft = plan::draft(&profile, &request, &facts, policies)?;
     lap("plan");
     Ok((draft, Inputs { profile, request, facts }))
+}
+
+/// Who may start agents and is not root chooses among what root has made: nothing that is said here may give an
+/// agent more than an admin's profile does.
+fn refuse_unbound(wanted: &Wanted) -> Result<(), Problems> {
+    let mut problems = Problems::default();
+    let own = "an admin's profile decides it: ask for one";
+    if wanted.profile.contains('/') || wanted.profile.ends_with(".toml") {
+        let cause = "a profile by its path is for root alone";
+        let hint = format!("name one of {SYSTEM_PROFILES}, or one that comes with cellblock");
+        problems.push(wrong("PROFILE", cause, hint));
+    }
+    if !wanted.without.is_empty() {
+        problems.push(wrong("--without", "only root takes walls away", own));
+    }
+    if wanted.config.is_some() {
+        problems.push(wrong("--config", "only root names another configuration", "leave it out"));
+    }
+    problems.into_result(())
+}
+
+/// The same for the workspace: a directory of their own.
+fn refuse_others_tree(
+    request: &Request,
+    caller: &Caller,
+    facts: &HostFacts,
+) -> Result<(), Problems> {
+    let Some(directory) = &request.workspace else { return Ok(()) };
+    match facts.paths.get(&directory.value) {
+        Some(PathAnswer::Found(fact)) if fact.uid == caller.person.uid => Ok(()),
+        Some(_) | None => Err(Problems(vec![directory.problem(
+            format!("`{}` is not yours", directory.value.escape_debug()),
+            "name a directory that belongs to you",
+        )])),
+    }
 }
 
 fn trust(caller: &Caller) -> Trust {
@@ -151,12 +241,19 @@ fn home(caller: &Caller) -> Option<&str> {
 /// Where `caller` has profiles.
 #[must_use]
 pub fn profiles(caller: &Caller) -> Search {
+    if caller.bound {
+        let folders = vec![PathBuf::from(SYSTEM_PROFILES)];
+        return Search { folders, trust: Trust::root_only() };
+    }
     Search::new(home(caller), trust(caller))
 }
 
 /// Where `caller` has policies.
 #[must_use]
 pub fn policies(caller: &Caller) -> PolicySearch {
+    if caller.bound {
+        return PolicySearch::of_the_system();
+    }
     PolicySearch::new(home(caller), trust(caller))
 }
 
@@ -171,20 +268,20 @@ pub fn config(named: Option<&Path>, caller: &Caller) -> Result<Config, Problems>
 }
 
 fn request(
-    options: &Options,
+    wanted: &Wanted,
     mode: Mode,
     profile: &Profile,
     config: Config,
 ) -> Result<Request, Problems> {
     let mut problems = Problems::default();
     let mut keep = |problem| problems.push(problem);
-    let name = options.name.as_deref().unwrap_or(&profile.name);
+    let name = wanted.name.as_deref().unwrap_or(&profile.name);
     let agent = AgentName::parse(name).map_err(|cause| keep(wrong("--name", cause, ""))).ok();
-    let named = options.workspace.as_deref();
+    let named = wanted.workspace.as_deref();
     let directory = named.map(|named| directory("--workspace", named)).transpose();
     let workspace = directory.map_err(&mut keep).ok().flatten();
     let mut without = Vec::new();
-    for wall in &options.choice.without {
+    for wall in &wanted.without {
         match Wall::parse(wall) {
             Ok(wall) => without.push(given("--without", wall)),
             Err(cause) => keep(wrong("--without", cause, "")),
@@ -192,7 +289,7 @@ fn request(
     }
     match agent {
         Some(agent) if problems.0.is_empty() => {
-            let command = options.command.clone();
+            let command = wanted.command.clone();
             Ok(Request { agent, mode, workspace, command, without, config })
         }
         Some(_) | None => Err(problems),
@@ -203,12 +300,17 @@ fn given<T>(option: &str, value: T) -> Located<T> {
     Located { value, place: Place::outside(COMMAND_LINE, option) }
 }
 
-pub(super) fn wrong(option: &str, cause: impl Into<String>, hint: impl Into<String>) -> Problem {
+/// A problem of `option` of the command line.
+#[must_use]
+pub fn wrong(option: &str, cause: impl Into<String>, hint: impl Into<String>) -> Problem {
     Problem::new(&Place::outside(COMMAND_LINE, option), cause, hint)
 }
 
 /// The absolute path of `directory`, which must be there and be reached without symbolic links.
-pub(super) fn directory(option: &str, directory: &Path) -> Result<Located<String>, Problem> {
+///
+/// # Errors
+/// The problem, with its cure.
+pub fn directory(option: &str, directory: &Path) -> Result<Located<String>, Problem> {
     let wrong = |cause: String, hint: &str| wrong(option, cause, hint);
     let shown = directory.display().to_string().escape_debug().to_string();
     let absolute = std::path::absolute(directory)

@@ -1,0 +1,286 @@
+//! Messages between processes of cellblock: JSON, one a datagram, over a pair of sockets that keeps them apart and in order
+//! (unix(7), `SOCK_SEQPACKET`).
+//!
+//! A message may bring descriptors along, and one that is too long for a datagram is a sealed file in memory. What a
+//! message may say is for the protocols, as [`crate::jail::protocol`] and [`crate::gate::protocol`].
+//!
+//! Bounds what it reads; takes nothing for true. Who is on the other side is for the caller to know.
+
+#![forbid(unsafe_code)]
+
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, fcntl_get_seals, memfd_create};
+use rustix::io::Errno;
+use rustix::net::{
+    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags,
+    SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketFlags, SocketType, recv, recvmsg,
+    send, sendmsg, socketpair,
+};
+use serde::{Deserialize, Serialize};
+use std::io::{IoSlice, IoSliceMut};
+use std::mem::MaybeUninit;
+
+/// The longest message of one datagram, in bytes.
+pub const LONGEST: usize = 96 << 10;
+
+/// The longest message in a sealed file, in bytes.
+const LONGEST_SEALED: u64 = 16 << 20;
+
+/// The most descriptors of one message: what the kernel takes (unix(7), `SCM_RIGHTS`).
+const MOST_DESCRIPTORS: usize = 253;
+
+/// The most descriptors of a message that is no sealed file.
+const MOST_TAKEN: usize = 8;
+
+/// Two sockets that are connected.
+///
+/// # Errors
+/// The kernel's answer.
+pub fn pair() -> Result<(OwnedFd, OwnedFd), Errno> {
+    socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
+}
+
+/// Sends one message.
+///
+/// # Errors
+/// The kernel's answer; `EPIPE` where the other side is gone.
+pub fn say<T: Serialize>(socket: impl AsFd, message: &T) -> Result<(), Errno> {
+    let bytes = serde_json::to_vec(message).map_err(|_| Errno::INVAL)?;
+    send(socket, &bytes, SendFlags::NOSIGNAL).map(|_| ())
+}
+
+/// Sends one message to who may not be reading.
+///
+/// # Errors
+/// As [`say`]; `EAGAIN` where the other side has too much unread.
+pub fn say_now<T: Serialize>(socket: impl AsFd, message: &T) -> Result<(), Errno> {
+    let bytes = serde_json::to_vec(message).map_err(|_| Errno::INVAL)?;
+    send(socket, &bytes, SendFlags::NOSIGNAL | SendFlags::DONTWAIT).map(|_| ())
+}
+
+/// Receives one message; `None` where the other side is gone.
+///
+/// # Errors
+/// The kernel's answer, or `EPROTO` for what is no message.
+pub fn hear<T: for<'de> Deserialize<'de>>(socket: impl AsFd) -> Result<Option<T>, Errno> {
+    hear_by(socket, RecvFlags::empty())
+}
+
+/// As [`hear`], without waiting.
+///
+/// # Errors
+/// As [`hear`]; `EAGAIN` where there is none yet.
+pub fn hear_now<T: for<'de> Deserialize<'de>>(socket: impl AsFd) -> Result<Option<T>, Errno> {
+    hear_by(socket, RecvFlags::DONTWAIT)
+}
+
+fn hear_by<T: for<'de> Deserialize<'de>>(
+    socket: impl AsFd,
+    flags: RecvFlags,
+) -> Result<Option<T>, Errno> {
+    // The length first: most messages are a few bytes long.
+    let peek = flags | RecvFlags::PEEK | RecvFlags::TRUNC;
+    let (_, length) = recv(&socket, &mut [0; 1][..], peek)?;
+    let mut buffer = vec![0; length.min(LONGEST)];
+    let (count, whole) = recv(socket, &mut buffer[..], flags | RecvFlags::TRUNC)?;
+    if count == 0 {
+        return Ok(None);
+    }
+    if whole > count {
+        return Err(Errno::PROTO);
+    }
+    serde_json::from_slice(&buffer[..count]).map(Some).map_err(|_| Errno::PROTO)
+}
+
+/// Sends one message and `descriptors` with it, to who may not be reading.
+///
+/// # Errors
+/// As [`say_now`].
+pub fn hand<T: Serialize>(
+    socket: impl AsFd,
+    message: &T,
+    descriptors: &[BorrowedFd<'_>],
+) -> Result<(), Errno> {
+    let bytes = serde_json::to_vec(message).map_err(|_| Errno::INVAL)?;
+    send_with(socket, &bytes, descriptors, SendFlags::NOSIGNAL | SendFlags::DONTWAIT)
+}
+
+fn send_with(
+    socket: impl AsFd,
+    bytes: &[u8],
+    descriptors: &[BorrowedFd<'_>],
+    flags: SendFlags,
+) -> Result<(), Errno> {
+    let mut space = vec![MaybeUninit::uninit(); space_for(descriptors.len())];
+    let mut ancillary = SendAncillaryBuffer::new(&mut space);
+    if !descriptors.is_empty() && !ancillary.push(SendAncillaryMessage::ScmRights(descriptors)) {
+        return Err(Errno::TOOBIG);
+    }
+    sendmsg(socket, &[IoSlice::new(bytes)], &mut ancillary, flags).map(|_| ())
+}
+
+/// Receives one message and the descriptors that come with it; `None` where the other side is gone.
+///
+/// # Errors
+/// As [`hear_now`].
+pub fn take<T: for<'de> Deserialize<'de>>(
+    socket: impl AsFd,
+) -> Result<Option<(T, Vec<OwnedFd>)>, Errno> {
+    let peek = RecvFlags::DONTWAIT | RecvFlags::PEEK | RecvFlags::TRUNC;
+    let (_, length) = recv(&socket, &mut [0; 1][..], peek)?;
+    let mut buffer = vec![0; length.min(LONGEST)];
+    let (count, whole, descriptors) =
+        receive_with(socket, &mut buffer, MOST_TAKEN, RecvFlags::DONTWAIT)?;
+    if count == 0 {
+        return Ok(None);
+    }
+    if !whole {
+        return Err(Errno::PROTO);
+    }
+    let message = serde_json::from_slice(&buffer[..count]).map_err(|_| Errno::PROTO)?;
+    Ok(Some((message, descriptors)))
+}
+
+/// How many bytes came, whether that was all, and the descriptors.
+fn receive_with(
+    socket: impl AsFd,
+    buffer: &mut [u8],
+    most: usize,
+    flags: RecvFlags,
+) -> Result<(usize, bool, Vec<OwnedFd>), Errno> {
+    let mut space = vec![MaybeUninit::uninit(); space_for(most)];
+    let mut ancillary = RecvAncillaryBuffer::new(&mut space);
+    let flags = flags | RecvFlags::CMSG_CLOEXEC;
+    let came = recvmsg(socket, &mut [IoSliceMut::new(buffer)], &mut ancillary, flags)?;
+    let mut descriptors = Vec::new();
+    for message in ancillary.drain() {
+        if let RecvAncillaryMessage::ScmRights(rights) = message {
+            descriptors.extend(rights);
+        }
+    }
+    let whole = !came.flags.intersects(ReturnFlags::CTRUNC | ReturnFlags::TRUNC);
+    Ok((came.bytes, whole, descriptors))
+}
+
+/// Sends a message of any length, as a sealed file in memory, and `descriptors` with it.
+///
+/// # Errors
+/// The kernel's answer.
+pub fn send_sealed<T: Serialize>(
+    socket: impl AsFd,
+    message: &T,
+    descriptors: &[OwnedFd],
+) -> Result<(), Errno> {
+    let text = serde_json::to_vec(message).map_err(|_| Errno::INVAL)?;
+    let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
+    let file = memfd_create("cellblock-order", flags)?;
+    let mut rest = &text[..];
+    while !rest.is_empty() {
+        let written = rustix::io::write(&file, rest)?;
+        rest = &rest[written..];
+    }
+    fcntl_add_seals(&file, SEALS)?;
+    let descriptors: Vec<BorrowedFd<'_>> =
+        std::iter::once(&file).chain(descriptors).map(AsFd::as_fd).collect();
+    send_with(socket, b"o", &descriptors, SendFlags::NOSIGNAL)
+}
+
+const SEALS: SealFlags = SealFlags::WRITE.union(SealFlags::SHRINK).union(SealFlags::GROW);
+
+fn space_for(descriptors: usize) -> usize {
+    SendAncillaryMessage::ScmRights(&vec![rustix::stdio::stdin(); descriptors]).size()
+}
+
+/// Receives what [`send_sealed`] sends; nothing where the other side is gone.
+///
+/// # Errors
+/// The kernel's answer, or `EPROTO` for what is no such message.
+pub fn receive_sealed<T: for<'de> Deserialize<'de>>(
+    socket: impl AsFd,
+) -> Result<Option<(T, Vec<OwnedFd>)>, Errno> {
+    let mut byte = [0; 1];
+    let (count, whole, mut descriptors) =
+        receive_with(socket, &mut byte, MOST_DESCRIPTORS, RecvFlags::empty())?;
+    if count == 0 {
+        return Ok(None);
+    }
+    if !whole || descriptors.is_empty() {
+        return Err(Errno::PROTO);
+    }
+    let file = descriptors.remove(0);
+    // What could still change is not read.
+    let length = rustix::fs::fstat(&file)?.st_size;
+    let length = u64::try_from(length).ok().filter(|length| *length <= LONGEST_SEALED);
+    let (Some(length), true) = (length, fcntl_get_seals(&file)?.contains(SEALS)) else {
+        return Err(Errno::PROTO);
+    };
+    let mut text = vec![0; usize::try_from(length).map_err(|_| Errno::PROTO)?];
+    let mut filled = 0;
+    while filled < text.len() {
+        match rustix::io::pread(&file, &mut text[filled..], filled as u64)? {
+            0 => return Err(Errno::PROTO),
+            count => filled += count,
+        }
+    }
+    let message = serde_json::from_slice(&text).map_err(|_| Errno::PROTO)?;
+    Ok(Some((message, descriptors)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn says_and_hears() {
+        let (one, other) = pair().unwrap();
+        assert_eq!(hear_now::<String>(&other), Err(Errno::AGAIN));
+        say(&one, &"a").unwrap();
+        say_now(&one, &"b").unwrap();
+        assert_eq!(hear::<String>(&other).unwrap().as_deref(), Some("a"));
+        assert_eq!(hear_now::<String>(&other).unwrap().as_deref(), Some("b"));
+        drop(one);
+        assert_eq!(hear::<String>(&other).unwrap(), None);
+        assert_eq!(say(&other, &"c"), Err(Errno::PIPE));
+    }
+
+    #[test]
+    fn what_is_no_message_or_too_long_is_refused() {
+        let (one, other) = pair().unwrap();
+        send(&one, b"{\"Ended\":7}", SendFlags::empty()).unwrap();
+        assert_eq!(hear::<String>(&other), Err(Errno::PROTO));
+        let long = format!("\"{}\"", "x".repeat(LONGEST));
+        send(&one, long.as_bytes(), SendFlags::empty()).unwrap();
+        assert_eq!(hear::<String>(&other), Err(Errno::PROTO));
+        send(&one, long.as_bytes(), SendFlags::empty()).unwrap();
+        assert_eq!(take::<String>(&other).unwrap_err(), Errno::PROTO);
+        send(&one, b"o", SendFlags::empty()).unwrap();
+        assert_eq!(receive_sealed::<String>(&other).unwrap_err(), Errno::PROTO);
+    }
+
+    #[test]
+    fn descriptors_come_along() {
+        let (one, other) = pair().unwrap();
+        let (near, far) = pair().unwrap();
+        hand(&one, &7, &[near.as_fd()]).unwrap();
+        drop(near);
+        let (number, mut descriptors) = take::<u32>(&other).unwrap().unwrap();
+        assert_eq!((number, descriptors.len()), (7, 1));
+        say(descriptors.remove(0), &"through").unwrap();
+        assert_eq!(hear::<String>(&far).unwrap().as_deref(), Some("through"));
+        say(&one, &8).unwrap();
+        assert!(matches!(take::<u32>(&other), Ok(Some((8, none))) if none.is_empty()));
+        assert_eq!(take::<u32>(&other).unwrap_err(), Errno::AGAIN);
+    }
+
+    #[test]
+    fn a_file_that_could_still_change_is_not_read() {
+        let (one, other) = pair().unwrap();
+        let file = memfd_create("x", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING).unwrap();
+        rustix::io::write(&file, b"\"text\"").unwrap();
+        send_with(&one, b"o", &[file.as_fd()], SendFlags::empty()).unwrap();
+        assert_eq!(receive_sealed::<String>(&other).unwrap_err(), Errno::PROTO);
+        fcntl_add_seals(&file, SEALS).unwrap();
+        send_with(&one, b"o", &[file.as_fd()], SendFlags::empty()).unwrap();
+        assert_eq!(receive_sealed::<String>(&other).unwrap().unwrap().0, "text");
+    }
+}
