@@ -124,6 +124,7 @@ fn unified(questions: &Questions) -> HostFacts {
         groups: BTreeMap::new(),
         auto_uid: AutoUid::Next(71_234),
         gate_uid: AutoUid::Next(71_235),
+        shim_uid: AutoUid::Next(71_236),
         paths: questions.paths.iter().map(|path| (path.clone(), look(path))).collect(),
         disks: questions.disks.iter().map(|path| (path.clone(), Ok(disk()))).collect(),
         io_weights: None,
@@ -171,6 +172,7 @@ fn caller() -> Caller {
         person: Person { uid: 1000, home: "/home/ada".to_owned() },
         directory: Some("/home/ada/project".to_owned()),
         terminal: true,
+        bound: false,
     }
 }
 

@@ -11,6 +11,8 @@ pub struct Questions {
     pub agent: String,
     /// Whether the agent has a gate, which needs a uid, too.
     pub gate: bool,
+    /// Whether a shim keeps it, which needs one, too.
+    pub shim: bool,
     /// A user to look up.
     pub user: Option<String>,
     /// Groups to look up.
@@ -50,6 +52,8 @@ pub struct HostFacts {
     pub auto_uid: AutoUid,
     /// The uid set apart for the agent's gate, if that was asked for.
     pub gate_uid: AutoUid,
+    /// The uid set apart for the agent's shim, if that was asked for.
+    pub shim_uid: AutoUid,
     /// Answers to the paths that were asked for.
     pub paths: BTreeMap<String, PathAnswer>,
     /// The file systems of the trees asked for; an error says why one cannot be told. What does not exist

@@ -19,9 +19,13 @@ pub fn probe(questions: &Questions, caller: &Caller) -> HostFacts {
     let masked = matches.chain(questions.masked.iter().cloned()).collect();
     let account = questions.user.as_deref().and_then(account);
     let auto_uid = uids::of(&questions.agent);
-    let gate_uid = questions.gate.then(|| {
-        let agents = [auto_uid.number(), account.as_ref().map(|account| account.uid)];
-        uids::of_gate(&questions.agent, &agents)
+    let agents = [auto_uid.number(), account.as_ref().map(|account| account.uid)];
+    let gate_uid =
+        questions.gate.then(|| uids::of_helper(&uids::gate_of(&questions.agent), &agents));
+    let gate_uid = gate_uid.unwrap_or_default();
+    let shim_uid = questions.shim.then(|| {
+        let others = [agents[0], agents[1], gate_uid.number()];
+        uids::of_helper(&uids::shim_of(&questions.agent), &others)
     });
     HostFacts {
         twins: walk::twins(&masked, questions.trees.union(&questions.shown)),
@@ -32,7 +36,8 @@ pub fn probe(questions: &Questions, caller: &Caller) -> HostFacts {
         account,
         groups: groups(&questions.groups),
         auto_uid,
-        gate_uid: gate_uid.unwrap_or_default(),
+        gate_uid,
+        shim_uid: shim_uid.unwrap_or_default(),
         paths: questions.paths.iter().map(|path| (path.clone(), paths::look(path))).collect(),
         disks: disks::probe(&questions.disks),
         root_links: paths::root_links(),

@@ -53,10 +53,16 @@ pub fn gate_of(agent: &str) -> String {
     format!("{agent}.gate")
 }
 
-/// The uid of the gate of `agent` on this host, none of `others`.
+/// By what name the book has the shim of `agent`.
 #[must_use]
-pub fn of_gate(agent: &str, others: &[Option<u32>]) -> AutoUid {
-    named(&gate_of(agent), &|uid| others.contains(&Some(uid)) || taken(uid))
+pub fn shim_of(agent: &str) -> String {
+    format!("{agent}.shim")
+}
+
+/// The uid on this host of what the book calls `name`, none of `others`.
+#[must_use]
+pub fn of_helper(name: &str, others: &[Option<u32>]) -> AutoUid {
+    named(name, &|uid| others.contains(&Some(uid)) || taken(uid))
 }
 
 /// The uid of `agent` on this host.

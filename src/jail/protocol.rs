@@ -1,12 +1,15 @@
 //! All that the launcher and init may say to each other, one message a datagram ([`crate::wire`]).
 //!
-//! What init says comes from behind the walls: the launcher bounds it, checks its form, and treats
-//! every string in it as the agent's own words.
+//! What init says comes from behind the walls: whoever hears it bounds it, checks its form, and treats
+//! every string in it as the agent's own words. Descriptors go inside alone; none ever comes out.
 
 use serde::{Deserialize, Serialize};
 
 /// The most text of a screen that is sent, in bytes; JSON may double it.
 pub const MAX_SCREEN: usize = 40 << 10;
+
+/// The most that is told of what tmux says where it does not start, in bytes.
+pub const MAX_SAID: usize = 4 << 10;
 
 /// What the launcher tells init.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -15,10 +18,33 @@ pub enum Order {
     Start,
     /// Pass a signal on to the command.
     Signal(i32),
-    /// The session was seen and belongs to the agent: look after it.
+    /// The session was seen and belongs to the agent: look after its end.
     Watch,
-    /// Attach a tmux client again, or let the one that is attached draw everything again.
-    Attach,
+    /// Ask the agent's command to end.
+    Stop,
+    /// Attach a tmux client to the terminal that comes along.
+    Attach {
+        /// What it is called from now on.
+        client: u32,
+        /// Whether what is typed there is for the agent.
+        types: bool,
+    },
+    /// Tell what is on the screen.
+    Screen,
+    /// Run a further command, on the terminal or the three standard descriptors that come along.
+    Run {
+        /// What it is called from now on.
+        job: u32,
+        /// Program and arguments.
+        words: Vec<String>,
+    },
+    /// Pass a signal on to such a command.
+    SignalJob {
+        /// Which.
+        job: u32,
+        /// The signal.
+        signal: i32,
+    },
 }
 
 /// What init tells the launcher.
@@ -31,8 +57,31 @@ pub enum Report {
         /// The exit status that says so: 125, 126 or 127.
         status: u8,
     },
-    /// The tmux client ended, and the agent goes on.
-    Detached,
+    /// The session is there.
+    Up,
+    /// tmux ended before there was a session.
+    NoSession {
+        /// Its exit status.
+        status: i32,
+        /// What it said.
+        said: String,
+    },
+    /// A tmux client ended, and the agent goes on.
+    Detached {
+        /// Which.
+        client: u32,
+    },
+    /// What is on the screen; nothing where tmux does not tell.
+    Screen(Option<String>),
+    /// A further command ended, or could not be started.
+    JobEnded {
+        /// Which.
+        job: u32,
+        /// Its exit status, as a shell gives it.
+        status: u8,
+        /// Why it could not be started.
+        cause: Option<String>,
+    },
     /// The agent's command ended.
     Ended {
         /// Its exit status, if it exited.
@@ -43,8 +92,5 @@ pub enum Report {
         screen: String,
     },
     /// The tmux server ended without telling how the command did.
-    ServerGone {
-        /// The exit status of the client.
-        client: i32,
-    },
+    ServerGone,
 }

@@ -16,7 +16,9 @@ pub(super) fn enter(plan: &Plan, _all: &AllRecords) -> Result<(), LaunchError> {
     let agent = identity.new_uid.then(|| (plan.agent.clone(), identity.uid));
     let gate = plan.egress.as_ref().map(|egress| egress.gate).filter(|gate| gate.new_uid);
     let gate = gate.map(|gate| (uids::gate_of(&plan.agent), gate.uid));
-    agent.into_iter().chain(gate).try_for_each(|(name, uid)| enter_one(&name, uid))
+    let shim = plan.terminal.as_ref().map(|terminal| terminal.shim).filter(|shim| shim.new_uid);
+    let shim = shim.map(|shim| (uids::shim_of(&plan.agent), shim.uid));
+    agent.into_iter().chain(gate).chain(shim).try_for_each(|(name, uid)| enter_one(&name, uid))
 }
 
 fn enter_one(name: &str, uid: u32) -> Result<(), LaunchError> {

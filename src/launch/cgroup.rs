@@ -278,6 +278,51 @@ pub(super) fn set(path: &Path, limits: &[Limit]) -> Result<(), LaunchError> {
     Ok(())
 }
 
+/// Files of a cgroup, held open: whoever has them needs no rights for what they do.
+#[derive(Debug)]
+pub struct Switches {
+    kill: OwnedFd,
+    freeze: OwnedFd,
+}
+
+impl Switches {
+    pub(super) fn open(cgroup: &Path) -> Result<Self, LaunchError> {
+        let open = |file: &str| {
+            let path = cgroup.join(file);
+            let flags = OFlags::WRONLY | OFlags::CLOEXEC;
+            let shown = path.display().to_string();
+            rustix::fs::open(&path, flags, Mode::empty()).map_err(cannot("open", &shown))
+        };
+        Ok(Self { kill: open("cgroup.kill")?, freeze: open("cgroup.freeze")? })
+    }
+
+    /// Ends every process in the cgroup.
+    ///
+    /// # Errors
+    /// The kernel's answer.
+    pub fn kill(&self) -> Result<(), Errno> {
+        match rustix::io::write(&self.kill, b"1") {
+            Ok(_) | Err(Errno::NODEV) => Ok(()),
+            Err(errno) => Err(errno),
+        }
+    }
+
+    /// Freezes every process in the cgroup, or lets all go on.
+    ///
+    /// # Errors
+    /// The kernel's answer.
+    pub fn freeze(&self, frozen: bool) -> Result<(), Errno> {
+        rustix::io::write(&self.freeze, if frozen { b"1" } else { b"0" }).map(|_| ())
+    }
+
+    /// All descriptors.
+    #[must_use]
+    pub fn descriptors(&self) -> [rustix::fd::BorrowedFd<'_>; 2] {
+        use rustix::fd::AsFd as _;
+        [self.kill.as_fd(), self.freeze.as_fd()]
+    }
+}
+
 /// Ends every process in the cgroup (`cgroup.kill`, Linux 5.14).
 pub(super) fn kill(path: &Path) -> Result<(), LaunchError> {
     match write(&path.join("cgroup.kill"), "1") {

@@ -2,19 +2,19 @@
 
 use super::api;
 use super::error::{LaunchError, cannot};
+use super::helper;
 use super::openings::{self, Openings};
 use crate::egress::rules::Rules;
 use crate::gate::protocol::{self, Api, Counts, Order, Report, Start};
 use crate::gate::{NAME, WITH_LANDLOCK};
 use crate::plan::{EgressPlan, Plan};
-use crate::sys::{self, CloneFlags, Cloned};
+use crate::sys::Cloned;
 use crate::wire::pair;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsFd as _, BorrowedFd, OwnedFd};
-use rustix::fs::{CWD, Mode, OFlags};
 use rustix::io::Errno;
 use rustix::process::{Signal, WaitOptions};
-use std::ffi::{CStr, CString};
+use serde::{Deserialize, Serialize};
 use std::time::{Duration, Instant};
 
 /// How long the gate may take to begin.
@@ -23,10 +23,19 @@ const LONG: Duration = Duration::from_secs(10);
 /// How long it may take for anything else: the agent's terminal waits meanwhile.
 const SHORT: Duration = Duration::from_secs(3);
 
+/// What must be known to take a gate over.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GateKept {
+    /// PID 1 of its jail.
+    init: i32,
+    openings: Openings,
+}
+
 /// A gate that runs; it ends with its keeper, and when this is dropped.
 #[derive(Debug)]
 pub struct Gate {
-    process: Cloned,
+    /// None where somebody else is its parent.
+    process: Option<Child>,
     control: OwnedFd,
     /// Of whose network it holds the sockets.
     init: Option<i32>,
@@ -46,36 +55,45 @@ impl Gate {
             plan.egress.as_ref().ok_or_else(|| cannot("find", "the gate's rules")(Errno::INVAL))?;
         let service = egress.api.as_ref().map(api::start).transpose()?;
         let (control, inner) = pair().map_err(cannot("make", "the gate's socket"))?;
-        let nowhere =
-            rustix::fs::openat(CWD, "/dev/null", OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())
-                .map_err(cannot("open", "/dev/null"))?;
         // A kernel without Landlock: the plan stands only where the profile does without it.
         let landlock = if plan.landlock.abi > 0 { WITH_LANDLOCK } else { "-" };
         let numbers = [egress.gate.uid, egress.connections].map(|number| number.to_string());
         let words = [NAME.to_owned()].into_iter().chain(numbers).chain([landlock.to_owned()]);
-        let nul = |_| LaunchError::Unusable("the gate's words have a NUL".to_owned());
-        let words: Vec<CString> =
-            words.map(|word| CString::new(word).map_err(nul)).collect::<Result<_, _>>()?;
-        let mut failed = None;
-        let mut child = || {
-            failed = exec(program, &inner, &nowhere, &words).err();
-            1
-        };
-        let process = sys::clone_into(CloneFlags::default(), None, &mut child)
-            .map_err(cannot("make", "the gate's process"))?;
-        let gate = Self {
-            process,
+        let words: Vec<String> = words.collect();
+        let process = helper::start(program, &inner, &words, &[])?;
+        Ok(Self { process: Some(Child(process)), api: service, ..Self::over(control) })
+    }
+
+    fn over(control: OwnedFd) -> Self {
+        Self {
+            process: None,
             control,
             init: None,
             openings: Openings::default(),
-            api: service,
+            api: None,
             unread: Vec::new(),
             lost: false,
-        };
-        match failed {
-            Some(errno) => Err(cannot("start", "the gate")(errno)),
-            None => Ok(gate),
         }
+    }
+
+    /// Takes over a gate that somebody else holds, to whom `line` leads.
+    #[must_use]
+    pub fn adopt(line: OwnedFd, kept: &GateKept) -> Self {
+        Self { init: Some(kept.init), openings: kept.openings.clone(), ..Self::over(line) }
+    }
+
+    /// What must be known to take it over.
+    #[must_use]
+    pub fn kept(&self) -> GateKept {
+        GateKept { init: self.init.unwrap_or_default(), openings: self.openings.clone() }
+    }
+
+    /// The socket to the gate alone, which ends once nobody holds that. What it has said before is lost.
+    #[must_use]
+    pub fn into_control(self) -> OwnedFd {
+        let Self { process, control, .. } = self;
+        std::mem::forget(process);
+        control
     }
 
     /// Opens it for the jail whose init is `init`.
@@ -211,33 +229,17 @@ impl Gate {
     }
 }
 
-impl Drop for Gate {
+/// A child that ends when this is dropped.
+#[derive(Debug)]
+struct Child(Cloned);
+
+impl Drop for Child {
     fn drop(&mut self) {
-        let killed = rustix::process::pidfd_send_signal(&self.process.pidfd, Signal::KILL);
-        let reaped = rustix::process::waitpid(Some(self.process.pid), WaitOptions::empty());
+        let process = &self.0;
+        let killed = rustix::process::pidfd_send_signal(&process.pidfd, Signal::KILL);
+        let reaped = rustix::process::waitpid(Some(process.pid), WaitOptions::empty());
         if let (Err(errno), _) | (_, Err(errno)) = (killed, reaped.map(|_| ())) {
             tracing::debug!(%errno, "the gate had ended already");
         }
     }
-}
-
-/// Becomes the gate. Returns only if it cannot.
-fn exec(
-    program: BorrowedFd<'_>,
-    control: &OwnedFd,
-    nowhere: &OwnedFd,
-    words: &[CString],
-) -> Result<(), Errno> {
-    // A session of its own: what is typed at the launcher's terminal is not for it.
-    rustix::process::setsid()?;
-    rustix::stdio::dup2_stdin(control)?;
-    rustix::stdio::dup2_stdout(nowhere)?;
-    rustix::stdio::dup2_stderr(nowhere)?;
-    sys::close_on_exec_from(3)?;
-    rustix::process::chdir("/")?;
-    let words: Vec<&CStr> = words.iter().map(CString::as_c_str).collect();
-    let nothing: [&CStr; 0] = [];
-    let flags = nix::fcntl::AtFlags::AT_EMPTY_PATH;
-    let Err(errno) = nix::unistd::execveat(program, c"", &words, &nothing, flags);
-    Err(Errno::from_raw_os_error(errno as i32))
 }

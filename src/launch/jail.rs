@@ -1,16 +1,14 @@
 //! A running jail, as its launcher sees it.
 
+use super::cgroup::{self, Switches};
 use super::error::{LaunchError, cannot};
 use super::record::Record;
-use super::{cgroup, confirm};
-use crate::host::paths;
 use crate::jail::protocol::{Order, Report};
 use crate::limits::Kept;
 use crate::sys::Cloned;
 use crate::wire;
-use rustix::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
+use rustix::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
-use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
 use rustix::process::{Signal, WaitOptions};
 use std::cell::Cell;
 
@@ -20,7 +18,6 @@ pub struct Jail {
     pub(super) process: Cloned,
     pub(super) control: OwnedFd,
     pub(super) master: Option<OwnedFd>,
-    pub(super) tmux: Option<OwnedFd>,
     /// The process that carries its connections, where it has one.
     pub(super) gate: Option<super::Gate>,
     pub(super) record: Option<Record>,
@@ -75,6 +72,38 @@ impl Jail {
         Ok(heard)
     }
 
+    /// As [`Jail::hear`], without waiting.
+    ///
+    /// # Errors
+    /// [`LaunchError::Call`]; `EAGAIN` where it says nothing now.
+    pub fn hear_now(&self) -> Result<Option<Report>, LaunchError> {
+        let heard = match wire::hear_now(&self.control) {
+            Err(Errno::CONNRESET) => None,
+            other => other.map_err(cannot("understand", "what init of the jail says"))?,
+        };
+        self.silent.set(heard.is_none());
+        Ok(heard)
+    }
+
+    /// Ends this side of the control socket: init ends when nobody is there to tell it anything.
+    ///
+    /// # Errors
+    /// [`LaunchError::Call`].
+    pub fn let_go(&self) -> Result<(), LaunchError> {
+        rustix::net::shutdown(&self.control, rustix::net::Shutdown::Both)
+            .map_err(cannot("let go of", "init of the jail"))
+    }
+
+    /// All descriptors that it goes on with.
+    #[must_use]
+    pub fn descriptors(&self) -> Vec<i32> {
+        use rustix::fd::AsRawFd as _;
+        let mut all = vec![self.process.pidfd.as_raw_fd(), self.control.as_raw_fd()];
+        all.extend(self.master.as_ref().map(|master| master.as_raw_fd()));
+        all.extend(self.record.as_ref().map(Record::descriptor));
+        all
+    }
+
     /// Whether init has ended its side of the control socket: nothing more will come, and waiting for
     /// it would return at once for ever.
     #[must_use]
@@ -94,41 +123,24 @@ impl Jail {
         self.record.as_ref().and_then(|record| record.made().kept.clone()).unwrap_or_default()
     }
 
-    /// Proves that the tmux session is the agent's: the process that listens on the server's socket
-    /// has the agent's uid and lives in the agent's cgroup, by the kernel's word. Gives its pid.
+    /// Tells init something, and gives it `descriptors`. An init that has ended is told nothing.
     ///
     /// # Errors
-    /// [`LaunchError::NotAsPlanned`] where it is not.
-    pub fn prove_session(&self) -> Result<i32, LaunchError> {
-        let peer = self.server().map_err(cannot("reach", "the tmux server of the jail"))?;
-        let differs = |what: &str, expected: String, found: String| LaunchError::NotAsPlanned {
-            what: what.to_owned(),
-            expected,
-            found,
-        };
-        let (uid, kept) = (peer.uid.as_raw(), self.kept());
-        if uid != kept.uid {
-            return Err(differs("the tmux server's uid", kept.uid.to_string(), uid.to_string()));
+    /// [`LaunchError::Call`].
+    pub fn hand(&self, order: &Order, descriptors: &[BorrowedFd<'_>]) -> Result<(), LaunchError> {
+        match wire::hand(&self.control, order, descriptors) {
+            Ok(()) | Err(Errno::PIPE | Errno::CONNRESET) => Ok(()),
+            Err(errno) => Err(cannot("tell init of", "the jail")(errno)),
         }
-        let pid = peer.pid.as_raw_nonzero().get();
-        if kept.cgroup.is_some() && !confirm::is_in_cgroup(pid, &kept.cgroup_path)? {
-            let found = format!("elsewhere (pid {pid})");
-            return Err(differs("the tmux server's cgroup", kept.cgroup_path, found));
-        }
-        Ok(pid)
     }
 
-    /// Who listens on the server's socket (unix(7), `SO_PEERCRED`). Nothing is sent or received, and
-    /// nobody is waited for: whoever listens in there may leave its queue full for ever, and connect(2)
-    /// would wait with it.
-    fn server(&self) -> Result<rustix::net::UCred, Errno> {
-        let directory = self.tmux.as_ref().ok_or(Errno::NOENT)?;
-        let place = paths::open_below(directory.as_fd(), "server")?;
-        let address = SocketAddrUnix::new(format!("/proc/self/fd/{}", place.as_raw_fd()))?;
-        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-        let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
-        connect(&socket, &address)?;
-        rustix::net::sockopt::socket_peercred(&socket)
+    /// What ends and freezes the jail for one who has no rights any more; `None` where it has no cgroup.
+    ///
+    /// # Errors
+    /// [`LaunchError::Call`].
+    pub fn switches(&self) -> Result<Option<Switches>, LaunchError> {
+        let made = self.record.as_ref().map(Record::made);
+        made.and_then(|made| made.cgroup.as_deref()).map(Switches::open).transpose()
     }
 
     /// Ends every process of the jail now.
@@ -168,6 +180,18 @@ impl Jail {
             status.exit_status().or_else(|| status.terminating_signal().map(|signal| 128 + signal))
         });
         Ok(status.and_then(|status| u8::try_from(status & 0xff).ok()).unwrap_or(125))
+    }
+
+    /// Waits for the end of the jail and gives the status as a shell does. Removing what was made is left to
+    /// whoever may: the record stays, and nobody holds it once this process has ended.
+    ///
+    /// # Errors
+    /// [`LaunchError::Call`].
+    pub fn leave_to_sweep(mut self) -> Result<u8, LaunchError> {
+        let status = self.reap();
+        // Its lock must hold until the process ends, and not a moment less.
+        std::mem::forget(self.record.take());
+        status
     }
 
     fn abandon(&mut self, record: Record) -> Result<(), LaunchError> {

@@ -18,22 +18,27 @@ mod book;
 mod cgroup;
 mod change;
 mod gate;
+mod helper;
 mod memory;
 mod netlink;
 mod openings;
 mod program;
 mod pts;
 mod secrets;
+mod session;
 mod start;
 mod stubs;
 mod tree;
 mod trees;
 mod user_namespace;
 
+pub use cgroup::Switches;
 pub use change::set_limits;
 pub use error::LaunchError;
-pub use gate::Gate;
+pub use gate::{Gate, GateKept};
+pub use helper::start_own;
 pub use jail::Jail;
+pub use session::Session;
 pub use start::{Standard, Timings, launch};
 
 /// Where launchers keep what they must remember while they run.

@@ -14,6 +14,7 @@ use rustix::io::Errno;
 use rustix::net::sockopt::{self, set_socket_reuseaddr};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, listen, socket_with};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddrV4};
 
@@ -30,7 +31,7 @@ const BACKLOG: i32 = 4096;
 pub(super) const LEAVE: &str = "leave";
 
 /// What is open in a jail's network.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Openings {
     /// Ports on which a socket listens.
     pub(super) ports: BTreeSet<u16>,

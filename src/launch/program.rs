@@ -31,6 +31,8 @@ pub(super) fn arguments(plan: &Plan, control: &OwnedFd) -> Result<Vec<CString>, 
             terminal.socket.clone(),
             terminal.config.clone(),
             terminal.session.clone(),
+            terminal.size.0.to_string(),
+            terminal.size.1.to_string(),
         ]),
     }
     words.extend(plan.command.words.iter().cloned());

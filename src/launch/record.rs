@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use std::fs::File;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 /// What one launch made on the host.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,6 +29,8 @@ pub struct Made {
     pub disk: Vec<disk::Bound>,
     /// What must be known to read the jail's figures, once it runs.
     pub kept: Option<Kept>,
+    /// The process that the launcher ends with, where there is one.
+    pub with: Option<i32>,
 }
 
 /// A jail that runs.
@@ -142,6 +145,64 @@ pub fn sweep() -> Result<(), LaunchError> {
     lock().map(drop)
 }
 
+/// How long a launcher is waited for that is about to end, with a process that has ended.
+const DYING: Duration = Duration::from_secs(2);
+const PAUSE: Duration = Duration::from_millis(2);
+
+/// Takes the lock of a record, unless its launcher lives; one that is about to end is waited for.
+///
+/// # Errors
+/// `EWOULDBLOCK` where it lives.
+fn lock_of_the_dead(file: &File) -> Result<(), Errno> {
+    let take = || flock(file, FlockOperation::NonBlockingLockExclusive);
+    let begun = Instant::now();
+    loop {
+        match take() {
+            Err(Errno::WOULDBLOCK) if begun.elapsed() < DYING && is_dying(file) => {
+                std::thread::sleep(PAUSE);
+            }
+            taken => return taken,
+        }
+    }
+}
+
+/// Whether the launcher of a record ends with a process that is gone.
+fn is_dying(file: &File) -> bool {
+    let mut text = vec![0; 64 << 10];
+    let count = rustix::io::pread(file, &mut text[..], 0).unwrap_or(0);
+    let made: Option<Made> = serde_json::from_slice(&text[..count]).ok();
+    let with = made.and_then(|made| made.with);
+    with.is_some_and(|pid| !crate::limits::processes::is_running(pid))
+}
+
+/// Removes what the launcher of the jail called `name` has made, which has ended or is about to.
+///
+/// # Errors
+/// [`LaunchError::Running`] where it lives; else the first thing that could not be removed, and the record stays for the
+/// next launch.
+pub fn finish(name: &str) -> Result<(), LaunchError> {
+    let path = folder().join(name);
+    let begun = Instant::now();
+    loop {
+        let all = lock_alone()?;
+        let taken = match open(&path, OFlags::empty()) {
+            Err(Errno::NOENT) => return Ok(()),
+            Err(errno) => return Err(cannot("open", &path.display().to_string())(errno)),
+            Ok(file) => flock(&file, FlockOperation::NonBlockingLockExclusive),
+        };
+        match taken {
+            Ok(()) => return all.sweep_one(&path),
+            // The kernel lets go of its locks when it closes what the process had open.
+            Err(Errno::WOULDBLOCK) if begun.elapsed() < DYING => {
+                drop(all);
+                std::thread::sleep(PAUSE);
+            }
+            Err(Errno::WOULDBLOCK) => return Err(LaunchError::Running(name.to_owned())),
+            Err(errno) => return Err(cannot("lock", &path.display().to_string())(errno)),
+        }
+    }
+}
+
 impl AllRecords {
     /// Removes what is left of launchers that are gone.
     fn sweep(&self) -> Result<(), LaunchError> {
@@ -163,7 +224,7 @@ impl AllRecords {
             Err(Errno::NOENT) => return Ok(()),
             Err(errno) => return Err(cannot("open", &shown)(errno)),
         };
-        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        match lock_of_the_dead(&file) {
             Ok(()) => {}
             Err(Errno::WOULDBLOCK) => return Ok(()),
             Err(errno) => return Err(cannot("lock", &shown)(errno)),
@@ -253,6 +314,12 @@ impl Record {
     /// launcher lives, and must not outlast it in a child that is about to die. `other` takes its place.
     pub(super) fn leave_to_parent(&mut self, other: impl AsFd) -> Result<(), Errno> {
         rustix::io::dup3(other, &mut self.file, DupFlags::CLOEXEC)
+    }
+
+    /// The descriptor that holds the lock.
+    pub(super) fn descriptor(&self) -> i32 {
+        use rustix::fd::AsRawFd as _;
+        self.file.as_raw_fd()
     }
 
     /// The jail's name.

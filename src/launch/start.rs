@@ -12,9 +12,7 @@ use crate::host::text;
 use crate::jail::protocol::Order;
 use crate::jail::{Inside, StepError, Terminal, perform};
 use crate::limits::read::{Kept, KeptDisk};
-use crate::plan::{
-    Mask, MaskKind, Mode, Mount, Phase, Plan, RlimitName, Source, Step, TMUX_DIRECTORY, steps,
-};
+use crate::plan::{Mask, MaskKind, Mode, Mount, Phase, Plan, RlimitName, Source, Step, steps};
 use crate::profile::Wall;
 use crate::sys::{self, CloneFlags, Cloned};
 use crate::terminal::size::{self, Size};
@@ -22,7 +20,7 @@ use crate::wire;
 use rustix::fd::{AsFd as _, OwnedFd};
 use rustix::fs::Mode as FileMode;
 use rustix::io::Errno;
-use rustix::process::{PidfdFlags, WaitOptions};
+use rustix::process::{Pid, PidfdFlags, WaitOptions};
 use std::cell::Cell;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -46,11 +44,17 @@ pub type Timings = Vec<(String, Duration)>;
 
 /// Makes the jail of `plan` and starts its command.
 ///
-/// The caller must be root and must have no second thread: the child shares its memory until it execs.
+/// The caller must be root and must have no second thread: the child shares its memory until it execs. A caller that
+/// ends with the process `with` says so: nobody takes the agent for one that runs when both are gone.
 ///
 /// # Errors
 /// [`LaunchError`]; nothing is left behind.
-pub fn launch(plan: &Plan, standard: Standard, timings: &mut Timings) -> Result<Jail, LaunchError> {
+pub fn launch(
+    plan: &Plan,
+    standard: Standard,
+    with: Option<Pid>,
+    timings: &mut Timings,
+) -> Result<Jail, LaunchError> {
     if !rustix::process::geteuid().is_root() {
         return Err(LaunchError::NotRoot);
     }
@@ -61,7 +65,7 @@ pub fn launch(plan: &Plan, standard: Standard, timings: &mut Timings) -> Result<
     let mut clock = Clock { since: Instant::now(), timings };
     // What is made has the modes of the plan, whatever the caller's mask; the child sets its own.
     let mask = rustix::process::umask(FileMode::empty());
-    let made = make(plan, &name, standard, &mut clock);
+    let made = make(plan, (&name, with), standard, &mut clock);
     rustix::process::umask(mask);
     made
 }
@@ -69,13 +73,13 @@ pub fn launch(plan: &Plan, standard: Standard, timings: &mut Timings) -> Result<
 /// Makes the jail whose name is `name`; what was made of one that failed is removed again.
 fn make(
     plan: &Plan,
-    name: &str,
+    (name, with): (&str, Option<Pid>),
     standard: Standard,
     clock: &mut Clock<'_>,
 ) -> Result<Jail, LaunchError> {
     let location =
         plan.stands(Wall::Cgroup).then(|| Location::new(&plan.cgroup, &plan.agent, name));
-    let record = announce(plan, name, location.as_ref())?;
+    let record = announce(plan, (name, with), location.as_ref())?;
     clock.lap("record");
     let mut launcher = Launcher {
         plan,
@@ -109,7 +113,7 @@ impl Clock<'_> {
 /// Opens the record, says in it what will be made on the host, and makes what other jails may share.
 fn announce(
     plan: &Plan,
-    name: &str,
+    (name, with): (&str, Option<Pid>),
     location: Option<&Location<'_>>,
 ) -> Result<Record, LaunchError> {
     let all = record::lock()?;
@@ -125,6 +129,7 @@ fn announce(
             made.cgroup = cgroup;
             made.stubs = stubs;
             made.disk = disk;
+            made.with = with.map(|pid| pid.as_raw_nonzero().get());
         })
     });
     // Still under the lock: a jail that stands on the same stubs would else put its own into a directory
@@ -218,7 +223,6 @@ impl<'p> Launcher<'p> {
             clock.lap(&step.told(plan).to_string());
         }
         let master = open_terminal(standard, &mut inside)?;
-        let own_pts = find_tree(&mut inside, TMUX_DIRECTORY)?;
         self.child(&after, &mut inside, namespaces, clock)?;
         drop(inside);
         drop(inner);
@@ -236,7 +240,7 @@ impl<'p> Launcher<'p> {
         record.announce(&record::lock_alone()?, |made| made.kept = Some(kept))?;
         clock.lap("record the jail");
         wire::say(&control, &Order::Start).map_err(cannot("tell", "init to start"))?;
-        self.finish(control, master, own_pts)
+        self.finish(control, master)
     }
 
     fn location(&self) -> Result<&Location<'p>, LaunchError> {
@@ -401,19 +405,13 @@ impl<'p> Launcher<'p> {
         Ok(())
     }
 
-    fn finish(
-        &mut self,
-        control: OwnedFd,
-        master: Option<OwnedFd>,
-        tmux: Option<OwnedFd>,
-    ) -> Result<Jail, LaunchError> {
+    fn finish(&mut self, control: OwnedFd, master: Option<OwnedFd>) -> Result<Jail, LaunchError> {
         let child = self.child.take().ok_or_else(no_child)?;
         let record = self.record.take().ok_or_else(no_child)?;
         Ok(Jail {
             process: child,
             control,
             master,
-            tmux,
             gate: self.gate.take(),
             record: Some(record),
             silent: Cell::new(false),
@@ -482,12 +480,4 @@ fn open_terminal(
     size::set(&master, size).map_err(|error| LaunchError::Unusable(error.to_string()))?;
     inside.terminal = Some(Terminal { slave, replaces });
     Ok(Some(master))
-}
-
-/// A descriptor of our own of the tree mounted at `at`.
-fn find_tree(inside: &mut Inside<'_>, at: &str) -> Result<Option<OwnedFd>, LaunchError> {
-    let index = inside.plan.mounts.iter().position(|mount| mount.at == at);
-    let tree = index.and_then(|index| inside.trees.get(index)).and_then(Option::as_ref);
-    let copy = |tree: &OwnedFd| rustix::io::fcntl_dupfd_cloexec(tree, 3);
-    tree.map(copy).transpose().map_err(cannot("keep a descriptor of", at))
 }

@@ -3,11 +3,11 @@
 use super::policies::Policies;
 use super::request::Input;
 use super::tree::Paths;
-use super::types::{ApiPlan, EgressPlan, GatePlan, WallPlan, WallState};
+use super::types::{ApiPlan, EgressPlan, HelperPlan, WallPlan, WallState};
 use crate::document::{Place, Problem, Problems};
 use crate::egress::proxy::Proxy;
 use crate::egress::rules::Rules;
-use crate::host::{AutoUid, HostFacts};
+use crate::host::HostFacts;
 use crate::profile::types::{Api, Egress, Network};
 use crate::profile::{Profile, Wall};
 
@@ -41,18 +41,14 @@ pub(super) fn resolve(
         return None;
     }
     let rules = if listens { rules(profile, policies, problems) } else { Rules::default() };
-    let (uid, new_uid) = match &facts.gate_uid {
-        AutoUid::Assigned(uid) => (*uid, false),
-        AutoUid::Next(uid) => (*uid, true),
-        AutoUid::None(cause) => {
-            let cause = format!("needs a uid for the gate: {cause}");
-            problems.push(Problem::new(&profile.network.place, cause, ""));
-            (u32::MAX, false)
-        }
-    };
+    let gate = HelperPlan::resolve(&facts.gate_uid).unwrap_or_else(|cause| {
+        let cause = format!("needs a uid for the gate: {cause}");
+        problems.push(Problem::new(&profile.network.place, cause, ""));
+        HelperPlan::NOBODY
+    });
     let bound = |value: u64| u32::try_from(value).unwrap_or(u32::MAX);
     Some(EgressPlan {
-        gate: GatePlan { uid, new_uid },
+        gate,
         listens,
         rules,
         api,

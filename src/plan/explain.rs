@@ -68,6 +68,7 @@ fn write_head(text: &mut String, plan: &Plan) -> fmt::Result {
     if let Some(terminal) = &plan.terminal {
         let (columns, rows) = terminal.size;
         writeln!(text, "  session   {} ({columns}x{rows} without a terminal)", terminal.session)?;
+        writeln!(text, "  kept by   a shim as uid {}", terminal.shim.uid)?;
     }
     Ok(())
 }

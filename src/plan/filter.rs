@@ -30,6 +30,7 @@ impl Filter {
             "minimal" => include_bytes!(concat!(env!("OUT_DIR"), "/seccomp-minimal")),
             "agent" => include_bytes!(concat!(env!("OUT_DIR"), "/seccomp-agent")),
             "gate" => include_bytes!(concat!(env!("OUT_DIR"), "/seccomp-gate")),
+            "shim" => include_bytes!(concat!(env!("OUT_DIR"), "/seccomp-shim")),
             _ => return None,
         };
         decode(bytes)

@@ -1,7 +1,7 @@
 //! Who the agent is.
 
 use super::request::Request;
-use super::types::Identity;
+use super::types::{HelperPlan, Identity};
 use crate::document::Problems;
 use crate::host::{AutoUid, HostFacts};
 use crate::profile::Profile;
@@ -63,6 +63,20 @@ fn ids(profile: &Profile, facts: &HostFacts, problems: &mut Problems) -> (u32, u
                 "make the user, or use user = \"auto\" for a uid of its own",
             ));
             (u32::MAX, u32::MAX, false)
+        }
+    }
+}
+
+impl HelperPlan {
+    /// Stands where there is none: such a plan is not launched.
+    pub(super) const NOBODY: Self = Self { uid: u32::MAX, new_uid: false };
+
+    /// With the uid set apart for it.
+    pub(super) fn resolve(uid: &AutoUid) -> Result<Self, String> {
+        match uid {
+            AutoUid::Assigned(uid) => Ok(Self { uid: *uid, new_uid: false }),
+            AutoUid::Next(uid) => Ok(Self { uid: *uid, new_uid: true }),
+            AutoUid::None(cause) => Err(cause.clone()),
         }
     }
 }

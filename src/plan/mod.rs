@@ -39,10 +39,10 @@ pub use request::{Mode, Request, questions};
 pub use resolve::{Draft, draft, resolve};
 pub use steps::{Phase, Step, steps};
 pub use types::{
-    ApiPlan, CgroupPlan, CommandPlan, Content, DiskBound, DiskPlan, DiskTree, EgressPlan, GatePlan,
-    Identity, Idmap, LandlockPlan, LandlockRule, Limit, Mask, MaskKind, Mount, Node, Parent, Plan,
-    Rights, Rlimit, RlimitName, SeccompPlan, Source, TerminalPlan, TreeBound, Value, Variable,
-    WallPlan, WallState,
+    ApiPlan, CgroupPlan, CommandPlan, Content, DiskBound, DiskPlan, DiskTree, EgressPlan,
+    HelperPlan, Identity, Idmap, LandlockPlan, LandlockRule, Limit, Mask, MaskKind, Mount, Node,
+    Parent, Plan, Rights, Rlimit, RlimitName, SeccompPlan, Source, TerminalPlan, TreeBound, Value,
+    Variable, WallPlan, WallState,
 };
 pub use walls::{Ability, abilities};
 

@@ -6,7 +6,8 @@ use super::refusal::{PlanError, Refusal};
 use super::request::{Input, Mode, Request};
 use super::tree::{HostTree, HostTrees, Paths, below};
 use super::types::{
-    CommandPlan, EgressPlan, Identity, Plan, SeccompPlan, TerminalPlan, WallPlan, WallState,
+    CommandPlan, EgressPlan, HelperPlan, Identity, Plan, SeccompPlan, TerminalPlan, WallPlan,
+    WallState,
 };
 use super::{
     command, disk, egress, environ, identity, landlock, limits, mounts, terminal, walls, workspace,
@@ -134,11 +135,12 @@ pub fn draft(
     let layout = mounts::resolve(input, &identity, &trees, &mut problems);
     refuse_empty_io(profile, facts, &walls, &layout, &mut problems);
     let egress = egress::resolve(input, &policies, &walls, &mut problems);
+    let shim = shim(input, &mut problems);
     let mut hindrances = hindered(problems, refusals)?;
     let (command, missing) = command::resolve(profile, request, &trees, facts);
     hindrances.extend(missing);
     let terminal = match request.mode {
-        Mode::Run => Some(session(input, &trees, &mut hindrances)),
+        Mode::Run => Some(session((input, shim), &trees, &mut hindrances)),
         Mode::Exec => None,
     };
     let seccomp = seccomp(profile, policies.filter);
@@ -199,12 +201,28 @@ fn standing(walls: &[WallPlan]) -> BTreeSet<Wall> {
 }
 
 /// The session; a tmux that is not there is a hindrance.
-fn session(input: Input<'_>, trees: &HostTrees, hindrances: &mut Vec<PlanError>) -> TerminalPlan {
+fn session(
+    (input, shim): (Input<'_>, HelperPlan),
+    trees: &HostTrees,
+    hindrances: &mut Vec<PlanError>,
+) -> TerminalPlan {
     let tmux = command::tmux(input.profile, trees, input.facts).unwrap_or_else(|missing| {
         hindrances.push(missing);
         "tmux".to_owned()
     });
-    terminal::resolve(input.profile, tmux)
+    terminal::resolve(input.profile, tmux, shim)
+}
+
+/// Who keeps the session; only a session is kept by a process that has no rights.
+fn shim(input: Input<'_>, problems: &mut Problems) -> HelperPlan {
+    if input.request.mode == Mode::Exec {
+        return HelperPlan::NOBODY;
+    }
+    HelperPlan::resolve(&input.facts.shim_uid).unwrap_or_else(|cause| {
+        let place = &input.profile.agent.user.place;
+        problems.push(Problem::new(place, format!("needs a uid for the shim: {cause}"), ""));
+        HelperPlan::NOBODY
+    })
 }
 
 fn workspace(input: Input<'_>, problems: &mut Problems) -> Option<Located<String>> {

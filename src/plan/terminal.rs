@@ -1,7 +1,7 @@
 //! The tmux session inside the jail.
 
 use super::request::Request;
-use super::types::TerminalPlan;
+use super::types::{HelperPlan, TerminalPlan};
 use crate::profile::Profile;
 
 /// Where the server's socket is.
@@ -10,13 +10,14 @@ const SOCKET: &str = "/run/cellblock/tmux/server";
 const CONFIG: &str = "/run/cellblock/tmux.conf";
 
 /// The session of `profile`, kept by the tmux at `tmux` in the jail.
-pub(super) fn resolve(profile: &Profile, tmux: String) -> TerminalPlan {
+pub(super) fn resolve(profile: &Profile, tmux: String, shim: HelperPlan) -> TerminalPlan {
     TerminalPlan {
         tmux,
         session: profile.terminal.session.value.as_str().to_owned(),
         socket: SOCKET.to_owned(),
         config: CONFIG.to_owned(),
         size: profile.terminal.size.value,
+        shim,
     }
 }
 

@@ -318,7 +318,7 @@ impl From<Access> for TreeRights {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct EgressPlan {
     /// The process outside that carries them.
-    pub gate: GatePlan,
+    pub gate: HelperPlan,
     /// Whether names are answered and connections taken in the jail's network.
     pub listens: bool,
     /// All its rules; none where it does not listen.
@@ -369,10 +369,10 @@ fn shown<T: std::fmt::Display, S: Serializer>(value: &T, serializer: S) -> Resul
     serializer.collect_str(value)
 }
 
-/// Who the gate is.
+/// Who a process of cellblock outside the jail is: its gate, or its shim.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub struct GatePlan {
-    /// uid and gid, of this agent's gate alone.
+pub struct HelperPlan {
+    /// uid and gid, of this agent's alone.
     pub uid: u32,
     /// Whether the uid is not yet in the book.
     pub new_uid: bool,
@@ -579,4 +579,6 @@ pub struct TerminalPlan {
     pub config: String,
     /// Columns and rows where no terminal is attached.
     pub size: (u16, u16),
+    /// Who keeps it outside.
+    pub shim: HelperPlan,
 }

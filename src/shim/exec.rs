@@ -2,8 +2,8 @@
 
 use super::gatekeeper::Gatekeeper;
 use super::person::{Person, PersonKeys};
-use super::wait::{Events, Waiter};
-use super::{Ending, ShimError, keeper};
+use super::wait::Waiter;
+use super::{Ending, ShimError};
 use crate::jail::protocol::{Order, Report};
 use crate::launch::{Jail, Standard, launch};
 use crate::limits::Meter;
@@ -39,7 +39,7 @@ fn standard() -> Standard {
 pub fn exec(plan: &Plan, timings: &mut Vec<(String, Duration)>) -> Result<Ending, ShimError> {
     let waiter = Waiter::new()?;
     let standard = standard();
-    let mut jail = launch(plan, standard, timings)?;
+    let mut jail = launch(plan, standard, None, timings)?;
     let person = match standard {
         Standard::Terminal { replaces, .. } => {
             Some(Person::attach(PersonKeys::All(AllKeys), replaces)?)
@@ -56,6 +56,30 @@ pub fn exec(plan: &Plan, timings: &mut Vec<(String, Duration)>) -> Result<Ending
     let ending = exec.finish();
     timings.push(("clean up".to_owned(), ended.elapsed()));
     ending
+}
+
+/// What came.
+#[derive(Debug, Default)]
+struct Events {
+    /// The jail has ended.
+    ended: bool,
+    /// Init says something.
+    control: bool,
+    /// A signal for this process.
+    signal: Option<Signal>,
+    /// Something happened at the jail's limits.
+    limits: bool,
+    /// The gate says something, or somebody wants to change it.
+    gate: bool,
+    /// What came on the person's descriptors, in their order.
+    own: Vec<PollFlags>,
+}
+
+/// The keeper of the jail's gate, where it has one.
+fn keeper(jail: &mut Jail, plan: &Plan) -> Result<Option<Gatekeeper>, ShimError> {
+    let (Some(gate), Some(egress)) = (jail.take_gate(), &plan.egress) else { return Ok(None) };
+    let (listens, rules) = (egress.listens, &egress.rules);
+    Ok(Some(Gatekeeper::new(&jail.name(), jail.kept(), gate, listens, rules)?))
 }
 
 struct Exec {
@@ -76,12 +100,39 @@ impl Exec {
             (_, _) => Vec::new(),
         };
         let own: Vec<_> = wanted.iter().map(|(_, fd, flags)| (*fd, *flags)).collect();
-        let events = waiter.wait(&self.jail, &self.meter, self.gate.as_ref(), &own)?;
+        let events = self.wait(waiter, &own)?;
         let came: Vec<_> =
             wanted.iter().map(|(side, ..)| *side).zip(events.own.iter().copied()).collect();
         self.carry(&came)?;
         self.react(&events)?;
         Ok(events.ended)
+    }
+
+    fn wait(
+        &self,
+        waiter: &Waiter,
+        own: &[(BorrowedFd<'_>, PollFlags)],
+    ) -> Result<Events, ShimError> {
+        let jail = &self.jail;
+        // Where init is silent for ever, the end of the jail is all that is left to wait for.
+        let control = if jail.is_silent() { jail.pidfd() } else { jail.control() };
+        let fixed = [(jail.pidfd(), PollFlags::IN), (control, PollFlags::IN)];
+        let limits = self.meter.interests();
+        let gate = self.gate.as_ref().map(Gatekeeper::interests).unwrap_or_default();
+        let gates = fixed.len() + limits.len();
+        let ours = gates + gate.len();
+        let all = fixed.into_iter().chain(limits).chain(gate).chain(own.iter().copied());
+        let all: Vec<_> = all.collect();
+        let (signal, came) = waiter.wait(&all, Some(self.meter.patience()))?;
+        let any = |of: &[PollFlags]| of.iter().any(|flags| !flags.is_empty());
+        Ok(Events {
+            ended: !came[0].is_empty(),
+            control: !jail.is_silent() && !came[1].is_empty(),
+            signal,
+            limits: any(&came[2..gates]),
+            gate: any(&came[gates..ours]),
+            own: came[ours..].to_vec(),
+        })
     }
 
     fn carry(&mut self, came: &[(Side, PollFlags)]) -> Result<(), ShimError> {

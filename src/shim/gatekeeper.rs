@@ -6,7 +6,6 @@ use crate::egress::rules::{Change, Rules};
 use crate::gate::protocol::{Refused, Report};
 use crate::launch::{Gate, LaunchError};
 use crate::limits::{Kept, journal};
-use crate::plan::EgressPlan;
 use rustix::event::PollFlags;
 use rustix::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use serde::Serialize;
@@ -22,6 +21,7 @@ const HEARD: u32 = 8;
 const HEARD_LAST: u32 = 1000;
 
 /// The gate, and who may change it.
+#[derive(Debug)]
 pub(super) struct Gatekeeper {
     /// The name of the jail.
     jail: String,
@@ -56,7 +56,7 @@ struct Written<'r> {
 }
 
 impl Gatekeeper {
-    /// Takes over `gate`, which works by `egress`.
+    /// Takes over `gate`, which works by `rules` where the jail has a network in which it `listens`.
     ///
     /// # Errors
     /// [`LaunchError`] where no orders can be taken.
@@ -64,7 +64,8 @@ impl Gatekeeper {
         jail: &str,
         kept: Kept,
         gate: Gate,
-        egress: &EgressPlan,
+        listens: bool,
+        rules: &Rules,
     ) -> Result<Self, LaunchError> {
         let orders = network::Listener::new(jail)?;
         Ok(Self {
@@ -72,9 +73,9 @@ impl Gatekeeper {
             kept,
             gate: Some(gate),
             orders: Some(orders),
-            listens: egress.listens,
-            planned: egress.rules.clone(),
-            rules: egress.rules.clone(),
+            listens,
+            planned: rules.clone(),
+            rules: rules.clone(),
             looks: crate::egress::rate::Bucket::new(LOOKS, std::time::Instant::now()),
             refused: 0,
             told: Vec::new(),

@@ -1,16 +1,31 @@
-//! Keeps one jail from its start to its end: relays its terminal, passes signals on, watches what no
-//! controller limits, and tells how it ended.
+//! Keeps one jail from its start to its end.
 //!
-//! [`exec`] is one command, [`run`] an agent's tmux session. Both wait for the same things in the same
-//! way ([`wait`]) and differ in what they do about them.
+//! ```text
+//!  run, supervisor ─ owner ─ link ─ shim: stay ─ keep ─ views ─ lines ─ client ─ the person's terminal
+//!       (root)        │             (no rights)    └─ jail init, gate
+//!                     ├─ limits::Meter   what it uses
+//!                     └─ gatekeeper      what its gate refuses
+//! ```
+//!
+//! A session is kept by a process of its own, the shim: [`stay`] launches it as root and gives up every right, `keep`
+//! holds what the jail needs to live. What needs rights is its owner's ([`owner`]): the figures, the journals, the proof
+//! that the session is the agent's, terminals for those who look. An owner may go and another one come; with `run` the
+//! shim ends with its owner. [`client`] is the person's side. [`exec`] is one command without a session, kept by its
+//! launcher.
 
+pub mod client;
 pub mod exec;
+pub mod owner;
+pub mod protocol;
 pub mod run;
+pub mod stay;
 
 mod asker;
 mod gatekeeper;
+mod keep;
 mod person;
-mod wait;
+mod view;
+pub mod wait;
 
 use std::fmt;
 
@@ -45,6 +60,22 @@ pub enum ShimError {
         /// The exit status: 125, 126 or 127.
         status: u8,
     },
+    /// The shim cannot give up its rights.
+    #[error("the shim {0}")]
+    Confine(crate::confine::ConfineError),
+    /// There is no jail, as its shim says.
+    #[error("{cause}")]
+    Refused {
+        /// Why.
+        cause: String,
+        /// What to do about it.
+        hint: String,
+        /// The exit status.
+        status: u8,
+    },
+    /// The shim ended and said nothing.
+    #[error("the process that keeps the jail ended before it said anything")]
+    NoShim,
     /// tmux ended before it showed anything.
     #[error("tmux ended with status {status} before it showed the session{}", Said(.said))]
     NoSession {
@@ -53,16 +84,6 @@ pub enum ShimError {
         /// What it said.
         said: Vec<String>,
     },
-}
-
-/// The keeper of the jail's gate, where it has one.
-fn keeper(
-    jail: &mut crate::launch::Jail,
-    plan: &crate::plan::Plan,
-) -> Result<Option<gatekeeper::Gatekeeper>, ShimError> {
-    let (Some(gate), Some(egress)) = (jail.take_gate(), &plan.egress) else { return Ok(None) };
-    let keeper = gatekeeper::Gatekeeper::new(&jail.name(), jail.kept(), gate, egress)?;
-    Ok(Some(keeper))
 }
 
 struct Said<'a>(&'a [String]);
@@ -86,7 +107,11 @@ impl ShimError {
             Self::Failed { status: 127, .. } => {
                 "only what the profile's `execute` names can be run".to_owned()
             }
-            Self::Failed { .. } | Self::Terminal(_) | Self::Wait(_) => String::new(),
+            Self::Refused { hint, .. } => hint.clone(),
+            Self::NoShim => "look at the kernel's log: it may have been ended for want of memory".to_owned(),
+            Self::Failed { .. } | Self::Terminal(_) | Self::Wait(_) | Self::Confine(_) => {
+                String::new()
+            }
         }
     }
 
@@ -94,8 +119,13 @@ impl ShimError {
     #[must_use]
     pub fn status(&self) -> u8 {
         match self {
-            Self::Failed { status, .. } => *status,
-            Self::Launch(_) | Self::Terminal(_) | Self::Wait(_) | Self::NoSession { .. } => 125,
+            Self::Failed { status, .. } | Self::Refused { status, .. } => *status,
+            Self::Launch(_)
+            | Self::Terminal(_)
+            | Self::Wait(_)
+            | Self::Confine(_)
+            | Self::NoShim
+            | Self::NoSession { .. } => 125,
         }
     }
 }

@@ -60,8 +60,7 @@ impl Person {
 
     /// Gives the jail's terminal the size of the person's.
     pub(super) fn fit(&self, master: BorrowedFd<'_>) -> Result<(), ShimError> {
-        let now = size::get(rustix::stdio::stdout())?.or_default();
-        Ok(size::set(master, now)?)
+        Ok(size::set(master, own_size()?)?)
     }
 
     fn ends<'f>(&'f self, master: BorrowedFd<'f>) -> Ends<'f> {
@@ -123,6 +122,11 @@ impl Person {
             tracing::debug!(%errno, "the terminal was not reset");
         }
     }
+}
+
+/// The size of the person's terminal.
+pub(super) fn own_size() -> Result<size::Size, ShimError> {
+    Ok(size::get(rustix::stdio::stdout())?.or_default())
 }
 
 fn nowhere() -> Result<OwnedFd, ShimError> {

@@ -1,26 +1,26 @@
-//! An agent's tmux session in a jail, shown on the person's terminal.
+//! An agent's tmux session in a jail, shown on the person's terminal: one shim, whose owner this process is.
 
-use super::gatekeeper::Gatekeeper;
-use super::person::{Person, PersonKeys};
-use super::wait::{Events, Waiter};
-use super::{Ending, ShimError, keeper};
-use crate::jail::protocol::{Order, Report};
-use crate::launch::{Jail, Standard, launch};
-use crate::limits::Meter;
+use super::client::{Client, Left, Typing};
+use super::owner::{Heard, Owner, Starting};
+use super::person::own_size;
+use super::protocol::{End, Report};
+use super::wait::Waiter;
+use super::{Ending, ShimError};
+use crate::jail::protocol::Report as Said;
+use crate::launch::record;
 use crate::plan::Plan;
-use crate::terminal::keys::DetachKey;
 use crate::terminal::plain::plain_lines;
-use crate::terminal::relay::{Side, Status};
-use crate::terminal::screenless::{Drained, Screenless};
-use crate::terminal::size::{self, Size};
 use nix::sys::signal::Signal;
 use rustix::event::PollFlags;
 use rustix::fd::BorrowedFd;
+use rustix::process::WaitOptions;
 use rustix::termios::isatty;
 use std::time::Duration;
 
 /// Lines of a last screen that are told, at the most.
 const SCREEN_LINES: usize = 1000;
+/// Lines of what tmux said, at the most.
+const SAID_LINES: usize = 20;
 
 /// What the person is told about a session by their own terminal.
 pub trait Notices {
@@ -39,154 +39,112 @@ pub fn run(
 ) -> Result<Ending, ShimError> {
     let waiter = Waiter::new()?;
     let on_terminal = isatty(rustix::stdio::stdin()) && isatty(rustix::stdio::stdout());
-    let fixed = plan.terminal.as_ref().map(|terminal| terminal.size);
-    let (columns, rows) = fixed.unwrap_or((80, 24));
-    let size = if on_terminal {
-        size::get(rustix::stdio::stdout())?.or_default()
-    } else {
-        Size { rows, columns }
-    };
-    let mut jail = launch(plan, Standard::Terminal { replaces: [true; 3], size }, timings)?;
-    let gate = keeper(&mut jail, plan)?;
+    let starting = Starting::fork(plan)?;
+    let mut stopped = None;
+    loop {
+        let (signal, came) = waiter.wait(&[(starting.link(), PollFlags::IN)], None)?;
+        stopped = stopped.or(signal.filter(|signal| ends(*signal)));
+        if came.iter().any(|flags| !flags.is_empty()) {
+            break;
+        }
+    }
+    let mut owner = starting.wait()?;
+    timings.extend(owner.take_timings());
     let mut run = Run {
-        gate,
         agent: plan.agent.clone(),
-        meter: Meter::new(&jail.name(), jail.kept()),
-        jail,
+        owner,
+        client: None,
         on_terminal,
-        view: View::Nobody(Box::default()),
-        proved: false,
+        up: false,
         told: Vec::new(),
-        report: None,
+        said: None,
+        status: None,
     };
+    if let Some(signal) = stopped {
+        run.stop(signal)?;
+    }
     while !run.turn(&waiter, notices)? {}
     run.finish()
 }
 
-/// Who sees the session.
-enum View {
-    /// The person.
-    Shown(Box<Person>),
-    /// Nobody: what it draws is dropped.
-    Nobody(Box<Screenless>),
+fn ends(signal: Signal) -> bool {
+    matches!(signal, Signal::SIGINT | Signal::SIGTERM | Signal::SIGHUP | Signal::SIGQUIT)
 }
 
 struct Run {
     agent: String,
-    jail: Jail,
-    gate: Option<Gatekeeper>,
-    meter: Meter,
+    owner: Owner,
+    /// The person, where they look.
+    client: Option<Client>,
     on_terminal: bool,
-    view: View,
-    proved: bool,
+    up: bool,
     told: Vec<String>,
-    report: Option<Report>,
+    /// What init said last about the session.
+    said: Option<Said>,
+    /// The status of the jail, once it has ended.
+    status: Option<u8>,
 }
 
 impl Run {
-    fn master(&self) -> Result<BorrowedFd<'_>, ShimError> {
-        self.jail.master().ok_or(ShimError::Wait(rustix::io::Errno::BADF))
-    }
-
     /// Waits and does what there is to do; `true` at the end.
     fn turn(&mut self, waiter: &Waiter, notices: &mut dyn Notices) -> Result<bool, ShimError> {
-        let master = self.master()?;
-        let wanted = match &self.view {
-            View::Shown(person) => person.interests(master),
-            View::Nobody(_) => self.unseen(master),
+        let owners = self.owner.interests();
+        let persons = match &self.client {
+            Some(client) => client.interests(),
+            None => self.unseen(),
         };
-        let own: Vec<_> = wanted.iter().map(|(_, fd, flags)| (*fd, *flags)).collect();
-        let events = waiter.wait(&self.jail, &self.meter, self.gate.as_ref(), &own)?;
-        let came: Vec<_> =
-            wanted.iter().map(|(side, ..)| *side).zip(events.own.iter().copied()).collect();
-        let any =
-            |side: Side| came.iter().any(|(known, flags)| *known == side && !flags.is_empty());
-        if !self.proved && any(Side::Master) {
-            self.prove()?;
+        let count = owners.len();
+        let all: Vec<_> = owners.into_iter().chain(persons).collect();
+        let (signal, came) = waiter.wait(&all, Some(self.owner.patience()))?;
+        drop(all);
+        // Who asks for the end does not wait for a look at a jail that keeps every processor busy.
+        match signal {
+            Some(Signal::SIGWINCH) => self.client.as_ref().map_or(Ok(()), Client::fit)?,
+            Some(signal) if ends(signal) => self.stop(signal)?,
+            Some(_) | None => {}
         }
-        self.carry(&came, any(Side::Input), notices)?;
-        self.react(&events, notices)?;
-        Ok(events.ended)
+        self.carry(&came[count..], notices)?;
+        let heard = self.owner.turn(&came[..count])?;
+        self.react(heard)
     }
 
-    /// What to wait for while nobody sees the session: its output, and Enter of a person who left.
-    fn unseen<'f>(&self, master: BorrowedFd<'f>) -> Vec<(Side, BorrowedFd<'f>, PollFlags)> {
-        let mut wanted = vec![(Side::Master, master, Screenless::INTEREST)];
-        if self.on_terminal && self.proved {
-            wanted.push((Side::Input, rustix::stdio::stdin(), PollFlags::IN));
-        }
-        wanted
+    /// While nobody sees the session: Enter of a person who left.
+    fn unseen(&self) -> Vec<(BorrowedFd<'_>, PollFlags)> {
+        let waits = self.on_terminal && self.up;
+        waits.then(|| (rustix::stdio::stdin(), PollFlags::IN)).into_iter().collect()
     }
 
-    /// The first byte came: before it is shown, the session must be the agent's.
-    fn prove(&mut self) -> Result<(), ShimError> {
-        match self.jail.prove_session() {
-            Ok(server) => self.meter.set_server(server),
-            // tmux complains before it has a server: that is heard when it ends.
-            Err(crate::launch::LaunchError::Call { .. }) => return Ok(()),
-            Err(error) => return Err(error.into()),
-        }
-        self.proved = true;
-        self.jail.tell(&Order::Watch)?;
-        if self.on_terminal {
-            self.show()?;
-        }
-        Ok(())
+    fn stop(&mut self, signal: Signal) -> Result<(), ShimError> {
+        self.told.push(format!("stopped by {signal}"));
+        self.owner.kill()
     }
 
-    fn show(&mut self) -> Result<(), ShimError> {
-        let keys = PersonKeys::Detach(DetachKey::new(DetachKey::PREFIX));
-        let person = Person::attach(keys, [true; 3])?;
-        person.fit(self.master()?)?;
-        self.view = View::Shown(Box::new(person));
-        Ok(())
-    }
-
-    /// Gives the terminal back to the person while the agent goes on.
-    fn hide(&mut self, notices: &mut dyn Notices) -> Result<(), ShimError> {
-        let nobody = View::Nobody(Box::default());
-        if let View::Shown(person) = std::mem::replace(&mut self.view, nobody) {
-            person.close()?;
-            notices.detached(&self.agent);
-        }
-        Ok(())
-    }
-
-    fn carry(
-        &mut self,
-        came: &[(Side, PollFlags)],
-        typed: bool,
-        notices: &mut dyn Notices,
-    ) -> Result<(), ShimError> {
-        let master = self.jail.master().ok_or(ShimError::Wait(rustix::io::Errno::BADF))?;
-        let status = match &mut self.view {
-            View::Shown(person) => person.progress(master, came)?,
-            View::Nobody(screenless) => {
-                if screenless.drain(master)? == Drained::Closed {
-                    // The jail's own end follows; until then there is nothing to wait for here.
-                    std::thread::sleep(Duration::from_millis(5));
-                }
-                if typed && self.on_terminal && self.proved {
-                    return self.come_back();
-                }
-                Status::Running
+    fn carry(&mut self, came: &[PollFlags], notices: &mut dyn Notices) -> Result<(), ShimError> {
+        let Some(client) = &mut self.client else {
+            if came.iter().any(|flags| !flags.is_empty()) {
+                return self.come_back();
             }
+            return Ok(());
         };
-        match status {
-            Status::Running => Ok(()),
-            Status::Detached => self.hide(notices),
-            Status::JailClosed => {
-                std::thread::sleep(Duration::from_millis(5));
-                Ok(())
+        let Some(left) = client.turn(came)? else { return Ok(()) };
+        let Some(client) = self.client.take() else { return Ok(()) };
+        match left {
+            Left::Detached | Left::End(End::Detached) => {
+                client.close()?;
+                notices.detached(&self.agent);
             }
-            Status::TerminalGone => {
+            // The jail's own end follows.
+            Left::End(End::Jail { .. } | End::Command { .. }) | Left::Lost | Left::Signal(_) => {
+                client.close()?;
+            }
+            Left::TerminalGone => {
                 self.told.push("stopped: the terminal is gone".to_owned());
-                // Once: it would be found gone again and again until the jail has ended.
-                self.view = View::Nobody(Box::default());
                 self.on_terminal = false;
-                Ok(self.jail.kill()?)
+                client.close()?;
+                self.owner.kill()?;
             }
         }
+        Ok(())
     }
 
     /// The person pressed Enter after they had left.
@@ -197,83 +155,72 @@ impl Run {
             self.on_terminal = false;
             return Ok(());
         }
-        self.show()?;
-        Ok(self.jail.tell(&Order::Attach)?)
+        self.show()
     }
 
-    fn react(&mut self, events: &Events, notices: &mut dyn Notices) -> Result<(), ShimError> {
-        if events.control {
-            match self.jail.hear()? {
-                Some(Report::Detached) => self.hide(notices)?,
-                Some(report) => self.report = Some(report),
-                None => {}
-            }
-        }
-        if let Some(gate) = self.gate.as_mut().filter(|_| events.gate) {
-            gate.turn();
-        }
-        // Who asks for the end does not wait for a look at a jail that keeps every processor busy.
-        match events.signal {
-            Some(Signal::SIGWINCH) => match &self.view {
-                View::Shown(person) => person.fit(self.master()?)?,
-                View::Nobody(_) => {}
-            },
-            Some(
-                signal @ (Signal::SIGINT | Signal::SIGTERM | Signal::SIGHUP | Signal::SIGQUIT),
-            ) => {
-                self.told.push(format!("stopped by {signal}"));
-                self.jail.kill()?;
-            }
-            Some(_) | None => {}
-        }
-        if let Some(used) = self.meter.turn(events.limits) {
-            self.meter.watch_ended(used);
-            self.jail.kill()?;
-        }
+    fn show(&mut self) -> Result<(), ShimError> {
+        let (_, line) = self.owner.attach(true, own_size()?)?;
+        self.client = Some(Client::show(line, Typing::Session, [true; 3])?);
         Ok(())
     }
 
-    fn finish(mut self) -> Result<Ending, ShimError> {
-        // What init said last may have come together with its end.
-        while let Ok(Some(report)) = self.jail.hear() {
-            self.report = Some(report);
+    fn react(&mut self, heard: Heard) -> Result<bool, ShimError> {
+        for report in heard.reports {
+            match report {
+                Report::Said(Said::Up) => {
+                    self.owner.prove()?;
+                    self.up = true;
+                    if self.on_terminal {
+                        self.show()?;
+                    }
+                }
+                Report::Said(said) => self.said = Some(said),
+                Report::Over { status } => self.status = Some(status),
+                Report::Trouble(cause) => tracing::warn!(cause, "the shim"),
+                Report::ViewOver { .. } | Report::Gate(_) => {}
+            }
         }
-        let said = match std::mem::replace(&mut self.view, View::Nobody(Box::default())) {
-            View::Shown(person) => {
-                person.close()?;
-                Vec::new()
+        Ok(heard.gone || self.status.is_some())
+    }
+
+    fn finish(mut self) -> Result<Ending, ShimError> {
+        // What was drawn last is shown; the shim has closed the line.
+        if let Some(mut client) = self.client.take() {
+            for _ in 0..256 {
+                let came: Vec<_> = client.interests().iter().map(|(_, flags)| *flags).collect();
+                if client.turn(&came)?.is_some() {
+                    break;
+                }
             }
-            View::Nobody(mut screenless) => {
-                screenless.drain(self.master()?)?;
-                screenless.last_lines(20)
-            }
-        };
-        let mut told = std::mem::take(&mut self.told);
-        told.extend(self.meter.finish());
-        told.extend(self.gate.take().map(Gatekeeper::finish).unwrap_or_default());
-        let report = self.report.take();
-        let (proved, on_terminal, agent) = (self.proved, self.on_terminal, self.agent.clone());
-        let status = self.jail.end()?;
+            client.close()?;
+        }
+        let Self { owner, mut told, said, status, up, agent, on_terminal, .. } = self;
+        let jail = owner.born().jail.clone();
+        let (more, process) = owner.finish();
+        told.extend(more);
+        if let Some(process) = process {
+            rustix::process::waitpid(Some(process.pid), WaitOptions::empty())
+                .map_err(ShimError::Wait)?;
+        }
+        record::finish(&jail)?;
         let mut screen = Vec::new();
-        match report {
-            Some(Report::Failed { cause, status }) => {
+        match said {
+            Some(Said::Failed { cause, status }) => {
                 return Err(ShimError::Failed { cause, status });
             }
-            Some(Report::ServerGone { client }) if !proved => {
-                return Err(ShimError::NoSession { status: client, said });
+            Some(Said::NoSession { status, said }) => {
+                return Err(ShimError::NoSession { status, said: plain_lines(&said, SAID_LINES) });
             }
-            Some(Report::ServerGone { .. }) => {
-                told.push(format!("the session of {agent} was closed"));
-            }
-            Some(Report::Ended { status, signal, screen: text }) => {
+            Some(Said::ServerGone) if up => told.push(format!("the session of {agent} was closed")),
+            Some(Said::Ended { status, signal, screen: text }) => {
                 told.push(ended(&agent, status, signal));
                 if !on_terminal {
                     screen = plain_lines(&text, SCREEN_LINES);
                 }
             }
-            Some(Report::Detached) | None => told.push(format!("{agent} was ended")),
+            Some(_) | None => told.push(format!("{agent} was ended")),
         }
-        Ok(Ending { status, told, screen })
+        Ok(Ending { status: status.unwrap_or(137), told, screen })
     }
 }
 

@@ -1,14 +1,12 @@
-//! Waits for the jail, its init, signals, the person and the clock at once.
+//! Waits for signals, descriptors and the clock at once.
 
 use super::ShimError;
-use super::gatekeeper::Gatekeeper;
-use crate::launch::Jail;
-use crate::limits::Meter;
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsFd as _, BorrowedFd};
 use rustix::io::Errno;
+use std::time::Duration;
 
 /// Signals that are passed on or obeyed.
 const SIGNALS: &[Signal] = &[
@@ -23,25 +21,8 @@ const SIGNALS: &[Signal] = &[
 
 /// Waits; made before the launch, so that no signal is lost.
 #[derive(Debug)]
-pub(super) struct Waiter {
+pub struct Waiter {
     signals: SignalFd,
-}
-
-/// What came.
-#[derive(Debug, Default)]
-pub(super) struct Events {
-    /// The jail has ended.
-    pub(super) ended: bool,
-    /// Init says something.
-    pub(super) control: bool,
-    /// A signal for this process.
-    pub(super) signal: Option<Signal>,
-    /// Something happened at the jail's limits.
-    pub(super) limits: bool,
-    /// The gate says something, or somebody wants to change it.
-    pub(super) gate: bool,
-    /// What came on the descriptors of the caller, in their order.
-    pub(super) own: Vec<PollFlags>,
 }
 
 fn errno(errno: nix::errno::Errno) -> ShimError {
@@ -49,7 +30,11 @@ fn errno(errno: nix::errno::Errno) -> ShimError {
 }
 
 impl Waiter {
-    pub(super) fn new() -> Result<Self, ShimError> {
+    /// Takes those signals as something to wait for.
+    ///
+    /// # Errors
+    /// [`ShimError::Wait`].
+    pub fn new() -> Result<Self, ShimError> {
         let mask: SigSet = SIGNALS.iter().copied().collect();
         mask.thread_block().map_err(errno)?;
         let flags = SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK;
@@ -57,44 +42,27 @@ impl Waiter {
         Ok(Self { signals })
     }
 
-    /// Waits until something comes; `own` are descriptors of the caller.
-    pub(super) fn wait(
+    /// Waits until something comes, no longer than `patience`: a signal, and what came on each of `wanted`.
+    ///
+    /// # Errors
+    /// [`ShimError::Wait`].
+    pub fn wait(
         &self,
-        jail: &Jail,
-        meter: &Meter,
-        gate: Option<&Gatekeeper>,
-        own: &[(BorrowedFd<'_>, PollFlags)],
-    ) -> Result<Events, ShimError> {
-        // Where init is silent for ever, the end of the jail is all that is left to wait for.
-        let control = if jail.is_silent() { jail.pidfd() } else { jail.control() };
-        let fixed = [
-            (self.signals.as_fd(), PollFlags::IN),
-            (jail.pidfd(), PollFlags::IN),
-            (control, PollFlags::IN),
-        ];
-        let limits = meter.interests();
-        let gate = gate.map(Gatekeeper::interests).unwrap_or_default();
-        let gates = fixed.len() + limits.len();
-        let ours = gates + gate.len();
-        let kept = fixed.into_iter().chain(limits).chain(gate);
-        let all: Vec<_> = kept.chain(own.iter().copied()).collect();
-        let mut fds: Vec<_> =
-            all.iter().map(|(fd, flags)| PollFd::from_borrowed_fd(*fd, *flags)).collect();
-        let timeout = Timespec::try_from(meter.patience()).ok();
+        wanted: &[(BorrowedFd<'_>, PollFlags)],
+        patience: Option<Duration>,
+    ) -> Result<(Option<Signal>, Vec<PollFlags>), ShimError> {
+        let signals = [(self.signals.as_fd(), PollFlags::IN)];
+        let all = signals.into_iter().chain(wanted.iter().copied());
+        let mut fds: Vec<_> = all.map(|(fd, flags)| PollFd::from_borrowed_fd(fd, flags)).collect();
+        let timeout = patience.and_then(|patience| Timespec::try_from(patience).ok());
         match poll(&mut fds, timeout.as_ref()) {
             Ok(_) | Err(Errno::INTR) => {}
             Err(errno) => return Err(ShimError::Wait(errno)),
         }
-        let came: Vec<PollFlags> = fds.iter().map(PollFd::revents).collect();
-        let signal = if came[0].is_empty() { None } else { self.signal()? };
-        Ok(Events {
-            ended: !came[1].is_empty(),
-            control: !jail.is_silent() && !came[2].is_empty(),
-            signal,
-            limits: came[3..gates].iter().any(|flags| !flags.is_empty()),
-            gate: came[gates..ours].iter().any(|flags| !flags.is_empty()),
-            own: came[ours..].to_vec(),
-        })
+        let mut came: Vec<PollFlags> = fds.iter().map(PollFd::revents).collect();
+        let signalled = came.remove(0);
+        let signal = if signalled.is_empty() { None } else { self.signal()? };
+        Ok((signal, came))
     }
 
     fn signal(&self) -> Result<Option<Signal>, ShimError> {

@@ -19,7 +19,9 @@ pub use kernel::{
     raise_loopback,
 };
 pub use mount::{TreeAttributes, set_tree_attributes};
-pub use process::{CallStop, call_stop, close_all_but, fork, ignore_signal, set_variable};
+pub use process::{
+    CallStop, call_stop, close_all_but, fork, ignore_signal, lead_session_of_stdin, set_variable,
+};
 pub use quota::{
     Project, ProjectQuotas, ProjectUse, has_quotas, limit_project, project_of, project_quotas,
     project_use, set_project,

@@ -35,22 +35,45 @@ pub fn fork(child: impl FnOnce() -> i32) -> Result<Cloned, Errno> {
     }
 }
 
-/// Closes every descriptor from 3 on but `kept` (close_range(2), Linux 5.9).
+/// Has the program of `command` lead a session of its own, whose terminal is its standard input (setsid(2), ioctl_tty(2),
+/// `TIOCSCTTY`). Where that fails, the program is not started.
+pub fn lead_session_of_stdin(command: &mut std::process::Command) {
+    use std::os::unix::process::CommandExt as _;
+    let lead = || {
+        rustix::process::setsid()?;
+        Ok(rustix::process::ioctl_tiocsctty(rustix::stdio::stdin())?)
+    };
+    // SAFETY: between fork and exec the closure makes two system calls, and neither allocates nor takes a lock.
+    unsafe { command.pre_exec(lead) };
+}
+
+/// Closes every descriptor from 3 on but those of `kept` (close_range(2), Linux 5.9).
 ///
-/// Only for a child that never returns: whoever owns one of them may not use it again, nor let go of it.
+/// Only for a process that goes on with those alone: whoever owns another one may not use it again, nor let go of it.
 ///
 /// # Errors
-/// The kernel's answer; `EINVAL` where `kept` is none that can be spared.
-pub fn close_all_but(kept: u32) -> Result<(), Errno> {
-    if kept <= 3 {
+/// The kernel's answer; `EINVAL` where one of `kept` is none that can be spared.
+pub fn close_all_but(kept: &[i32]) -> Result<(), Errno> {
+    let kept = kept.iter().map(|fd| libc::c_uint::try_from(*fd).map_err(|_| Errno::INVAL));
+    let mut kept = kept.collect::<Result<Vec<_>, _>>()?;
+    if kept.iter().any(|fd| *fd < 3) {
         return Err(Errno::INVAL);
     }
-    for (first, last) in [(3, kept - 1), (kept + 1, libc::c_uint::MAX)] {
-        // SAFETY: the call takes three numbers and changes no memory; as documented nobody uses the
-        // descriptors again.
-        result(unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) })?;
+    kept.sort_unstable();
+    kept.dedup();
+    let mut first = 3;
+    for fd in kept {
+        if fd > first {
+            close_range(first, fd - 1)?;
+        }
+        first = fd + 1;
     }
-    Ok(())
+    close_range(first, libc::c_uint::MAX)
+}
+
+fn close_range(first: libc::c_uint, last: libc::c_uint) -> Result<(), Errno> {
+    // SAFETY: the call takes three numbers and changes no memory; as documented nobody uses the descriptors again.
+    result(unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) }).map(|_| ())
 }
 
 /// Sets a variable of this process's environment.
@@ -124,6 +147,23 @@ pub fn call_stop(pid: Pid) -> Result<CallStop, Errno> {
 mod tests {
     use super::*;
     use rustix::process::{WaitOptions, waitpid};
+
+    #[test]
+    fn what_is_kept_stays_open_and_all_else_is_closed() {
+        let (one, other) = rustix::pipe::pipe().unwrap();
+        let more = rustix::io::fcntl_dupfd_cloexec(&one, 300).unwrap();
+        let child = fork(|| {
+            use rustix::fd::AsRawFd as _;
+            let kept = [more.as_raw_fd(), one.as_raw_fd()];
+            let closed = close_all_but(&kept).is_ok();
+            let is_open = |fd: i32| std::fs::read_link(format!("/proc/self/fd/{fd}")).is_ok();
+            let right = kept.into_iter().all(is_open) && !is_open(other.as_raw_fd());
+            i32::from(!(closed && right))
+        });
+        let (_, status) = waitpid(Some(child.unwrap().pid), WaitOptions::empty()).unwrap().unwrap();
+        assert_eq!(status.exit_status(), Some(0));
+        assert_eq!(close_all_but(&[2]), Err(Errno::INVAL));
+    }
 
     #[test]
     fn a_child_has_a_status_of_its_own() {

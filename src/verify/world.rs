@@ -176,7 +176,7 @@ impl World {
         self.objects().make(&self.secret)?;
         rustix::io::write(ready, b"1")?;
         // Else the run's locks and listeners would live as long as this one.
-        sys::close_all_but(SECRET_FD.cast_unsigned())?;
+        sys::close_all_but(&[SECRET_FD])?;
         loop {
             std::thread::sleep(Duration::from_secs(3600));
         }

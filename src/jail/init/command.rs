@@ -18,7 +18,7 @@ pub(super) fn run(control: &OwnedFd, words: &[OsString]) -> u8 {
             return fail(control, format!("init cannot wait for children: {errno}"), FAILED);
         }
     };
-    if let Err(cause) = super::session::lead() {
+    if let Err(cause) = lead() {
         return fail(control, cause, FAILED);
     }
     match children.start(|| start(words)) {
@@ -26,6 +26,18 @@ pub(super) fn run(control: &OwnedFd, words: &[OsString]) -> u8 {
         Ok(Err((cause, status))) => fail(control, cause, status),
         Err(errno) => fail(control, format!("init cannot unblock signals: {errno}"), FAILED),
     }
+}
+
+/// Leads a session of its own, with standard input as its terminal if that is one.
+fn lead() -> Result<(), String> {
+    rustix::process::setsid().map_err(|errno| format!("init cannot lead a session: {errno}"))?;
+    let stdin = rustix::stdio::stdin();
+    // Without a terminal (a pipe, a file) there is nothing to take.
+    if rustix::termios::isatty(stdin) {
+        rustix::process::ioctl_tiocsctty(stdin)
+            .map_err(|errno| format!("init cannot take the jail's terminal: {errno}"))?;
+    }
+    Ok(())
 }
 
 /// Starts a program with the environment and the standard descriptors of init.
@@ -80,7 +92,15 @@ fn obey(control: &OwnedFd, child: Pid) -> bool {
             }
             true
         }
-        Ok(Some(Order::Start | Order::Watch | Order::Attach)) => true,
+        Ok(Some(
+            Order::Start
+            | Order::Watch
+            | Order::Stop
+            | Order::Attach { .. }
+            | Order::Screen
+            | Order::Run { .. }
+            | Order::SignalJob { .. },
+        )) => true,
         Ok(None) | Err(_) => false,
     }
 }

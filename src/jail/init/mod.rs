@@ -7,7 +7,9 @@
 mod canary;
 mod children;
 mod command;
+mod programs;
 mod session;
+mod tmux;
 
 use super::protocol::{Order, Report};
 use crate::wire::{hear, say};
@@ -46,6 +48,8 @@ pub(crate) enum Task {
         config: OsString,
         /// The session's name.
         session: OsString,
+        /// Columns and rows where nobody is attached.
+        size: [OsString; 2],
         /// Program and arguments.
         words: Vec<OsString>,
     },
@@ -95,6 +99,7 @@ fn parse(arguments: Vec<OsString>) -> Option<Invocation> {
             socket: words.next()?,
             config: words.next()?,
             session: words.next()?,
+            size: [words.next()?, words.next()?],
             words: words.collect(),
         },
         _ => return None,

@@ -4,7 +4,7 @@
 pub const SHIPPED: [&str; 2] = ["minimal", "agent"];
 
 /// The names of the policies of cellblock's own processes outside of jails.
-pub const OWN: [&str; 1] = ["gate"];
+pub const OWN: [&str; 2] = ["gate", "shim"];
 
 /// The text of the shipped policy called `name`.
 #[must_use]
@@ -13,6 +13,7 @@ pub fn shipped(name: &str) -> Option<&'static str> {
         "minimal" => Some(include_str!("../../../policies/seccomp/minimal.toml")),
         "agent" => Some(include_str!("../../../policies/seccomp/agent.toml")),
         "gate" => Some(include_str!("../../../policies/seccomp/gate.toml")),
+        "shim" => Some(include_str!("../../../policies/seccomp/shim.toml")),
         _ => None,
     }
 }

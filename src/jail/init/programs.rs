@@ -1,0 +1,122 @@
+//! The programs that init starts besides the agent's own: tmux's clients and further commands.
+
+use super::children::{Children, shell_status};
+use rustix::fd::OwnedFd;
+use rustix::io::Errno;
+use rustix::process::{Pid, Signal, WaitStatus};
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{ErrorKind, Read as _};
+use std::process::{Command, Stdio};
+
+/// What a program is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Program {
+    /// It makes the session.
+    Opening,
+    /// It shows the session to the client of this number.
+    Client(u32),
+    /// A further command.
+    Job(u32),
+}
+
+/// Those that run.
+#[derive(Default)]
+pub(super) struct Programs {
+    running: BTreeMap<i32, Program>,
+    /// What the opening says.
+    says: Option<File>,
+}
+
+/// Why a program was not started, with the status that tells of it.
+pub(super) type NotStarted = (String, u8);
+
+impl Programs {
+    /// Starts the program that makes the session; what it says is kept.
+    pub(super) fn open(
+        &mut self,
+        children: &Children,
+        mut command: Command,
+    ) -> Result<(), NotStarted> {
+        let failed = |errno: Errno| (format!("cannot hear tmux: {errno}"), super::FAILED);
+        let flags = rustix::pipe::PipeFlags::CLOEXEC | rustix::pipe::PipeFlags::NONBLOCK;
+        let (says, said) = rustix::pipe::pipe_with(flags).map_err(failed)?;
+        rustix::io::ioctl_fionbio(&said, false).map_err(failed)?;
+        let other = said.try_clone().map_err(|_| failed(Errno::MFILE))?;
+        command.stdin(Stdio::null()).stdout(said).stderr(other);
+        self.says = Some(says.into());
+        self.start(children, command, Program::Opening)
+    }
+
+    /// Starts a program on the terminal `terminal`, whose session it leads.
+    pub(super) fn start_on(
+        &mut self,
+        children: &Children,
+        mut command: Command,
+        terminal: OwnedFd,
+        program: Program,
+    ) -> Result<(), NotStarted> {
+        let copy = || {
+            terminal.try_clone().map_err(|error| (format!("cannot use the terminal: {error}"), 125))
+        };
+        command.stdin(copy()?).stdout(copy()?).stderr(terminal);
+        crate::sys::lead_session_of_stdin(&mut command);
+        self.start(children, command, program)
+    }
+
+    /// Starts a program, which keeps the standard descriptors of `command`.
+    pub(super) fn start(
+        &mut self,
+        children: &Children,
+        mut command: Command,
+        program: Program,
+    ) -> Result<(), NotStarted> {
+        let spawned = children.start(|| command.spawn());
+        let spawned = spawned
+            .map_err(|errno| (format!("init cannot unblock signals: {errno}"), super::FAILED))?;
+        match spawned {
+            Ok(child) => {
+                let pid = i32::try_from(child.id()).map_err(|_| ("no pid".to_owned(), 125))?;
+                self.running.insert(pid, program);
+                Ok(())
+            }
+            Err(error) => {
+                let status = if error.kind() == ErrorKind::NotFound { 127 } else { 126 };
+                let name = command.get_program().to_string_lossy();
+                let cause = Errno::from_io_error(&error)
+                    .map_or(error.to_string(), |errno| errno.to_string());
+                Err((format!("cannot run {name}: {cause}"), status))
+            }
+        }
+    }
+
+    /// Which program it was that ended, with its status as a shell gives it.
+    pub(super) fn ended(&mut self, pid: Pid, status: WaitStatus) -> Option<(Program, u8)> {
+        let program = self.running.remove(&pid.as_raw_nonzero().get())?;
+        Some((program, shell_status(status)))
+    }
+
+    /// What the program that makes the session has said, so much at the most.
+    pub(super) fn said(&mut self, most: usize) -> String {
+        let Some(mut says) = self.says.take() else { return String::new() };
+        let mut bytes = vec![0; most];
+        // Nothing is waited for: whoever it started may hold the other end for ever.
+        let count = says.read(&mut bytes).unwrap_or(0);
+        String::from_utf8_lossy(&bytes[..count]).into_owned()
+    }
+
+    /// Sends `signal` to the further command `job`, and to all of its group.
+    pub(super) fn signal(&self, job: u32, signal: i32) {
+        let wanted = self.running.iter().find(|(_, program)| **program == Program::Job(job));
+        let (Some((pid, _)), Some(signal)) = (wanted, Signal::from_named_raw(signal)) else {
+            return;
+        };
+        // One that has just ended takes no signal, and needs none; one without a terminal leads no group.
+        let Some(pid) = Pid::from_raw(*pid) else { return };
+        let sent = rustix::process::kill_process_group(pid, signal)
+            .or_else(|_| rustix::process::kill_process(pid, signal));
+        if let Err(errno) = sent {
+            tracing::debug!(%errno, "the command was not signalled");
+        }
+    }
+}

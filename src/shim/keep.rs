@@ -1,0 +1,438 @@
+//! The shim's loop: holds a jail that stands, and carries what its owner and those who look at it say.
+//!
+//! By now it has no rights: all it can do is what the descriptors that it holds can. It never waits for anybody: who takes
+//! nothing is dropped, and what no owner hears is written down.
+
+use super::protocol::{Born, End, Greeting, Line, Order, Report, Seen};
+use super::stay::Stay;
+use super::view::{Of, Part, View, Wish};
+use crate::jail;
+use crate::launch::{Jail, Switches};
+use crate::wire;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use rustix::fs::FlockOperation;
+use rustix::io::Errno;
+use rustix::net::{SocketFlags, accept_with, sockopt};
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// The most that is written down where there is no owner, in bytes.
+const MOST_SEEN: u64 = 1 << 20;
+/// How long those who look at a jail that has ended have to read its last bytes.
+const LAST_BYTES: Duration = Duration::from_secs(2);
+/// How long the owner has to read the last figures.
+const LAST_LOOK: Duration = Duration::from_secs(5);
+/// Views at the most: each has three descriptors.
+const MOST_VIEWS: usize = 64;
+/// Messages that are heard of one side in a turn.
+const HEARD: usize = 16;
+
+/// The socket to the gate, and the owner's.
+pub(super) struct GateSide {
+    pub(super) control: OwnedFd,
+    pub(super) line: Option<OwnedFd>,
+}
+
+/// A jail being kept.
+pub(super) struct Keep {
+    pub(super) jail: Jail,
+    pub(super) switches: Option<Switches>,
+    pub(super) stay: Stay,
+    pub(super) owner: Option<OwnedFd>,
+    pub(super) born: Born,
+    pub(super) gate: Option<GateSide>,
+    pub(super) views: BTreeMap<u32, View>,
+    /// How the agent's command ended.
+    pub(super) end: Option<(Option<i32>, Option<i32>)>,
+}
+
+/// Whom a descriptor belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Whose {
+    Jail,
+    Control,
+    Owner,
+    Listener,
+    Gate,
+    GateLine,
+    View(u32, Part),
+}
+
+impl Keep {
+    /// Keeps the jail to its end.
+    pub(super) fn keep(mut self) -> Result<(), Errno> {
+        self.greet();
+        loop {
+            let came = self.wait(None)?;
+            for (whose, flags) in &came {
+                self.turn(*whose, *flags);
+            }
+            self.settle();
+            if came.iter().any(|(whose, _)| *whose == Whose::Jail) {
+                return self.finish();
+            }
+        }
+    }
+
+    fn interests(&self) -> Vec<(Whose, BorrowedFd<'_>, PollFlags)> {
+        let mut wanted = vec![(Whose::Jail, self.jail.pidfd(), PollFlags::IN)];
+        let mut add = |whose, fd| wanted.push((whose, fd, PollFlags::IN));
+        // Init may be silent for ever: the end of the jail is then all that is left to wait for.
+        if !self.jail.is_silent() {
+            add(Whose::Control, self.jail.control());
+        }
+        if let Some(owner) = &self.owner {
+            add(Whose::Owner, owner.as_fd());
+        }
+        if let Stay::Lasting { listener, .. } = &self.stay {
+            add(Whose::Listener, listener.as_fd());
+        }
+        if let Some(gate) = &self.gate {
+            add(Whose::Gate, gate.control.as_fd());
+            if let Some(line) = &gate.line {
+                add(Whose::GateLine, line.as_fd());
+            }
+        }
+        for (number, view) in &self.views {
+            let of = view.interests().into_iter();
+            wanted.extend(of.map(|(part, fd, flags)| (Whose::View(*number, part), fd, flags)));
+        }
+        wanted
+    }
+
+    fn wait(&self, patience: Option<Duration>) -> Result<Vec<(Whose, PollFlags)>, Errno> {
+        let wanted = self.interests();
+        let polled = wanted.iter().map(|(_, fd, flags)| PollFd::from_borrowed_fd(*fd, *flags));
+        let mut polled: Vec<_> = polled.collect();
+        let patience = patience.and_then(|patience| Timespec::try_from(patience).ok());
+        match poll(&mut polled, patience.as_ref()) {
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(errno) => return Err(errno),
+        }
+        let came = wanted.iter().zip(&polled).map(|((whose, ..), fd)| (*whose, fd.revents()));
+        Ok(came.filter(|(_, flags)| !flags.is_empty()).collect())
+    }
+
+    fn turn(&mut self, whose: Whose, flags: PollFlags) {
+        match whose {
+            // Its end comes last.
+            Whose::Jail => {}
+            Whose::Control => self.hear_init(HEARD),
+            Whose::Owner => self.obey(),
+            Whose::Listener => self.change_owner(),
+            Whose::Gate => self.hear_gate(),
+            Whose::GateLine => self.pass_to_gate(),
+            Whose::View(number, part) => {
+                let Some(view) = self.views.get_mut(&number) else { return };
+                match view.turn(part, flags) {
+                    Wish::Nothing => {}
+                    Wish::Signal(signal) => self.signal(number, signal),
+                    Wish::Gone => self.left(number),
+                }
+            }
+        }
+    }
+
+    /// Lets go of views that are over.
+    fn settle(&mut self) {
+        let over =
+            self.views.iter_mut().filter_map(|(number, view)| view.is_over().then_some(*number));
+        let over: Vec<u32> = over.collect();
+        for number in over {
+            self.views.remove(&number);
+            self.tell(Report::ViewOver { view: number });
+        }
+    }
+
+    fn signal(&self, job: u32, signal: i32) {
+        self.order(&jail::protocol::Order::SignalJob { job, signal }, &[]);
+    }
+
+    /// A person is gone: what their terminal showed hangs up with it, and a command without one is told so.
+    fn left(&mut self, number: u32) {
+        let Some(view) = self.views.remove(&number) else { return };
+        if view.of == Of::Command {
+            self.signal(number, rustix::process::Signal::HUP.as_raw());
+        }
+        self.tell(Report::ViewOver { view: number });
+    }
+
+    fn order(&self, order: &jail::protocol::Order, descriptors: &[BorrowedFd<'_>]) {
+        if let Err(error) = self.jail.hand(order, descriptors) {
+            tracing::debug!(%error, "init was not told");
+        }
+    }
+
+    fn hear_init(&mut self, most: usize) {
+        use jail::protocol::Report as Said;
+        for _ in 0..most {
+            let Ok(Some(said)) = self.jail.hear_now() else { return };
+            match said {
+                Said::Detached { client } => self.end_view(client, Of::Session, End::Detached),
+                Said::JobEnded { job, status, cause } => {
+                    self.end_view(job, Of::Command, End::Command { status, cause });
+                }
+                said => {
+                    if let Said::Ended { status, signal, .. } = &said {
+                        self.end = Some((*status, *signal));
+                    }
+                    self.tell(Report::Said(said));
+                }
+            }
+        }
+    }
+
+    fn end_view(&mut self, number: u32, of: Of, end: End) {
+        if let Some(view) = self.views.get_mut(&number).filter(|view| view.of == of) {
+            view.end(end);
+        }
+    }
+
+    /// Tells the owner, and writes down what it must know where there is none.
+    fn tell(&mut self, report: Report) {
+        let told = self.owner.as_ref().map(|owner| wire::say_now(owner, &report));
+        match told {
+            Some(Ok(())) => {}
+            Some(Err(_)) => {
+                self.lose_owner();
+                self.write_down(report);
+            }
+            None => self.write_down(report),
+        }
+    }
+
+    fn write_down(&self, report: Report) {
+        let Stay::Lasting { seen, .. } = &self.stay else { return };
+        let time = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
+        if let Err(errno) = append(seen, &Seen { time, report }) {
+            tracing::debug!(%errno, "what was seen is lost");
+        }
+    }
+
+    /// The owner is gone, or takes nothing any more.
+    fn lose_owner(&mut self) {
+        self.owner = None;
+        if let Some(gate) = &mut self.gate {
+            gate.line = None;
+        }
+        if matches!(self.stay, Stay::With(_)) {
+            self.kill();
+        }
+    }
+
+    fn kill(&self) {
+        let killed = self.switches.as_ref().map(Switches::kill);
+        // Without a cgroup init ends, and with it its namespace, when nobody is on its socket any more.
+        if !matches!(killed, Some(Ok(())))
+            && let Err(error) = self.jail.let_go()
+        {
+            tracing::debug!(%error, "init is gone already");
+        }
+    }
+
+    fn change_owner(&mut self) {
+        let Stay::Lasting { listener, .. } = &self.stay else { return };
+        let Ok(owner) = accept_with(listener, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK) else {
+            return;
+        };
+        // The socket lies where only root reaches it; the kernel's word on who came is asked for all the same.
+        if sockopt::socket_peercred(&owner).is_ok_and(|peer| peer.uid.is_root()) {
+            self.lose_owner();
+            self.owner = Some(owner);
+            self.greet();
+        }
+    }
+
+    /// Tells a new owner what is kept; it gets a line to the gate.
+    fn greet(&mut self) {
+        let Some(owner) = &self.owner else { return };
+        let mut theirs = Vec::new();
+        if let Some(gate) = &mut self.gate
+            && let Ok((ours, other)) = wire::pair()
+        {
+            gate.line = Some(ours);
+            theirs.push(other);
+        }
+        let greeting = Greeting::Born(Box::new(self.born.clone()));
+        if wire::send_sealed(owner, &greeting, &theirs).is_err() {
+            self.lose_owner();
+        }
+    }
+
+    fn hear_gate(&mut self) {
+        let Some(gate) = &mut self.gate else { return };
+        if let Some(line) = &gate.line {
+            match wire::pass_on(&gate.control, line) {
+                Ok(true) | Err(Errno::AGAIN) => {}
+                Ok(false) | Err(Errno::CONNRESET) => self.gate = None,
+                Err(_) => gate.line = None,
+            }
+            return;
+        }
+        match crate::gate::protocol::hear(&gate.control, false) {
+            Ok(Some(said)) => self.write_down(Report::Gate(said)),
+            Err(Errno::AGAIN | Errno::PROTO) => {}
+            Ok(None) | Err(_) => self.gate = None,
+        }
+    }
+
+    fn pass_to_gate(&mut self) {
+        let Some(gate) = &mut self.gate else { return };
+        let Some(line) = &gate.line else { return };
+        match wire::pass_on(line, &gate.control) {
+            Ok(true) | Err(Errno::AGAIN) => {}
+            Ok(false) | Err(_) => gate.line = None,
+        }
+    }
+
+    fn obey(&mut self) {
+        for _ in 0..HEARD {
+            let Some(owner) = &self.owner else { return };
+            match wire::take::<Order>(owner) {
+                Ok(Some((order, descriptors))) => {
+                    if let Err(trouble) = self.perform(order, descriptors) {
+                        self.tell(Report::Trouble(trouble));
+                    }
+                }
+                Err(Errno::AGAIN) => return,
+                Ok(None) | Err(_) => self.lose_owner(),
+            }
+        }
+    }
+
+    fn perform(&mut self, order: Order, descriptors: Vec<OwnedFd>) -> Result<(), String> {
+        use jail::protocol::Order as Say;
+        match order {
+            Order::Watch => {
+                self.born.up = true;
+                self.order(&Say::Watch, &[]);
+            }
+            Order::Screen => self.order(&Say::Screen, &[]),
+            Order::Stop => self.order(&Say::Stop, &[]),
+            Order::Kill => self.kill(),
+            Order::Freeze(frozen) => {
+                let switches =
+                    self.switches.as_ref().ok_or("cannot freeze the jail: it has no cgroup")?;
+                let frozen = switches.freeze(frozen);
+                frozen.map_err(|errno| format!("cannot freeze the jail: {errno}"))?;
+            }
+            Order::Attach { view, types } => {
+                let (master, slave, line) = on_a_terminal(descriptors)?;
+                self.show(view, View::new(Of::Session, line, Some(master), types))?;
+                self.order(&Say::Attach { client: view, types }, &[slave.as_fd()]);
+            }
+            Order::Run { view, words, shown: true } => {
+                let (master, slave, line) = on_a_terminal(descriptors)?;
+                self.show(view, View::new(Of::Command, line, Some(master), true))?;
+                self.order(&Say::Run { job: view, words }, &[slave.as_fd()]);
+            }
+            Order::Run { view, words, shown: false } => {
+                let (standard, line) = on_descriptors(descriptors)?;
+                self.show(view, View::new(Of::Command, line, None, false))?;
+                let standard = standard.each_ref().map(|fd| fd.as_fd());
+                self.order(&Say::Run { job: view, words }, &standard);
+            }
+        }
+        Ok(())
+    }
+
+    fn show(&mut self, number: u32, view: View) -> Result<(), String> {
+        if self.views.len() >= MOST_VIEWS {
+            return Err(format!("{MOST_VIEWS} people look at the jail already, and no more can"));
+        }
+        self.views.insert(number, view);
+        Ok(())
+    }
+
+    /// The jail has ended.
+    fn finish(mut self) -> Result<(), Errno> {
+        self.hear_init(1000);
+        while self.gate.is_some() && self.wait_for_gate() {
+            self.hear_gate();
+        }
+        let (status, signal) = self.end.unwrap_or_default();
+        self.views.values_mut().for_each(|view| view.end(End::Jail { status, signal }));
+        let until = Instant::now() + LAST_BYTES;
+        loop {
+            self.settle();
+            let left = until.saturating_duration_since(Instant::now());
+            if self.views.is_empty() || left.is_zero() {
+                break;
+            }
+            for (whose, flags) in self.wait_for_views(left)? {
+                self.turn(whose, flags);
+            }
+        }
+        let Self { jail, owner, stay, .. } = self;
+        // Nothing is told before init is reaped: who hears of the end may remove what it held.
+        let status = jail.leave_to_sweep().unwrap_or(125);
+        let report = Report::Over { status };
+        if let Stay::Lasting { seen, .. } = &stay {
+            let time =
+                SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
+            append(seen, &Seen { time, report: report.clone() })?;
+        }
+        if let Some(owner) = owner {
+            // One that takes nothing any more finds it written down.
+            wire::say_now(&owner, &report)?;
+            // Where systemd keeps the jail's cgroup, it goes with this process: its last figures are read before.
+            let mut read = [PollFd::new(&owner, PollFlags::IN)];
+            poll(&mut read, Timespec::try_from(LAST_LOOK).ok().as_ref())?;
+        }
+        Ok(())
+    }
+
+    /// Whether the gate has said something that was not heard.
+    fn wait_for_gate(&self) -> bool {
+        let Some(gate) = &self.gate else { return false };
+        let mut polled = [PollFd::new(&gate.control, PollFlags::IN)];
+        let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+        poll(&mut polled, Some(&now)).is_ok_and(|count| count > 0)
+    }
+
+    fn wait_for_views(&self, left: Duration) -> Result<Vec<(Whose, PollFlags)>, Errno> {
+        let wanted = self.interests();
+        let wanted: Vec<_> =
+            wanted.into_iter().filter(|(whose, ..)| matches!(whose, Whose::View(..))).collect();
+        let polled = wanted.iter().map(|(_, fd, flags)| PollFd::from_borrowed_fd(*fd, *flags));
+        let mut polled: Vec<_> = polled.collect();
+        poll(&mut polled, Timespec::try_from(left).ok().as_ref())?;
+        let came = wanted.iter().zip(&polled).map(|((whose, ..), fd)| (*whose, fd.revents()));
+        Ok(came.filter(|(_, flags)| !flags.is_empty()).collect())
+    }
+}
+
+fn on_a_terminal(descriptors: Vec<OwnedFd>) -> Result<(OwnedFd, OwnedFd, Line), String> {
+    match <[OwnedFd; 4]>::try_from(descriptors) {
+        Ok([master, slave, bytes, news]) => Ok((master, slave, Line { bytes, news })),
+        Err(_) => Err("the shim was not given a terminal and a line".to_owned()),
+    }
+}
+
+fn on_descriptors(descriptors: Vec<OwnedFd>) -> Result<([OwnedFd; 3], Line), String> {
+    match <[OwnedFd; 5]>::try_from(descriptors) {
+        Ok([input, output, complaints, bytes, news]) => {
+            Ok(([input, output, complaints], Line { bytes, news }))
+        }
+        Err(_) => Err("the shim was not given three descriptors and a line".to_owned()),
+    }
+}
+
+/// Writes one line to the file of what was seen: whole, or not at all.
+fn append(file: &OwnedFd, seen: &Seen) -> Result<(), Errno> {
+    let mut line = serde_json::to_vec(seen).map_err(|_| Errno::INVAL)?;
+    line.push(b'\n');
+    rustix::fs::flock(file, FlockOperation::LockExclusive)?;
+    let length = rustix::fs::fstat(file)?.st_size.cast_unsigned();
+    // The end itself is always written.
+    let full = length > MOST_SEEN && !matches!(seen.report, Report::Over { .. });
+    let written = if full { Err(Errno::FBIG) } else { rustix::io::pwrite(file, &line, length) };
+    let done = match written {
+        Ok(count) if count == line.len() => Ok(()),
+        Ok(_) => rustix::fs::ftruncate(file, length).and(Err(Errno::NOSPC)),
+        Err(errno) => Err(errno),
+    };
+    rustix::fs::flock(file, FlockOperation::Unlock)?;
+    done
+}

@@ -1,0 +1,331 @@
+//! The side of a shim that has rights: `cellblock run`, or the supervisor.
+//!
+//! It proves that the session is the agent's before anybody sees a byte of it, opens terminals in the jail for those who
+//! look, and looks after what the jail uses and what its gate refuses. It holds nothing that the jail needs to live.
+
+use super::ShimError;
+use super::gatekeeper::Gatekeeper;
+use super::protocol::{Ask, Born, Greeting, Line, Order, Report};
+use super::stay::{self, Stay};
+use crate::launch::{Gate, LaunchError, Session, start_own};
+use crate::limits::Meter;
+use crate::plan::Plan;
+use crate::sys::{self, Cloned};
+use crate::terminal::size::Size;
+use crate::wire;
+use rustix::event::PollFlags;
+use rustix::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use rustix::io::Errno;
+use std::time::Duration;
+
+/// Reports that are heard in a turn.
+const HEARD: usize = 32;
+
+fn cannot(verb: &'static str, object: &str) -> impl FnOnce(Errno) -> ShimError {
+    move |errno| ShimError::Launch(LaunchError::Call { verb, object: object.to_owned(), errno })
+}
+
+/// A shim that has not said yet whether there is a jail.
+#[derive(Debug)]
+pub struct Starting {
+    link: OwnedFd,
+    process: Option<Cloned>,
+}
+
+impl Starting {
+    /// A copy of this process becomes the shim of the jail of `plan`, and ends with this process.
+    ///
+    /// The caller must have no second thread.
+    ///
+    /// # Errors
+    /// [`ShimError::Launch`].
+    pub fn fork(plan: &Plan) -> Result<Self, ShimError> {
+        let (link, inner) = wire::pair().map_err(cannot("make", "the shim's socket"))?;
+        let with = Stay::With(rustix::process::getpid());
+        let process = sys::fork(|| stay::serve(plan, inner, with, Vec::new()).into());
+        let process = process.map_err(cannot("make", "the process of the shim"))?;
+        Ok(Self { link, process: Some(process) })
+    }
+
+    /// A new shim does as it is asked, and outlives this process: `listener` is where owners come back, `seen` the file for
+    /// what it sees while there is none.
+    ///
+    /// The caller must have no second thread.
+    ///
+    /// # Errors
+    /// [`ShimError::Launch`].
+    pub fn spawn(ask: &Ask, listener: OwnedFd, seen: OwnedFd) -> Result<Self, ShimError> {
+        let (link, inner) = wire::pair().map_err(cannot("make", "the shim's socket"))?;
+        let process = start_own(&inner, &[stay::NAME.to_owned()])?;
+        wire::send_sealed(&link, ask, &[listener, seen]).map_err(cannot("ask", "the shim"))?;
+        Ok(Self { link, process: Some(process) })
+    }
+
+    /// A shim that has lost its owner, or is about to say what it keeps: `link` leads to it.
+    #[must_use]
+    pub fn adopt(link: OwnedFd) -> Self {
+        Self { link, process: None }
+    }
+
+    /// Readable once it says something.
+    #[must_use]
+    pub fn link(&self) -> BorrowedFd<'_> {
+        self.link.as_fd()
+    }
+
+    /// What it says, which is waited for.
+    ///
+    /// # Errors
+    /// [`ShimError::Refused`] where there is no jail, [`ShimError::NoShim`] where it has ended.
+    pub fn wait(self) -> Result<Owner, ShimError> {
+        let Self { link, process } = self;
+        match wire::receive_sealed::<Greeting>(&link) {
+            Ok(Some((Greeting::Born(born), lines))) => {
+                Owner::new(link, process, *born, lines.into_iter().next())
+            }
+            Ok(Some((Greeting::Failed { cause, hint, status }, _))) => {
+                Err(ShimError::Refused { cause, hint, status })
+            }
+            Ok(None) | Err(Errno::CONNRESET) => Err(ShimError::NoShim),
+            Err(errno) => Err(cannot("understand", "what the shim says")(errno)),
+        }
+    }
+}
+
+/// What a shim had to say, and whether that was all.
+#[derive(Debug, Default)]
+pub struct Heard {
+    /// Its reports, in their order.
+    pub reports: Vec<Report>,
+    /// It has ended.
+    pub gone: bool,
+    /// Bytes in use, where the memory watch has ended the agent.
+    pub watched: Option<u64>,
+}
+
+/// The owner of one shim.
+#[derive(Debug)]
+pub struct Owner {
+    link: OwnedFd,
+    process: Option<Cloned>,
+    born: Born,
+    meter: Meter,
+    gate: Option<Gatekeeper>,
+    session: Option<Session>,
+    /// The last view that was given a number.
+    last: u32,
+}
+
+impl Owner {
+    fn new(
+        link: OwnedFd,
+        process: Option<Cloned>,
+        born: Born,
+        line: Option<OwnedFd>,
+    ) -> Result<Self, ShimError> {
+        let meter = Meter::new(&born.jail, born.kept.clone());
+        let gate = match (&born.gate, line) {
+            (Some(gate), Some(line)) => {
+                let adopted = Gate::adopt(line, &gate.kept);
+                let kept = born.kept.clone();
+                Some(Gatekeeper::new(&born.jail, kept, adopted, gate.listens, &gate.rules)?)
+            }
+            (_, _) => None,
+        };
+        // Numbers that earlier owners gave are not given again: who they were for may look still.
+        let last = u32::from_ne_bytes(random()?) & 0x7fff_0000;
+        Ok(Self { link, process, born, meter, gate, session: None, last })
+    }
+
+    /// What the shim keeps.
+    #[must_use]
+    pub fn born(&self) -> &Born {
+        &self.born
+    }
+
+    /// How long each step of the launch took; once.
+    pub fn take_timings(&mut self) -> Vec<(String, Duration)> {
+        std::mem::take(&mut self.born.timings)
+    }
+
+    /// What to wait for; [`Owner::turn`] takes what came, in the same order.
+    #[must_use]
+    pub fn interests(&self) -> Vec<(BorrowedFd<'_>, PollFlags)> {
+        let mut wanted = vec![(self.link.as_fd(), PollFlags::IN)];
+        wanted.extend(self.meter.interests());
+        wanted.extend(self.gate.as_ref().map(Gatekeeper::interests).unwrap_or_default());
+        wanted
+    }
+
+    /// How long to wait, if nothing else comes.
+    #[must_use]
+    pub fn patience(&self) -> Duration {
+        self.meter.patience()
+    }
+
+    /// Does what there is to do, and gives what the shim said.
+    ///
+    /// # Errors
+    /// [`ShimError`] where the shim is not understood.
+    pub fn turn(&mut self, came: &[PollFlags]) -> Result<Heard, ShimError> {
+        let any =
+            |of: Option<&[PollFlags]>| of.unwrap_or_default().iter().any(|flags| !flags.is_empty());
+        let limits = 1 + self.meter.interests().len();
+        let mut heard = Heard::default();
+        if any(came.get(..1)) {
+            self.hear(&mut heard)?;
+        }
+        if let Some(gate) = self.gate.as_mut().filter(|_| any(came.get(limits..))) {
+            gate.turn();
+        }
+        if let Some(used) = self.meter.turn(any(came.get(1..limits))) {
+            self.meter.watch_ended(used);
+            heard.watched = Some(used);
+            self.kill()?;
+        }
+        Ok(heard)
+    }
+
+    fn hear(&mut self, heard: &mut Heard) -> Result<(), ShimError> {
+        for _ in 0..HEARD {
+            match wire::hear_now::<Report>(&self.link) {
+                Ok(Some(report)) => heard.reports.push(report),
+                Ok(None) | Err(Errno::CONNRESET) => {
+                    heard.gone = true;
+                    return Ok(());
+                }
+                Err(Errno::AGAIN) => return Ok(()),
+                Err(errno) => return Err(cannot("understand", "what the shim says")(errno)),
+            }
+        }
+        Ok(())
+    }
+
+    fn tell(&self, order: &Order, descriptors: &[BorrowedFd<'_>]) -> Result<(), ShimError> {
+        match wire::hand(&self.link, order, descriptors) {
+            // Its end is heard of.
+            Ok(()) | Err(Errno::PIPE | Errno::CONNRESET) => Ok(()),
+            Err(errno) => Err(cannot("tell", "the shim")(errno)),
+        }
+    }
+
+    /// The session is there: it must be the agent's, and is looked after from now on.
+    ///
+    /// # Errors
+    /// [`LaunchError::NotAsPlanned`] where it is not the agent's.
+    pub fn prove(&mut self) -> Result<(), ShimError> {
+        let server = self.session()?.prove()?;
+        self.meter.set_server(server);
+        self.born.up = true;
+        self.tell(&Order::Watch, &[])
+    }
+
+    fn session(&mut self) -> Result<&Session, ShimError> {
+        if self.session.is_none() {
+            self.session = Some(Session::open(&self.born.kept)?);
+        }
+        self.session.as_ref().ok_or(ShimError::NoShim)
+    }
+
+    fn next(&mut self) -> u32 {
+        self.last = self.last.wrapping_add(1);
+        self.last
+    }
+
+    /// Shows the session on a new line, whose end for the person is given, with the number of the view. The session is proved
+    /// to be the agent's first: it may be another one's by now.
+    ///
+    /// # Errors
+    /// [`ShimError::Launch`].
+    pub fn attach(&mut self, types: bool, size: Size) -> Result<(u32, Line), ShimError> {
+        let session = self.session()?;
+        session.prove()?;
+        let (master, slave) = session.terminal(size)?;
+        let (near, far) = Line::pair().map_err(cannot("make", "a line to the jail"))?;
+        let view = self.next();
+        let all = [&master, &slave, &near.bytes, &near.news].map(|fd| fd.as_fd());
+        self.tell(&Order::Attach { view, types }, &all)?;
+        Ok((view, far))
+    }
+
+    /// Runs a further command on a terminal of this size.
+    ///
+    /// # Errors
+    /// [`ShimError::Launch`].
+    pub fn run_shown(&mut self, words: Vec<String>, size: Size) -> Result<(u32, Line), ShimError> {
+        let (master, slave) = self.session()?.terminal(size)?;
+        let (near, far) = Line::pair().map_err(cannot("make", "a line to the jail"))?;
+        let view = self.next();
+        let all = [&master, &slave, &near.bytes, &near.news].map(|fd| fd.as_fd());
+        self.tell(&Order::Run { view, words, shown: true }, &all)?;
+        Ok((view, far))
+    }
+
+    /// Runs a further command on those descriptors.
+    ///
+    /// # Errors
+    /// [`ShimError::Launch`].
+    pub fn run(
+        &mut self,
+        words: Vec<String>,
+        standard: &[OwnedFd; 3],
+    ) -> Result<(u32, Line), ShimError> {
+        let (near, far) = Line::pair().map_err(cannot("make", "a line to the jail"))?;
+        let view = self.next();
+        let [input, output, complaints] = standard;
+        let all = [input, output, complaints, &near.bytes, &near.news].map(|fd| fd.as_fd());
+        self.tell(&Order::Run { view, words, shown: false }, &all)?;
+        Ok((view, far))
+    }
+
+    /// Asks for the screen; a report brings it.
+    ///
+    /// # Errors
+    /// [`ShimError::Launch`].
+    pub fn ask_for_screen(&self) -> Result<(), ShimError> {
+        self.tell(&Order::Screen, &[])
+    }
+
+    /// Asks the agent's command to end.
+    ///
+    /// # Errors
+    /// [`ShimError::Launch`].
+    pub fn stop(&self) -> Result<(), ShimError> {
+        self.tell(&Order::Stop, &[])
+    }
+
+    /// Freezes the jail, or lets it go on.
+    ///
+    /// # Errors
+    /// [`ShimError::Launch`].
+    pub fn freeze(&self, frozen: bool) -> Result<(), ShimError> {
+        self.tell(&Order::Freeze(frozen), &[])
+    }
+
+    /// Ends the jail now.
+    ///
+    /// # Errors
+    /// [`ShimError::Launch`].
+    pub fn kill(&self) -> Result<(), ShimError> {
+        self.tell(&Order::Kill, &[])
+    }
+
+    /// What there is to say about the jail's limits and its network, once it has ended; the shim, which has waited for that
+    /// to be read, ends then. Where it is a child of this process, it is given, to be reaped.
+    #[must_use]
+    pub fn finish(self) -> (Vec<String>, Option<Cloned>) {
+        let Self { link, process, meter, gate, .. } = self;
+        let mut told = meter.finish();
+        told.extend(gate.map(Gatekeeper::finish).unwrap_or_default());
+        drop(link);
+        (told, process)
+    }
+}
+
+/// Four bytes by chance.
+fn random() -> Result<[u8; 4], ShimError> {
+    let mut bytes = [0; 4];
+    rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty())
+        .map_err(cannot("get", "random bytes"))?;
+    Ok(bytes)
+}

@@ -1,0 +1,210 @@
+//! All that a shim, its owner and those who look at its jail may say to each other ([`crate::wire`]).
+//!
+//! ```text
+//!  owner (root) ─ link: Order ▷ ◁ Greeting, Report ─ shim ─ jail::protocol ─ init
+//!                 gate line: gate::protocol, passed on
+//!  person ─────── Line: bytes ◁▷ and News ▷ ◁ End ── shim ─ terminal of the jail
+//! ```
+//!
+//! What comes from a person's line is a person's: it is bounded, and may do no more than the line is for.
+
+use crate::egress::rules::Rules;
+use crate::gate;
+use crate::host::Caller;
+use crate::jail;
+use crate::launch::GateKept;
+use crate::limits::Kept;
+use crate::planning::Wanted;
+use crate::terminal::size::Size;
+use crate::wire;
+use rustix::fd::OwnedFd;
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair, sockopt};
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// What a new shim is asked to do. The socket on which owners come back comes along, and the file for what it sees while there
+/// is none.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ask {
+    /// The jail.
+    pub wanted: Wanted,
+    /// For whom it is planned.
+    pub caller: Caller,
+}
+
+/// The first word of a shim to each of its owners.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Greeting {
+    /// The jail stands. The line to its gate comes along, where it has one.
+    Born(Box<Born>),
+    /// There is no jail.
+    Failed {
+        /// Why.
+        cause: String,
+        /// What to do about it; empty where there is nothing to add.
+        hint: String,
+        /// The exit status that says so.
+        status: u8,
+    },
+}
+
+/// A jail that stands.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Born {
+    /// Its name, as in the records.
+    pub jail: String,
+    /// What must be known to read its figures.
+    pub kept: Kept,
+    /// Its gate, where it has one.
+    pub gate: Option<GateBorn>,
+    /// Columns and rows where nobody is attached.
+    pub size: (u16, u16),
+    /// Walls that do not stand, and why.
+    pub without: Vec<(String, String)>,
+    /// How long each step took.
+    pub timings: Vec<(String, Duration)>,
+    /// Whether the session is there already, and seen to be the agent's.
+    pub up: bool,
+}
+
+/// The gate of such a jail.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GateBorn {
+    /// What must be known to take it over, as it was in the beginning.
+    pub kept: GateKept,
+    /// Whether the jail has a network in which it listens.
+    pub listens: bool,
+    /// The rules of the plan.
+    pub rules: Rules,
+}
+
+/// What an owner tells its shim.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Order {
+    /// The session is the agent's: look after its end.
+    Watch,
+    /// Show the session: master and end of a terminal come along, and the shim's end of a [`Line`].
+    Attach {
+        /// What it is called from now on.
+        view: u32,
+        /// Whether what is typed there is for the agent.
+        types: bool,
+    },
+    /// Run a further command: on a terminal as above, or on three standard descriptors and the shim's end of a [`Line`].
+    Run {
+        /// What it is called from now on.
+        view: u32,
+        /// Program and arguments.
+        words: Vec<String>,
+        /// Whether it has a terminal.
+        shown: bool,
+    },
+    /// Tell what is on the screen.
+    Screen,
+    /// Ask the agent's command to end.
+    Stop,
+    /// Freeze the jail, or let it go on.
+    Freeze(bool),
+    /// End the jail now.
+    Kill,
+}
+
+/// What a shim tells its owner, and writes down where there is none.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Report {
+    /// What init says, as far as it is about the session.
+    Said(jail::protocol::Report),
+    /// What the gate says; only written down, as an owner hears it by the gate's line.
+    Gate(gate::protocol::Report),
+    /// Nobody looks by this view any more.
+    ViewOver {
+        /// Which.
+        view: u32,
+    },
+    /// An order could not be done.
+    Trouble(String),
+    /// The jail has ended.
+    Over {
+        /// The exit status of its init, as a shell gives it.
+        status: u8,
+    },
+}
+
+/// What a shim wrote down, and when.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Seen {
+    /// Seconds since 1970-01-01 UTC.
+    pub time: u64,
+    /// What.
+    pub report: Report,
+}
+
+/// One end of what leads from a person to a jail's terminal, or to a further command without one.
+#[derive(Debug)]
+pub struct Line {
+    /// What is typed and shown; nothing where the command has descriptors of its own.
+    pub bytes: OwnedFd,
+    /// All else.
+    pub news: OwnedFd,
+}
+
+/// Bytes on their way in the kernel, at the most: what is typed waits no longer than what is shown.
+const ON_THE_WAY: usize = 64 << 10;
+
+impl Line {
+    /// The shim's end and the person's.
+    ///
+    /// # Errors
+    /// The kernel's answer.
+    pub fn pair() -> Result<(Self, Self), Errno> {
+        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+        let (near, far) = socketpair(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+        for end in [&near, &far] {
+            sockopt::set_socket_send_buffer_size(end, ON_THE_WAY)?;
+        }
+        let (news, others) = wire::pair()?;
+        Ok((Self { bytes: near, news }, Self { bytes: far, news: others }))
+    }
+}
+
+/// What a person tells the shim.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum News {
+    /// Their terminal has this size now.
+    Size {
+        /// Lines.
+        rows: u16,
+        /// Cells of a line.
+        columns: u16,
+    },
+    /// A signal for the further command.
+    Signal(i32),
+}
+
+impl From<Size> for News {
+    fn from(size: Size) -> Self {
+        Self::Size { rows: size.rows, columns: size.columns }
+    }
+}
+
+/// The last that a person is told; the line is closed then.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum End {
+    /// The session is not shown any more, and the agent goes on.
+    Detached,
+    /// The further command ended.
+    Command {
+        /// Its exit status, as a shell gives it.
+        status: u8,
+        /// Why it could not be started.
+        cause: Option<String>,
+    },
+    /// The jail ended: how the agent's command did, as far as it is known.
+    Jail {
+        /// Its exit status.
+        status: Option<i32>,
+        /// The signal that ended it.
+        signal: Option<i32>,
+    },
+}

@@ -1,0 +1,214 @@
+//! Becomes a shim: launches as root, gives up every right, keeps the jail.
+
+use super::ShimError;
+use super::keep::{GateSide, Keep};
+use super::protocol::{Ask, Born, GateBorn, Greeting};
+use crate::confine::{self, Bounds, Reach};
+use crate::launch::{Jail, Standard, Timings, launch};
+use crate::plan::{HelperPlan, Mode, Plan, WallState};
+use crate::planning::{self, PlanningError};
+use crate::sys;
+use crate::wire;
+use nix::sys::signal::SigSet;
+use rustix::fd::{AsFd as _, AsRawFd as _, OwnedFd};
+use rustix::fs::{CWD, Mode as FileMode, OFlags};
+use rustix::io::Errno;
+use rustix::process::Pid;
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+
+/// The name by which the program knows that it is to be a shim.
+pub const NAME: &str = "cellblock-shim";
+
+/// What it may use: descriptors of 64 views, memory for what is on its way, the files of a recording.
+const BOUNDS: Bounds = Bounds { descriptors: 512, memory: 1 << 30, file: 1 << 40 };
+
+/// How long the jail is kept.
+pub(super) enum Stay {
+    /// As long as its owner lives: this process.
+    With(Pid),
+    /// As long as the agent does.
+    Lasting {
+        /// Where owners come back.
+        listener: OwnedFd,
+        /// What it sees while there is none.
+        seen: OwnedFd,
+    },
+}
+
+/// The status of a shim that could not keep its jail.
+const FAILED: u8 = 125;
+
+/// Does the work of a shim that was started for it, to the end of its jail. Its standard input is its owner's socket, on which
+/// an [`Ask`] comes first.
+#[must_use]
+pub fn main() -> u8 {
+    let Ok(link) = rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdin(), 3) else {
+        return FAILED;
+    };
+    let Ok(Some((ask, descriptors))) = wire::receive_sealed::<Ask>(&link) else { return FAILED };
+    let Ok([listener, seen]) = <[OwnedFd; 2]>::try_from(descriptors) else { return FAILED };
+    let stay = Stay::Lasting { listener, seen };
+    match planning::plan(&ask.wanted, Mode::Run, &ask.caller) {
+        Ok(planned) => serve(&planned.plan, link, stay, planned.timings),
+        Err(error) => refuse(&link, &stay, refusal_of_plan(&error)),
+    }
+}
+
+fn refusal_of_plan(error: &PlanningError) -> Greeting {
+    Greeting::Failed { cause: error.to_string(), hint: String::new(), status: error.status() }
+}
+
+fn refusal(error: &ShimError) -> Greeting {
+    Greeting::Failed { cause: error.to_string(), hint: error.hint(), status: error.status() }
+}
+
+/// Tells the owner that there is no jail; where there is no owner any more, it is written down.
+fn refuse(link: &OwnedFd, stay: &Stay, refusal: Greeting) -> u8 {
+    if let Stay::Lasting { seen, .. } = stay {
+        // One line, as those of what was seen: who reads it tells them apart.
+        let written = serde_json::to_vec(&refusal).map_err(|_| Errno::INVAL);
+        let written = written.and_then(|text| rustix::io::pwrite(seen, &text, 0));
+        if let Err(errno) = written {
+            tracing::debug!(%errno, "the refusal is not written down");
+        }
+    }
+    match wire::send_sealed(link, &refusal, &[]) {
+        Ok(()) => 0,
+        Err(_) => FAILED,
+    }
+}
+
+/// Launches the jail of `plan` and keeps it.
+pub(super) fn serve(plan: &Plan, link: OwnedFd, stay: Stay, mut timings: Timings) -> u8 {
+    let with = match &stay {
+        Stay::With(owner) => Some(*owner),
+        Stay::Lasting { .. } => None,
+    };
+    let launched = prepare()
+        .map_err(ShimError::Wait)
+        .and_then(|()| Ok(launch(plan, Standard::Inherit, with, &mut timings)?));
+    let jail = match launched {
+        Ok(jail) => jail,
+        Err(error) => return refuse(&link, &stay, refusal(&error)),
+    };
+    match settle(plan, jail, link, stay, timings) {
+        Ok(keep) => match keep.keep() {
+            Ok(()) => 0,
+            Err(_) => FAILED,
+        },
+        Err(status) => status,
+    }
+}
+
+/// Nothing that the owner's terminal or signals do reaches a shim.
+fn prepare() -> Result<(), Errno> {
+    // One that was started for it leads a session already.
+    match rustix::process::setsid() {
+        Ok(_) | Err(Errno::PERM) => {}
+        Err(errno) => return Err(errno),
+    }
+    let flags = OFlags::RDWR | OFlags::CLOEXEC;
+    let nowhere = rustix::fs::openat(CWD, "/dev/null", flags, FileMode::empty())?;
+    rustix::stdio::dup2_stdin(&nowhere)?;
+    rustix::stdio::dup2_stdout(&nowhere)?;
+    rustix::stdio::dup2_stderr(&nowhere)?;
+    let unblocked = SigSet::empty().thread_set_mask();
+    unblocked.map_err(|errno| Errno::from_raw_os_error(errno as i32))
+}
+
+/// Gives up all rights; what is kept afterwards.
+fn settle(
+    plan: &Plan,
+    mut jail: Jail,
+    link: OwnedFd,
+    stay: Stay,
+    timings: Timings,
+) -> Result<Keep, u8> {
+    let listens = plan.egress.as_ref().is_some_and(|egress| egress.listens);
+    let rules = plan.egress.as_ref().map(|egress| egress.rules.clone()).unwrap_or_default();
+    let gate = jail.take_gate();
+    let kept = gate.as_ref().map(crate::launch::Gate::kept);
+    let without = plan.walls.iter().filter_map(|wall| match &wall.state {
+        WallState::Without(why) => Some((wall.wall.name().to_owned(), why.clone())),
+        WallState::Stands(_)
+        | WallState::NotInKernel(_)
+        | WallState::NotSet
+        | WallState::CannotStand(_) => None,
+    });
+    let born = Born {
+        jail: jail.name(),
+        kept: jail.kept(),
+        gate: kept.map(|kept| GateBorn { kept, listens, rules }),
+        size: plan.terminal.as_ref().map_or((80, 24), |terminal| terminal.size),
+        without: without.collect(),
+        timings,
+        up: false,
+    };
+    let gate = gate.map(crate::launch::Gate::into_control);
+    let gate = gate.map(|control| GateSide { control, line: None });
+    let switches = match jail.switches() {
+        Ok(switches) => switches,
+        Err(error) => {
+            drop(jail);
+            return Err(refuse(&link, &stay, refusal(&error.into())));
+        }
+    };
+    let keep = Keep {
+        jail,
+        switches,
+        stay,
+        owner: Some(link),
+        born,
+        gate,
+        views: BTreeMap::new(),
+        end: None,
+    };
+    let shim =
+        plan.terminal.as_ref().map_or(HelperPlan { uid: u32::MAX, new_uid: false }, |it| it.shim);
+    match keep.confine(shim.uid, plan.landlock.abi > 0) {
+        Ok(()) => Ok(keep),
+        Err(error) => Err(keep.give_up(&error)),
+    }
+}
+
+impl Keep {
+    /// Closes all that is not needed, and gives up every right.
+    fn confine(&self, uid: u32, landlock: bool) -> Result<(), ShimError> {
+        sys::close_all_but(&self.descriptors()).map_err(ShimError::Wait)?;
+        let confined = confine::bound(BOUNDS)
+            .and_then(|()| confine::give_up_rights(uid, false))
+            .and_then(|()| confine::restrict("shim", landlock, &Reach::Write(Vec::new())));
+        confined.map_err(ShimError::Confine)
+    }
+
+    /// All that it goes on with.
+    fn descriptors(&self) -> Vec<i32> {
+        let mut kept: Vec<i32> = self.jail.descriptors();
+        kept.extend(self.owner.as_ref().map(|fd| fd.as_raw_fd()));
+        kept.extend(self.gate.as_ref().map(|gate| gate.control.as_raw_fd()));
+        let switches = self.switches.iter().flat_map(crate::launch::Switches::descriptors);
+        kept.extend(switches.map(|fd| fd.as_raw_fd()));
+        if let super::stay::Stay::Lasting { listener, seen } = &self.stay {
+            kept.extend([listener.as_fd().as_raw_fd(), seen.as_fd().as_raw_fd()]);
+        }
+        kept
+    }
+
+    /// A shim with rights keeps nothing: the jail ends. Whoever has the record removes the rest.
+    fn give_up(self, error: &ShimError) -> u8 {
+        let Self { jail, owner, stay, .. } = self;
+        let killed = jail.kill();
+        let left = jail.leave_to_sweep();
+        if let (Err(error), _) | (_, Err(error)) = (killed, left.map(|_| ())) {
+            tracing::debug!(%error, "the next launch will remove what is left of the jail");
+        }
+        owner.map_or(FAILED, |link| refuse(&link, &stay, refusal(error)))
+    }
+}
+
+/// Whether `words` mean a shim.
+#[must_use]
+pub fn is_meant(words: &[OsString]) -> bool {
+    words.first().is_some_and(|name| name == NAME)
+}

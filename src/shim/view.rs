@@ -1,0 +1,297 @@
+//! One line of a person and the terminal that it shows, carried by the shim byte by byte.
+//!
+//! What a person sees is filtered where they are: by their own process, for their own terminal. Here only the direction
+//! is decided: whether what is typed goes in.
+
+use super::protocol::{End, Line, News};
+use crate::terminal::size::{self, Size};
+use crate::wire;
+use rustix::event::PollFlags;
+use rustix::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use rustix::io::Errno;
+
+/// The most that is read at once, in bytes.
+const READ: usize = 16 << 10;
+
+/// Bytes from one descriptor to another: read when all of before is written.
+#[derive(Debug, Default)]
+struct Flow {
+    bytes: Vec<u8>,
+    sent: usize,
+}
+
+/// How a descriptor did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    /// Something was done.
+    Open,
+    /// There is nothing to do now.
+    Waits,
+    /// Its other end is closed.
+    Closed,
+}
+
+impl Flow {
+    fn is_empty(&self) -> bool {
+        self.sent == self.bytes.len()
+    }
+
+    fn read(&mut self, from: BorrowedFd<'_>) -> Way {
+        self.bytes.resize(READ, 0);
+        self.sent = 0;
+        let (way, count) = match rustix::io::read(from, &mut self.bytes) {
+            Ok(0) => (Way::Closed, 0),
+            Ok(count) => (Way::Open, count),
+            Err(Errno::AGAIN | Errno::INTR) => (Way::Waits, 0),
+            // EIO: a master whose other end nobody has open.
+            Err(_) => (Way::Closed, 0),
+        };
+        self.bytes.truncate(count);
+        way
+    }
+
+    fn write(&mut self, to: BorrowedFd<'_>) -> Way {
+        if self.is_empty() {
+            return Way::Waits;
+        }
+        match rustix::io::write(to, &self.bytes[self.sent..]) {
+            Ok(count) => {
+                self.sent += count;
+                Way::Open
+            }
+            Err(Errno::AGAIN | Errno::INTR) => Way::Waits,
+            Err(_) => Way::Closed,
+        }
+    }
+}
+
+/// What a view is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Of {
+    /// The session.
+    Session,
+    /// A further command.
+    Command,
+}
+
+/// A part of a view that is waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Part {
+    Master,
+    Bytes,
+    News,
+}
+
+/// What there is to do for a view besides carrying bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wish {
+    /// Nothing.
+    Nothing,
+    /// Pass a signal on to its command.
+    Signal(i32),
+    /// The person is gone.
+    Gone,
+}
+
+/// A view.
+#[derive(Debug)]
+pub(super) struct View {
+    pub(super) of: Of,
+    line: Line,
+    /// None for a command with descriptors of its own, and once nobody has the other end open.
+    master: Option<OwnedFd>,
+    types: bool,
+    out: Flow,
+    typed: Flow,
+    ending: Option<End>,
+    /// Whether all that was drawn before its end has been read.
+    read_out: bool,
+}
+
+impl View {
+    pub(super) fn new(of: Of, line: Line, master: Option<OwnedFd>, types: bool) -> Self {
+        let (out, typed) = (Flow::default(), Flow::default());
+        Self { of, line, master, types, out, typed, ending: None, read_out: false }
+    }
+
+    /// What to wait for.
+    pub(super) fn interests(&self) -> Vec<(Part, BorrowedFd<'_>, PollFlags)> {
+        let mut wanted = vec![(Part::News, self.line.news.as_fd(), PollFlags::IN)];
+        let mut add = |part, fd, flags: PollFlags| {
+            if !flags.is_empty() {
+                wanted.push((part, fd, flags));
+            }
+        };
+        let when = |is: bool, flags| if is { flags } else { PollFlags::empty() };
+        if let Some(master) = &self.master {
+            let reads = when(self.out.is_empty(), PollFlags::IN);
+            add(Part::Master, master.as_fd(), reads | when(!self.typed.is_empty(), PollFlags::OUT));
+        }
+        let takes = self.typed.is_empty() && self.ending.is_none();
+        let bytes = when(takes, PollFlags::IN) | when(!self.out.is_empty(), PollFlags::OUT);
+        add(Part::Bytes, self.line.bytes.as_fd(), bytes);
+        wanted
+    }
+
+    /// Does what there is to do for `part`.
+    pub(super) fn turn(&mut self, part: Part, came: PollFlags) -> Wish {
+        match part {
+            Part::News => return self.hear(),
+            Part::Master => self.turn_master(came),
+            Part::Bytes => {
+                let leaves = came.intersects(PollFlags::IN | PollFlags::HUP | PollFlags::ERR);
+                if leaves && self.typed.is_empty() {
+                    let way = self.typed.read(self.line.bytes.as_fd());
+                    if !self.types {
+                        self.typed.sent = self.typed.bytes.len();
+                    }
+                    if way == Way::Closed && self.ending.is_none() {
+                        return Wish::Gone;
+                    }
+                }
+            }
+        }
+        self.carry()
+    }
+
+    fn turn_master(&mut self, came: PollFlags) {
+        let Some(master) = &self.master else { return };
+        if came.intersects(PollFlags::IN | PollFlags::HUP | PollFlags::ERR) && self.out.is_empty() {
+            match self.out.read(master.as_fd()) {
+                Way::Open => {}
+                Way::Waits => self.read_out = self.ending.is_some(),
+                Way::Closed => (self.master, self.read_out) = (None, true),
+            }
+        }
+    }
+
+    /// Writes on what was read.
+    fn carry(&mut self) -> Wish {
+        if self.out.write(self.line.bytes.as_fd()) == Way::Closed {
+            return Wish::Gone;
+        }
+        if let Some(master) = &self.master
+            && self.typed.write(master.as_fd()) == Way::Closed
+        {
+            self.typed.sent = self.typed.bytes.len();
+        }
+        Wish::Nothing
+    }
+
+    fn hear(&mut self) -> Wish {
+        match wire::hear_now::<News>(&self.line.news) {
+            Ok(Some(News::Size { rows, columns })) => {
+                let size = Size { rows, columns }.or_default();
+                if let Some(master) = &self.master
+                    && let Err(error) = size::set(master, size)
+                {
+                    tracing::debug!(%error, "the size stays");
+                }
+                Wish::Nothing
+            }
+            Ok(Some(News::Signal(signal))) if self.of == Of::Command => Wish::Signal(signal),
+            Ok(Some(News::Signal(_))) | Err(Errno::AGAIN) => Wish::Nothing,
+            Ok(None) | Err(_) => Wish::Gone,
+        }
+    }
+
+    /// It ends when all that was drawn is carried.
+    pub(super) fn end(&mut self, end: End) {
+        self.ending.get_or_insert(end);
+        self.read_out |= self.master.is_none();
+        if !self.read_out {
+            // What is there now may be all: nothing else would say that there is no more.
+            self.turn_master(PollFlags::IN);
+            self.carry();
+        }
+    }
+
+    /// Whether it is over; the person has been told then.
+    pub(super) fn is_over(&mut self) -> bool {
+        if self.ending.is_some() && !self.read_out && self.out.is_empty() {
+            self.turn_master(PollFlags::IN);
+            self.carry();
+        }
+        let Some(end) = self.ending.as_ref().filter(|_| self.read_out && self.out.is_empty())
+        else {
+            return false;
+        };
+        if let Err(errno) = wire::say_now(&self.line.news, end) {
+            tracing::debug!(%errno, "the person is gone");
+        }
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::terminal::testing::Pty;
+
+    fn pump(view: &mut View) {
+        for _ in 0..4 {
+            for part in [Part::Master, Part::Bytes, Part::News] {
+                let came = PollFlags::IN | PollFlags::OUT;
+                let there = view.interests().iter().any(|(known, ..)| *known == part);
+                if there {
+                    view.turn(part, came);
+                }
+            }
+        }
+    }
+
+    fn set_up(types: bool) -> (View, Line, OwnedFd) {
+        let pty = Pty::open();
+        crate::terminal::descriptor::set_nonblocking(&pty.master).unwrap();
+        crate::terminal::descriptor::set_nonblocking(&pty.slave).unwrap();
+        let (near, far) = Line::pair().unwrap();
+        (View::new(Of::Session, near, Some(pty.master), types), far, pty.slave)
+    }
+
+    fn read(fd: &OwnedFd) -> Result<String, Errno> {
+        let mut bytes = [0; 100];
+        let count = rustix::io::read(fd, &mut bytes)?;
+        Ok(String::from_utf8_lossy(&bytes[..count]).into_owned())
+    }
+
+    #[test]
+    fn who_may_type_types_and_who_may_not_does_not() {
+        for types in [true, false] {
+            let (mut view, far, slave) = set_up(types);
+            rustix::io::write(&slave, b"shown").unwrap();
+            rustix::io::write(&far.bytes, b"typed\r").unwrap();
+            pump(&mut view);
+            assert!(read(&far.bytes).unwrap().contains("shown"));
+            let typed = read(&slave);
+            assert_eq!(typed, if types { Ok("typed\n".to_owned()) } else { Err(Errno::AGAIN) });
+        }
+    }
+
+    #[test]
+    fn a_size_is_taken_over() {
+        let (mut view, far, slave) = set_up(true);
+        let size = Size { rows: 11, columns: 99 };
+        wire::say(&far.news, &News::from(size)).unwrap();
+        pump(&mut view);
+        assert_eq!(size::get(&slave).unwrap(), size);
+    }
+
+    #[test]
+    fn it_ends_with_all_that_was_drawn() {
+        let (mut view, far, slave) = set_up(true);
+        rustix::io::write(&slave, b"last words").unwrap();
+        view.end(End::Detached);
+        pump(&mut view);
+        assert!(view.is_over());
+        assert_eq!(read(&far.bytes).unwrap(), "last words");
+        assert_eq!(wire::hear::<End>(&far.news), Ok(Some(End::Detached)));
+    }
+
+    #[test]
+    fn a_person_who_is_gone_is_seen() {
+        let (mut view, far, _slave) = set_up(true);
+        drop(far);
+        assert_eq!(view.turn(Part::News, PollFlags::IN), Wish::Gone);
+        assert_eq!(view.turn(Part::Bytes, PollFlags::IN), Wish::Gone);
+    }
+}
