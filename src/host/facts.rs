@@ -1,5 +1,6 @@
 //! The facts as plain data.
 
+use super::uids::UidRange;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
@@ -10,6 +11,8 @@ pub struct Questions {
     pub agent: String,
     /// Whether the agent has a gate, which needs a uid, too.
     pub gate: bool,
+    /// Where new uids come from.
+    pub uids: UidRange,
     /// A user to look up.
     pub user: Option<String>,
     /// Groups to look up.

@@ -18,10 +18,10 @@ pub fn probe(questions: &Questions, caller: &Caller) -> HostFacts {
     });
     let masked = matches.chain(questions.masked.iter().cloned()).collect();
     let account = questions.user.as_deref().and_then(account);
-    let auto_uid = uids::of(&questions.agent);
+    let auto_uid = uids::of(&questions.agent, questions.uids);
     let gate_uid = questions.gate.then(|| {
         let agents = [auto_uid.number(), account.as_ref().map(|account| account.uid)];
-        uids::of_gate(&questions.agent, &agents)
+        uids::of_gate(&questions.agent, questions.uids, &agents)
     });
     HostFacts {
         twins: walk::twins(&masked, questions.trees.union(&questions.shown)),
