@@ -160,6 +160,16 @@ pub fn policies(caller: &Caller) -> PolicySearch {
     PolicySearch::new(home(caller), trust(caller))
 }
 
+/// The profiles that a supervisor finds, which has no directory and no person of its own.
+pub(super) fn installed_profiles(caller: &Caller) -> Search {
+    Search::installed(trust(caller).without_person())
+}
+
+/// The policies that it finds.
+pub(super) fn installed_policies(caller: &Caller) -> PolicySearch {
+    PolicySearch::installed(trust(caller).without_person())
+}
+
 /// The installation's configuration, or the one in `named`.
 ///
 /// # Errors

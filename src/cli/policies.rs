@@ -13,6 +13,9 @@ use std::path::{Path, PathBuf};
 /// The folder below the current directory.
 const HERE: &str = "policies";
 
+/// The policies of the installation.
+const INSTALLED: &str = "/etc/cellblock/policies";
+
 /// The folders in it.
 const SECCOMP: &str = "seccomp";
 const NETWORK: &str = "network";
@@ -32,7 +35,14 @@ impl PolicySearch {
     pub fn new(home: Option<&str>, trust: Trust) -> Self {
         let mut folders = vec![PathBuf::from(HERE)];
         folders.extend(home.map(|home| Path::new(home).join(".config/cellblock/policies")));
-        folders.push(PathBuf::from("/etc/cellblock/policies"));
+        folders.push(PathBuf::from(INSTALLED));
+        Self { folders, trust, read: RefCell::default() }
+    }
+
+    /// The system's configuration folder alone: for who has no directory and no person of its own.
+    #[must_use]
+    pub fn installed(trust: Trust) -> Self {
+        let folders = vec![PathBuf::from(INSTALLED)];
         Self { folders, trust, read: RefCell::default() }
     }
 
