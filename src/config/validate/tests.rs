@@ -46,9 +46,7 @@ fn told(text: &str) -> String {
     problems.to_string()
 }
 
-#[test]
-fn a_whole_configuration() {
-    let text = "schema = 1
+const WHOLE: &str = "schema = 1
 [paths]
 run = '/run/cells'
 [supervisor]
@@ -78,7 +76,10 @@ command = ['make', '-k']
 without = ['landlock']
 restart = 'always'
 ";
-    let config = parse("c", text).unwrap();
+
+#[test]
+fn a_whole_configuration() {
+    let config = parse("c", WHOLE).unwrap();
     assert_eq!(
         (config.paths.run.value.as_str(), config.paths.log.value.as_str()),
         ("/run/cells", "/var/log/cellblock")
@@ -101,6 +102,11 @@ restart = 'always'
         (Role::Viewer, vec![name("dev"), Principal::Id(27)])
     );
     assert_eq!(viewer.agents, None);
+}
+
+#[test]
+fn agents_have_what_they_say_and_else_the_defaults() {
+    let config = parse("c", WHOLE).unwrap();
     let [first, second] = &config.agents[..] else { panic!("{:?}", config.agents) };
     let AgentEntry { name, profile, workspace, command, without, restart } = second;
     assert_eq!(
