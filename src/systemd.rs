@@ -1,8 +1,10 @@
 //! What only systemd may do with the cgroups that it keeps, asked for over D-Bus
-//! (org.freedesktop.systemd1(5), <https://systemd.io/CGROUP_DELEGATION>).
+//! (org.freedesktop.systemd1(5), <https://systemd.io/CGROUP_DELEGATION>); [`notify`]: what a service tells it.
 //!
 //! Each call makes a connection of its own on this thread and leaves neither a thread nor a
 //! descriptor behind: a launch clones afterwards.
+
+pub mod notify;
 
 use std::future::Future;
 use std::time::{Duration, Instant};

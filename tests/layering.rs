@@ -16,8 +16,13 @@ const PURE: &[&str] =
 const LOADERS: &[&str] = &["config/load.rs", "profile/load.rs"];
 
 /// What decides in a folder that also acts.
-const PURE_FILES: &[&str] =
-    &["limits/change.rs", "limits/figures.rs", "limits/hits.rs", "limits/ranks.rs"];
+const PURE_FILES: &[&str] = &[
+    "control/roles.rs",
+    "limits/change.rs",
+    "limits/figures.rs",
+    "limits/hits.rs",
+    "limits/ranks.rs",
+];
 
 /// What they may not mention. `host` is allowed for its types: facts and answers.
 const EFFECTS: &[&str] = &[

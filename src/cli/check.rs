@@ -1,17 +1,22 @@
 //! `cellblock check`: every problem of profiles, and how much they give up, without asking what this host
-//! can do.
+//! can do; every problem of a configuration, with the accounts, profiles and directories that it names.
 
 use super::output::{Output, Tone};
 use super::score as printed;
-use crate::document::{Place, Problem, Problems};
+use crate::config::Config;
+use crate::control;
+use crate::control::roles::{self, Register, Roles};
+use crate::document::{Located, Place, Problem, Problems};
 use crate::exit::Exit;
-use crate::host;
+use crate::host::{self, Caller, Kind, PathAnswer};
 use crate::planning;
+use crate::profile::load::ASKED as PROFILE;
 use crate::profile::types::Bytes;
 use crate::profile::{Profile, Wall};
 use crate::score::{self, Exposure, Score};
 use clap::Args;
 use serde::Serialize;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// The arguments.
@@ -158,9 +163,72 @@ impl Check {
 }
 
 fn check_config(path: &Path) -> Checked {
-    let config = planning::config(Some(path), &host::probe::caller());
-    let problems = config.map_or_else(|problems| problems.0, |_| Vec::new());
-    Checked { problems, ..Checked::default() }
+    let caller = host::probe::caller();
+    let problems = match planning::config(Some(path), &caller) {
+        Ok(config) => accounts(&config).into_iter().chain(agents(&config, &caller)).collect(),
+        Err(Problems(problems)) => problems,
+    };
+    Checked { problems: Problems(problems).sorted().0, ..Checked::default() }
+}
+
+/// Names that no account of this host has.
+fn accounts(config: &Config) -> Vec<Problem> {
+    let (_, mut problems) = Roles::resolve(&config.roles, &control::account);
+    let group = config.supervisor.group.as_ref();
+    let group = group.map(|group| roles::id(Register::Groups, group, &control::account));
+    problems.extend(group.and_then(Result::err));
+    problems
+}
+
+/// What keeps the supervisor from starting its agents: of profiles, as it would find them, and of workspaces.
+fn agents(config: &Config, caller: &Caller) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    let mut tried = BTreeSet::new();
+    for agent in &config.agents {
+        // One profile of many agents is told once, and where all of them have it from.
+        if tried.insert((agent.profile.value.clone(), agent.profile.place.to_string())) {
+            problems.extend(profile(&agent.profile, caller));
+        }
+        problems.extend(agent.workspace.as_ref().and_then(|named| workspace(named, caller)));
+    }
+    problems
+}
+
+/// The problems of the profile and its policies, and that of naming it.
+fn profile(named: &Located<String>, caller: &Caller) -> Vec<Problem> {
+    let asked = Place::outside(PROFILE, &named.value);
+    let here = |problem: Problem| match problem.place == asked {
+        true => Problem { place: named.place.clone(), ..problem },
+        false => problem,
+    };
+    let profile = match planning::installed_profiles(caller).load(&named.value) {
+        Ok(profile) => profile,
+        Err(Problems(problems)) => return problems.into_iter().map(here).collect(),
+    };
+    let policies = planning::installed_policies(caller);
+    let calls = policies.load(&profile.seccomp.value).map(drop);
+    let networks = profile.egress.policies.iter().map(|name| policies.network(name).map(drop));
+    let failed = std::iter::once(calls).chain(networks).filter_map(Result::err);
+    failed.flat_map(|problems| problems.0).collect()
+}
+
+fn workspace(named: &Located<String>, caller: &Caller) -> Option<Problem> {
+    match host::paths::look(&named.value) {
+        PathAnswer::Found(fact) if fact.kind != Kind::Directory => {
+            let cause = format!("is {}, and a workspace is a directory", fact.kind.word());
+            Some(named.problem(cause, "name the directory that it is in"))
+        }
+        // Only root can tell; the supervisor is root.
+        PathAnswer::Denied(_) if caller.euid != 0 => None,
+        PathAnswer::Found(_)
+        | PathAnswer::Link { .. }
+        | PathAnswer::LinkInside { .. }
+        | PathAnswer::Missing
+        | PathAnswer::Denied(_) => {
+            let problem = planning::directory("workspace", Path::new(&named.value)).err()?;
+            Some(Problem { place: named.place.clone(), ..problem })
+        }
+    }
 }
 
 /// What is valid, and not what its author will have meant.

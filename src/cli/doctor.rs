@@ -1,9 +1,13 @@
 //! `cellblock doctor`: what this host can do, and what to do about the rest.
 
 use super::output::{Output, Tone};
+use crate::config;
+use crate::document::{self, Problems};
 use crate::exit::Exit;
-use crate::host::{self, AutoUid, Essentials, HostFacts, Keeper, Questions, SLICE, Tmux, uids};
+use crate::host::uids::UidRange;
+use crate::host::{self, AutoUid, Essentials, HostFacts, Keeper, Questions, SLICE, Tmux};
 use crate::plan::{self, Ability};
+use crate::planning;
 use crate::profile::Wall;
 use clap::Args;
 use serde::Serialize;
@@ -75,8 +79,14 @@ impl Doctor {
         let caller = host::probe::caller();
         // What a profile would take for its workspace stands for the trees that it would let be written.
         let disks = caller.directory.clone().into_iter().collect();
-        let questions = Questions { agent: "doctor".to_owned(), disks, ..Questions::default() };
-        let rows = rows(&host::probe(&questions, &caller), &host::essentials::probe());
+        let config = planning::config(None, &caller);
+        let uids = config.as_ref().map(|config| config.uids).unwrap_or_default();
+        let questions =
+            Questions { agent: "doctor".to_owned(), disks, uids, ..Questions::default() };
+        let facts = host::probe(&questions, &caller);
+        let mut rows = rows(&facts, &host::essentials::probe());
+        rows.push(uid_range(&facts.auto_uid, uids));
+        rows.push(configuration(config.err().as_ref()));
         if self.json {
             out.json(&rows);
         } else {
@@ -108,7 +118,6 @@ fn rows(facts: &HostFacts, essentials: &Essentials) -> Vec<Row> {
         terminals(essentials),
         memory(essentials),
         idmap(facts),
-        uid_range(&facts.auto_uid),
     ];
     walls.chain(others).collect()
 }
@@ -238,9 +247,21 @@ fn idmap(facts: &HostFacts) -> Row {
     row(name, State::Lacking, detail, "use a later kernel, or `owner = \"disk\"`")
 }
 
-fn uid_range(uid: &AutoUid) -> Row {
+/// Whether what the admin set can be read: where it cannot, no agent starts.
+fn configuration(problems: Option<&Problems>) -> Row {
+    let name = "(configuration)";
+    match problems.and_then(|problems| problems.0.first()) {
+        None => row(name, State::Stands, format!("{}, or the defaults", config::PATH), ""),
+        Some(problem) => {
+            let detail = format!("{}: {}: {}", problem.place, problem.place.key, problem.cause);
+            let cure = format!("cellblock check --config {}", config::PATH);
+            row(name, State::Missing, document::one_line(&detail).into_owned(), &cure)
+        }
+    }
+}
+
+fn uid_range(uid: &AutoUid, range: UidRange) -> Row {
     let name = "(uids for agents)";
-    let range = format!("{}-{}", uids::RANGE.start(), uids::RANGE.end());
     match uid {
         AutoUid::Assigned(_) | AutoUid::Next(_) => {
             row(name, State::Stands, format!("free ones in {range}"), "")
@@ -254,6 +275,7 @@ fn uid_range(uid: &AutoUid) -> Row {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::document::{Place, Problem};
     use crate::host::{Caller, Cgroups, Kernel};
 
     fn facts() -> HostFacts {
@@ -272,13 +294,7 @@ mod tests {
             ..Cgroups::default()
         };
         let caller = Caller { euid: 1000, ..Caller::default() };
-        HostFacts {
-            kernel,
-            cgroups,
-            caller,
-            auto_uid: AutoUid::Next(70_001),
-            ..HostFacts::default()
-        }
+        HostFacts { kernel, cgroups, caller, ..HostFacts::default() }
     }
 
     fn essentials() -> Essentials {
@@ -315,14 +331,27 @@ mod tests {
         facts.kernel.release = "4.19.0".to_owned();
         facts.cgroups.keeper = Keeper::Systemd { delegated: None };
         facts.cgroups.controllers.remove("pids");
-        facts.auto_uid = AutoUid::None("none is free".to_owned());
         let nothing = Essentials::default();
         let expected = ["landlock", "tasks", "(kernel)", "(cgroup keeper)", "(tmux)"];
         let missing = missing(&facts, &nothing);
         assert_eq!(missing[..5], expected);
-        let expected = ["(UTF-8 locale)", "(terminals)", "(tmpfs)", "(uids for agents)"];
+        let expected = ["(UTF-8 locale)", "(terminals)", "(tmpfs)"];
         assert_eq!(missing[5..], expected);
-        let rows = rows(&facts, &nothing).into_iter().filter(|row| row.state == State::Missing);
+        let problem = Place::outside("config.toml", "schema");
+        let problems = Problems(vec![Problem::new(&problem, "is missing", "")]);
+        let range = UidRange::default();
+        let others = [
+            uid_range(&AutoUid::None("none is free".to_owned()), range),
+            configuration(Some(&problems)),
+        ];
+        assert!(others.iter().all(|row| row.state == State::Missing), "{others:?}");
+        assert_eq!(others[1].detail, "config.toml: schema: is missing");
+        assert_eq!(uid_range(&AutoUid::Next(70_001), range).detail, "free ones in 70000-79999");
+        assert_eq!(configuration(None).state, State::Stands);
+        let rows = rows(&facts, &nothing)
+            .into_iter()
+            .chain(others)
+            .filter(|row| row.state == State::Missing);
         assert!(rows.clone().all(|row| !row.cure.is_empty()), "{:?}", rows.collect::<Vec<_>>());
     }
 

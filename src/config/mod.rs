@@ -5,7 +5,8 @@
 //! ```
 //!
 //! A missing file is the defaults. Decides which keys exist and what they mean; what a share of the
-//! machine comes to is decided by `plan`, which knows the machine.
+//! machine comes to is decided by `plan`, which knows the machine, and whom a name means by
+//! `control::roles`, which is told the accounts.
 
 #![forbid(unsafe_code)]
 
@@ -15,7 +16,10 @@ mod types;
 mod validate;
 
 pub use raw::RawConfig;
-pub use types::{Ceiling, Config, Share, Slice};
+pub use types::{
+    AgentEntry, Ceiling, Config, Defaults, NamePattern, Paths, Principal, Restart, Role, RoleEntry,
+    Share, Slice, Supervisor,
+};
 pub use validate::parse;
 
 /// Where the configuration is, if no other place is named.

@@ -1,14 +1,15 @@
 //! Turns the text of a configuration into checked values, reporting every problem at once.
 
-use super::{Ceiling, Config, RawConfig, Share};
+use super::{Config, RawConfig};
 use crate::document::{Located, Place, Problem, Problems};
-use crate::profile::types::{Bytes, Cpus};
+
+mod agents;
+mod roles;
+mod slice;
+mod supervisor;
 
 /// The version of the configuration's format that this program reads.
 const SCHEMA: i64 = 1;
-/// The least memory and the fewest tasks with which one agent can start.
-const LEAST_MEMORY: u64 = 16 << 20;
-const LEAST_TASKS: u64 = 16;
 
 /// Reads and checks the configuration `text`, called `name` in messages.
 ///
@@ -18,14 +19,17 @@ pub fn parse(name: &str, text: &str) -> Result<Config, Problems> {
     let (raw, problems) = RawConfig::parse_whole(name, text);
     let mut check = Checker { problems };
     check.schema(name, raw.schema.as_ref());
-    let default = Config::default().slice;
-    let mut config = Config::default();
-    let slice = &mut config.slice;
-    slice.memory = check.value(raw.memory.as_ref(), memory, default.memory);
-    slice.memory_high = check.value(raw.memory_high.as_ref(), memory, default.memory_high);
-    slice.swap = check.value(raw.swap.as_ref(), bytes, default.swap);
-    slice.tasks = check.value(raw.tasks.as_ref(), tasks, default.tasks);
-    slice.cpu = check.value(raw.cpu.as_ref(), Cpus::parse, default.cpu);
+    let defaults = supervisor::defaults(&mut check, &raw.defaults);
+    let config = Config {
+        slice: slice::slice(&mut check, &raw.slice),
+        paths: supervisor::paths(&mut check, &raw.paths),
+        supervisor: supervisor::supervisor(&mut check, &raw.supervisor),
+        uids: supervisor::uids(&mut check, &raw.uids),
+        roles: raw.roles.iter().filter_map(|role| roles::entry(&mut check, role)).collect(),
+        agents: agents::all(&mut check, &raw, &defaults),
+        defaults,
+    };
+    agents::count(&mut check, &raw, &config.supervisor.max_agents);
     check.problems.into_result(config)
 }
 
@@ -34,124 +38,128 @@ struct Checker {
 }
 
 impl Checker {
+    fn report(&mut self, place: &Place, cause: impl Into<String>, hint: impl Into<String>) {
+        self.problems.push(Problem::new(place, cause, hint));
+    }
+
     fn schema(&mut self, name: &str, schema: Option<&Located<i64>>) {
         match schema {
             // That it is no number is told already.
             None if self.problems.0.iter().any(|problem| problem.place.key == "schema") => {}
-            None => self.problems.push(Problem::new(
+            None => self.report(
                 &Place::outside(name, "schema"),
                 "is missing",
                 "write `schema = 1` as the first line",
-            )),
-            Some(schema) if schema.value != SCHEMA => self.problems.push(schema.problem(
+            ),
+            Some(schema) if schema.value != SCHEMA => self.report(
+                &schema.place,
                 format!("is {}, and this program reads schema {SCHEMA}", schema.value),
                 "write the configuration for schema 1, or use the release that knows its schema",
-            )),
+            ),
             Some(_) => {}
         }
     }
 
-    /// The value of `raw`: `none`, or what `parse` makes of it; `default` where it is not set.
-    fn value<T>(
-        &mut self,
-        raw: Option<&Located<String>>,
-        parse: fn(&str) -> Result<T, String>,
-        default: Located<Ceiling<T>>,
-    ) -> Located<Ceiling<T>> {
-        let Some(raw) = raw else { return default };
-        if raw.value == "none" {
-            return raw.with(Ceiling::None);
+    /// Reports that the table at `place` has no `key`, unless it has one of another type: that is told already.
+    fn missing(&mut self, place: &Place, key: &str, hint: &str) {
+        if !self.is_told(place, key) {
+            self.report(place, format!("has no `{key}`"), hint);
         }
+    }
+
+    fn is_told(&self, place: &Place, key: &str) -> bool {
+        let key = format!("{}.{key}", place.key);
+        self.problems.0.iter().any(|problem| problem.place.key == key)
+    }
+
+    /// What `parse` makes of the value; a problem is reported and gives `None`.
+    fn one<T>(
+        &mut self,
+        raw: &Located<String>,
+        parse: impl Fn(&str) -> Result<T, String>,
+    ) -> Option<Located<T>> {
         match parse(&raw.value) {
-            Ok(value) => raw.with(Ceiling::At(value)),
+            Ok(value) => Some(raw.with(value)),
             Err(cause) => {
-                self.problems.push(raw.problem(cause, hint(&raw.place.key)));
-                default
+                self.report(&raw.place, cause, hint(&raw.place.key));
+                None
             }
         }
     }
+
+    fn maybe<T>(
+        &mut self,
+        raw: Option<&Located<String>>,
+        parse: impl Fn(&str) -> Result<T, String>,
+    ) -> Option<Located<T>> {
+        raw.and_then(|raw| self.one(raw, parse))
+    }
+
+    /// The value, or `default` where it is not set (or wrong, and reported).
+    fn or<T>(
+        &mut self,
+        raw: Option<&Located<String>>,
+        parse: impl Fn(&str) -> Result<T, String>,
+        default: Located<T>,
+    ) -> Located<T> {
+        self.maybe(raw, parse).unwrap_or(default)
+    }
 }
 
+/// What may help with the value of the key at hand.
 fn hint(key: &str) -> &'static str {
     match key {
         "slice.tasks" => {
             "write a number, a share of what the machine has as in \"50%\", or \"none\""
         }
         "slice.cpu" => "write processors, as in 2 or 1.5, or \"none\"",
-        _ => "write a size as in \"12G\", a share of the machine's as in \"80%\", or \"none\"",
-    }
-}
-
-fn percent(text: &str) -> Option<Result<u64, String>> {
-    let number = text.strip_suffix('%')?;
-    let number = number.parse().ok().filter(|number| (1..=100).contains(number));
-    Some(number.ok_or_else(|| format!("`{}` is not a share of 1% to 100%", text.escape_debug())))
-}
-
-fn bytes(text: &str) -> Result<Share<Bytes>, String> {
-    match percent(text) {
-        Some(percent) => percent.map(Share::Percent),
-        None => Bytes::parse(text).map(Share::Amount),
-    }
-}
-
-fn memory(text: &str) -> Result<Share<Bytes>, String> {
-    match bytes(text)? {
-        Share::Amount(amount) if amount.0 < LEAST_MEMORY => {
-            Err(format!("is {amount}, and no agent starts with less than {}", Bytes(LEAST_MEMORY)))
+        "supervisor.patience" => {
+            "write a number with ms, s or m, as in \"10s\"; at most \"10m\", and \"0s\" for none"
         }
-        share @ (Share::Amount(_) | Share::Percent(_)) => Ok(share),
+        _ if key.starts_with("slice.") => {
+            "write a size as in \"12G\", a share of the machine's as in \"80%\", or \"none\""
+        }
+        _ if key.starts_with("paths.") => "write an absolute path, as in \"/srv/cellblock\"",
+        _ => match key.rsplit('.').next().unwrap_or(key) {
+            "workspace" => "write the absolute path of a directory, as in \"/srv/project\"",
+            "profile" => {
+                "write a profile's name, or the absolute path of its file: a supervisor has no \
+                 directory of its own"
+            }
+            "role" => {
+                "a viewer looks on, an operator starts, stops and uses agents, an admin changes which there are"
+            }
+            "restart" => "write restart = \"never\", \"on-failure\" or \"always\"",
+            "name" => "write a name, as in name = \"reviewer\"",
+            last if last.starts_with("agents[") => {
+                "write a name of an agent, with `*` for any part of it and `?` for one character"
+            }
+            last if last.starts_with("without[") => "write names of walls, as in [\"landlock\"]",
+            _ => "",
+        },
     }
 }
 
-fn tasks(text: &str) -> Result<Share<u64>, String> {
-    if let Some(percent) = percent(text) {
-        return percent.map(Share::Percent);
+/// A path that is the same for every process.
+fn absolute(text: &str) -> Result<String, String> {
+    use crate::profile::types::HostPath;
+    if !text.starts_with('/') {
+        return Err(format!("`{}` is not an absolute path", text.escape_debug()));
     }
-    match text.parse() {
-        Ok(number) if number >= LEAST_TASKS => Ok(Share::Amount(number)),
-        Ok(number) => {
-            Err(format!("is {number}, and no agent starts with fewer than {LEAST_TASKS}"))
-        }
-        Err(_) => Err(format!("`{}` is not a number of tasks", text.escape_debug())),
+    match HostPath::parse(text)?.as_str() {
+        "/" => Err("`/` would be the whole host".to_owned()),
+        path => Ok(path.to_owned()),
     }
+}
+
+/// A profile as the command line names it, but for paths that depend on where one is.
+fn profile(text: &str) -> Result<String, String> {
+    use crate::profile::types::AgentName;
+    if text.contains('/') || text.ends_with(".toml") {
+        return absolute(text);
+    }
+    AgentName::parse(text).map(|name| name.as_str().to_owned())
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_not_set_is_a_share_of_the_machine() {
-        let config = parse("c", "schema = 1\n").unwrap();
-        assert_eq!(config, Config::default());
-        assert_eq!(config.slice.memory.value, Ceiling::At(Share::Percent(80)));
-    }
-
-    #[test]
-    fn amounts_shares_and_none() {
-        let text = "schema = 1\n[slice]\nmemory = '12G'\nmemory_high = '60%'\nswap = 0\n\
-            tasks = 4000\ncpu = 'none'\n";
-        let slice = parse("c", text).unwrap().slice;
-        assert_eq!(slice.memory.value, Ceiling::At(Share::Amount(Bytes(12 << 30))));
-        assert_eq!(slice.memory_high.value, Ceiling::At(Share::Percent(60)));
-        assert_eq!(slice.swap.value, Ceiling::At(Share::Amount(Bytes(0))));
-        assert_eq!(slice.tasks.value, Ceiling::At(Share::Amount(4000)));
-        assert_eq!(slice.cpu.value, Ceiling::None);
-        assert_eq!(slice.tasks.place.to_string(), "c:6:9");
-    }
-
-    #[test]
-    fn every_mistake_is_told_with_its_cure() {
-        let text = "[slice]\nmemory = '1M'\nmemory_high = '0%'\nswap = 'much'\ntasks = 3\n\
-            cpu = 0\ncpus = 1\n[slices]\n";
-        let problems = parse("c", text).unwrap_err().0;
-        let keys: Vec<_> = problems.iter().map(|problem| problem.place.key.as_str()).collect();
-        let expected = ["schema", "slice.memory", "slice.memory_high", "slice.swap"];
-        assert_eq!(keys[..4], expected);
-        assert_eq!(keys[4..], ["slice.tasks", "slice.cpu", "slice.cpus", "slices"]);
-        assert!(problems.iter().all(|problem| !problem.hint.is_empty()), "{problems:?}");
-        assert_eq!(parse("c", "schema = 2").unwrap_err().0.len(), 1);
-        assert_eq!(parse("c", "schema = 'x'").unwrap_err().0.len(), 1);
-    }
-}
+mod tests;

@@ -15,7 +15,7 @@ mod reader;
 pub(crate) use problem::one_line;
 pub use problem::{Problem, Problems};
 pub(crate) use reader::nearest;
-pub use reader::{Item, Reader, TableReader};
+pub use reader::{Item, Reader, TableReader, Word};
 
 use std::fmt;
 use std::sync::Arc;

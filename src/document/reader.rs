@@ -19,6 +19,15 @@ pub struct Item<'a> {
     key: String,
 }
 
+/// A string or a whole number, where the two mean different things.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Word {
+    /// A string.
+    Text(String),
+    /// A whole number.
+    Number(i64),
+}
+
 /// A table whose keys are taken one by one.
 #[derive(Debug)]
 pub struct TableReader<'a> {
@@ -150,17 +159,83 @@ impl<'a> TableReader<'a> {
         self.take(key).map(|item| item.list(reader)).unwrap_or_default()
     }
 
+    /// Takes a list of tables, each written below a `[[key]]`, and reads every one with `read`; reports
+    /// their unknown keys. Missing is an empty list.
+    pub fn tables<T>(
+        &mut self,
+        reader: &mut Reader,
+        key: &'static str,
+        read: impl Fn(&mut Reader, &Place, &mut TableReader<'a>) -> T,
+    ) -> Vec<T> {
+        let Some(item) = self.take(key) else { return Vec::new() };
+        if !item.is_list() {
+            let found = item.value.get_ref().type_str();
+            let hint = format!("write [[{key}]] above each");
+            let place = item.place(reader);
+            reader.report(Problem::new(&place, format!("must be tables, not {found}"), hint));
+            return Vec::new();
+        }
+        let items = item.list(reader);
+        let one = |item: &Item<'a>| {
+            let place = item.place(reader);
+            let mut table = item.table(reader)?;
+            let value = read(reader, &place, &mut table);
+            table.finish(reader);
+            Some(value)
+        };
+        items.iter().filter_map(one).collect()
+    }
+
+    /// Takes a list of strings and whole numbers; `None` where it is missing, or no list and reported.
+    pub fn words(
+        &mut self,
+        reader: &mut Reader,
+        key: &'static str,
+    ) -> Option<Located<Vec<Located<Word>>>> {
+        self.list_of(reader, key, Item::word)
+    }
+
+    /// Takes a list whose being there means something though it may be empty; `None` where it is missing, or
+    /// no list and reported.
+    pub fn list_of<T>(
+        &mut self,
+        reader: &mut Reader,
+        key: &'static str,
+        read: impl Fn(&Item<'a>, &mut Reader) -> Option<T>,
+    ) -> Option<Located<Vec<T>>> {
+        let item = self.take(key)?;
+        let place = item.place(reader);
+        let listed = item.is_list();
+        let items = item.list(reader);
+        let value = items.iter().filter_map(|item| read(item, reader)).collect();
+        listed.then_some(Located { value, place })
+    }
+
     /// Reports every key that nobody took.
     pub fn finish(self, reader: &mut Reader) {
         for (key, (offset, _)) in &self.entries {
             let place = reader.source.place(*offset, &self.path(key));
-            let hint = nearest(key, &self.known).map_or_else(
-                || format!("known keys here: {}", self.known.join(", ")),
-                |known| format!("did you mean `{known}`?"),
-            );
+            let hint = match nearest(key, &self.known) {
+                Some(known) => format!("did you mean `{known}`?"),
+                None if is_secret(key) => SECRET.to_owned(),
+                None => format!("known keys here: {}", self.known.join(", ")),
+            };
             reader.report(Problem::new(&place, "is not a known key", hint));
         }
     }
+}
+
+/// Where a secret goes that somebody wants to write down here.
+const SECRET: &str = "a secret is no part of this file: put it into a file that only root can read and name that file \
+                      in a profile, in [network.api] or [environment.secrets]; there `credential:NAME` is one that \
+                      systemd gives to the service";
+
+/// Whether a key that nobody knows promises a secret.
+fn is_secret(key: &str) -> bool {
+    let key = key.to_ascii_lowercase();
+    let parts = ["secret", "token", "passw", "passphrase", "credential"];
+    parts.iter().any(|part| key.contains(part))
+        || key.split(['_', '-']).any(|word| ["key", "keys", "apikey"].contains(&word))
 }
 
 impl<'a> Item<'a> {
@@ -215,6 +290,13 @@ impl<'a> Item<'a> {
         let number = || self.number().map(|number| number.to_string());
         let text = value.as_str().map(str::to_owned).or_else(number);
         self.located(reader, text, "a string or a whole number")
+    }
+
+    /// The value as a string or a whole number.
+    pub fn word(&self, reader: &mut Reader) -> Option<Located<Word>> {
+        let text = self.value.get_ref().as_str().map(|text| Word::Text(text.to_owned()));
+        let word = text.or_else(|| self.number().map(Word::Number));
+        self.located(reader, word, "a string or a whole number")
     }
 
     /// The value as a truth value.
@@ -295,6 +377,44 @@ mod tests {
         assert!(text.contains("x.toml:4:1: limits.memroy: is not a known key"), "{text}");
         assert!(text.contains("did you mean `memory`?"), "{text}");
         assert_eq!(problems.0.len(), 3);
+    }
+
+    #[test]
+    fn tables_in_a_list_have_places_of_their_own() {
+        let read = |text: &str| {
+            Reader::read("x.toml", text, |reader, mut root| {
+                let read = |reader: &mut Reader, place: &Place, table: &mut TableReader<'_>| {
+                    let users = table.words(reader, "users").map(|users| users.value);
+                    (place.to_string(), users.unwrap_or_default())
+                };
+                let roles = root.tables(reader, "roles", read);
+                root.finish(reader);
+                roles
+            })
+        };
+        let roles = read("[[roles]]\nusers = ['ann', 7]\n[[roles]]\n").unwrap();
+        assert_eq!((roles[0].0.as_str(), roles[1].0.as_str()), ("x.toml:1:1", "x.toml:3:1"));
+        let users: Vec<_> = roles[0].1.iter().map(|user| &user.value).collect();
+        assert_eq!(users, [&Word::Text("ann".to_owned()), &Word::Number(7)]);
+        assert_eq!(roles[0].1[1].place.key, "roles[0].users[1]");
+        let text = read("[[roles]]\nusers = [true]\nuser = 1\n").unwrap_err().to_string();
+        assert!(text.contains("2:10: roles[0].users[0]: must be a string or a whole"), "{text}");
+        assert!(text.contains("3:1: roles[0].user: is not a known key"), "{text}");
+        let text = read("[roles]\nusers = []\n").unwrap_err().to_string();
+        assert!(text.contains("must be tables, not table"), "{text}");
+        assert!(text.contains("hint: write [[roles]] above each"), "{text}");
+    }
+
+    #[test]
+    fn whoever_writes_a_secret_down_is_told_where_it_goes() {
+        for key in ["token", "api_key", "PASSWORD", "client-secret", "key"] {
+            let text = read(&format!("{key} = 'x'\n")).unwrap_err().to_string();
+            assert!(text.contains("a secret is no part of this file"), "{text}");
+        }
+        for key in ["keyboard", "monkeys", "tok"] {
+            let text = read(&format!("{key} = 'x'\n")).unwrap_err().to_string();
+            assert!(text.contains("known keys here: names, limits"), "{text}");
+        }
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The facts as plain data.
 
+use super::uids::UidRange;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -11,6 +12,8 @@ pub struct Questions {
     pub agent: String,
     /// Whether the agent has a gate, which needs a uid, too.
     pub gate: bool,
+    /// Where new uids come from.
+    pub uids: UidRange,
     /// Whether a shim keeps it, which needs one, too.
     pub shim: bool,
     /// A user to look up.

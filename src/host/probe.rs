@@ -18,14 +18,15 @@ pub fn probe(questions: &Questions, caller: &Caller) -> HostFacts {
     });
     let masked = matches.chain(questions.masked.iter().cloned()).collect();
     let account = questions.user.as_deref().and_then(account);
-    let auto_uid = uids::of(&questions.agent);
+    let auto_uid = uids::of(&questions.agent, questions.uids);
     let agents = [auto_uid.number(), account.as_ref().map(|account| account.uid)];
-    let gate_uid =
-        questions.gate.then(|| uids::of_helper(&uids::gate_of(&questions.agent), &agents));
+    let gate_uid = questions
+        .gate
+        .then(|| uids::of_helper(&uids::gate_of(&questions.agent), questions.uids, &agents));
     let gate_uid = gate_uid.unwrap_or_default();
     let shim_uid = questions.shim.then(|| {
         let others = [agents[0], agents[1], gate_uid.number()];
-        uids::of_helper(&uids::shim_of(&questions.agent), &others)
+        uids::of_helper(&uids::shim_of(&questions.agent), questions.uids, &others)
     });
     HostFacts {
         twins: walk::twins(&masked, questions.trees.union(&questions.shown)),

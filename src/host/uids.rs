@@ -6,11 +6,40 @@
 
 use super::facts::AutoUid;
 use std::collections::BTreeMap;
-use std::ops::RangeInclusive;
+use std::fmt;
 use std::path::Path;
 
-/// The uids that agents get.
-pub const RANGE: RangeInclusive<u32> = 70_000..=79_999;
+/// The uids that agents get where the configuration names no others.
+pub const RANGE: UidRange = UidRange { first: 70_000, last: 79_999 };
+
+/// Uids set apart for agents, both ends among them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UidRange {
+    /// The lowest.
+    pub first: u32,
+    /// The highest; not below the lowest.
+    pub last: u32,
+}
+
+impl UidRange {
+    /// Whether `uid` is one of them.
+    #[must_use]
+    pub fn contains(self, uid: u32) -> bool {
+        (self.first..=self.last).contains(&uid)
+    }
+}
+
+impl Default for UidRange {
+    fn default() -> Self {
+        RANGE
+    }
+}
+
+impl fmt::Display for UidRange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", self.first, self.last)
+    }
+}
 
 /// The file that remembers who has which uid, a line `name uid` each.
 pub const BOOK: &str = "/var/lib/cellblock/uids";
@@ -31,21 +60,26 @@ pub fn parse(text: &str) -> Result<Book, String> {
     text.lines().enumerate().map(entry).collect()
 }
 
-/// The uid of `agent`: the one in `book`, else the first free one from the place its name hashes to.
+/// The uid of `agent`: the one in `book`, also where it is outside of `range`, else the first free one of
+/// the range from the place its name hashes to.
 #[must_use]
-pub fn choose(agent: &str, book: &Book, taken: &dyn Fn(u32) -> bool) -> AutoUid {
+pub fn choose(agent: &str, book: &Book, range: UidRange, taken: &dyn Fn(u32) -> bool) -> AutoUid {
     if let Some(uid) = book.get(agent) {
         return AutoUid::Assigned(*uid);
     }
-    let size = RANGE.end() - RANGE.start() + 1;
-    let start = fnv1a(agent) % size;
-    let candidates = (0..size).map(|step| RANGE.start() + (start + step) % size);
+    let size = u64::from(range.last.saturating_sub(range.first)) + 1;
+    let start = u64::from(fnv1a(agent)) % size;
+    let candidates = (0..size).map(|step| u64::from(range.first) + (start + step) % size);
+    let candidates = candidates.filter_map(|uid| u32::try_from(uid).ok());
     let free = |uid: &u32| !book.values().any(|used| used == uid) && !taken(*uid);
-    match candidates.take(1024).find(free) {
+    match candidates.take(MOST_TRIED).find(free) {
         Some(uid) => AutoUid::Next(uid),
-        None => AutoUid::None(format!("no uid is free in {}-{}", RANGE.start(), RANGE.end())),
+        None => AutoUid::None(format!("no uid is free in {range}")),
     }
 }
+
+/// How many uids are looked at for a free one: whether an account has one is a question that takes time.
+const MOST_TRIED: usize = 1024;
 
 /// By what name the book has the gate of `agent`: no agent can be called so.
 #[must_use]
@@ -61,24 +95,24 @@ pub fn shim_of(agent: &str) -> String {
 
 /// The uid on this host of what the book calls `name`, none of `others`.
 #[must_use]
-pub fn of_helper(name: &str, others: &[Option<u32>]) -> AutoUid {
-    named(name, &|uid| others.contains(&Some(uid)) || taken(uid))
+pub fn of_helper(name: &str, range: UidRange, others: &[Option<u32>]) -> AutoUid {
+    named(name, range, &|uid| others.contains(&Some(uid)) || taken(uid))
 }
 
 /// The uid of `agent` on this host.
 #[must_use]
-pub fn of(agent: &str) -> AutoUid {
-    named(agent, &taken)
+pub fn of(agent: &str, range: UidRange) -> AutoUid {
+    named(agent, range, &taken)
 }
 
-fn named(name: &str, taken: &dyn Fn(u32) -> bool) -> AutoUid {
+fn named(name: &str, range: UidRange, taken: &dyn Fn(u32) -> bool) -> AutoUid {
     let text = match std::fs::read_to_string(BOOK) {
         Ok(text) => text,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
         Err(error) => return AutoUid::None(format!("cannot read {BOOK}: {error}")),
     };
     match parse(&text) {
-        Ok(book) => choose(name, &book, taken),
+        Ok(book) => choose(name, &book, range, taken),
         Err(cause) => AutoUid::None(format!("{BOOK}: {cause}")),
     }
 }
@@ -117,22 +151,41 @@ mod tests {
         let mut book = Book::new();
         for index in 0..500 {
             let name = format!("agent-{index}");
-            let AutoUid::Next(uid) = choose(&name, &book, &|_| false) else { panic!("full") };
-            assert!(RANGE.contains(&uid));
+            let AutoUid::Next(uid) = choose(&name, &book, RANGE, &|_| false) else {
+                panic!("full")
+            };
+            assert!(RANGE.contains(uid));
             assert!(!book.values().any(|used| *used == uid), "{uid} given twice");
             book.insert(name, uid);
         }
-        assert_eq!(choose("agent-7", &book, &|_| true), AutoUid::Assigned(book["agent-7"]));
+        assert_eq!(choose("agent-7", &book, RANGE, &|_| true), AutoUid::Assigned(book["agent-7"]));
     }
 
     #[test]
     fn taken_uids_are_passed_over() {
-        let AutoUid::Next(first) = choose("a", &Book::new(), &|_| false) else { panic!() };
-        let AutoUid::Next(second) = choose("a", &Book::new(), &|uid| uid == first) else {
+        let AutoUid::Next(first) = choose("a", &Book::new(), RANGE, &|_| false) else { panic!() };
+        let AutoUid::Next(second) = choose("a", &Book::new(), RANGE, &|uid| uid == first) else {
             panic!()
         };
         assert_ne!(first, second);
-        assert!(matches!(choose("a", &Book::new(), &|_| true), AutoUid::None(_)));
+        assert!(matches!(choose("a", &Book::new(), RANGE, &|_| true), AutoUid::None(_)));
+    }
+
+    #[test]
+    fn another_range_is_for_new_names_alone() {
+        let range = UidRange { first: 200_000, last: 200_015 };
+        let mut book = Book::from([("old".to_owned(), 70_001)]);
+        assert_eq!(choose("old", &book, range, &|_| true), AutoUid::Assigned(70_001));
+        for index in 0..16 {
+            let name = format!("agent-{index}");
+            let AutoUid::Next(uid) = choose(&name, &book, range, &|_| false) else { panic!() };
+            assert!(range.contains(uid) && !book.values().any(|used| *used == uid), "{uid}");
+            book.insert(name, uid);
+        }
+        let full = AutoUid::None("no uid is free in 200000-200015".to_owned());
+        assert_eq!(choose("one-more", &book, range, &|_| false), full);
+        let top = UidRange { first: u32::MAX - 20, last: u32::MAX - 2 };
+        assert!(matches!(choose("a", &book, top, &|_| false), AutoUid::Next(_)));
     }
 
     #[test]

@@ -67,6 +67,17 @@ pub enum LaunchError {
         /// Its file.
         file: String,
     },
+    /// No service manager has given secrets to this process.
+    #[error(
+        "cannot use the secret {name}: it is the credential {credential} of a service, and this process has none \
+         (CREDENTIALS_DIRECTORY is not set)"
+    )]
+    NoCredentials {
+        /// The variable.
+        name: String,
+        /// The credential.
+        credential: String,
+    },
     /// A tree cannot be bounded.
     #[error(transparent)]
     Disk(#[from] super::disk::DiskError),
@@ -133,6 +144,9 @@ impl LaunchError {
             Self::File { error, .. } => error.hint(),
             Self::Systemd(error) => error.hint().to_owned(),
             Self::OpenSecret { file, .. } => format!("chmod 600 {file}"),
+            Self::NoCredentials { credential, .. } => {
+                format!("start it by a service with LoadCredential={credential}:FILE, or name the file itself")
+            }
             Self::Call { .. } | Self::Died { .. } | Self::NotAsPlanned { .. } | Self::Unusable(_) => {
                 String::new()
             }

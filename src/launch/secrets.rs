@@ -3,9 +3,10 @@
 use super::error::LaunchError;
 use crate::host::trust::{self, Trust};
 use crate::plan::{Plan, Value, Variable};
-use std::ffi::CString;
+use crate::profile::types::CREDENTIAL;
+use std::ffi::{CString, OsString};
 use std::os::unix::fs::MetadataExt as _;
-use std::path::Path;
+use std::path::PathBuf;
 
 /// `NAME=value` for every variable of the plan.
 pub(super) fn environment(plan: &Plan) -> Result<Vec<CString>, LaunchError> {
@@ -37,14 +38,51 @@ fn variable(variable: &Variable) -> Result<CString, LaunchError> {
 }
 
 /// The text of a file that only root can read, without the final line break.
-fn secret(name: &str, file: &str) -> Result<String, LaunchError> {
+fn secret(name: &str, place: &str) -> Result<String, LaunchError> {
     let what = || format!("cannot use the secret {name}");
-    let path = Path::new(file);
-    let readable = std::fs::symlink_metadata(path).is_ok_and(|meta| meta.mode() & 0o077 != 0);
+    let path = path(name, place, std::env::var_os(DIRECTORY))?;
+    let readable = std::fs::symlink_metadata(&path).is_ok_and(|meta| meta.mode() & 0o077 != 0);
     if readable {
-        return Err(LaunchError::OpenSecret { name: name.to_owned(), file: file.to_owned() });
+        let file = path.display().to_string();
+        return Err(LaunchError::OpenSecret { name: name.to_owned(), file });
     }
-    let text = trust::read(path, &Trust::root_only())
+    let text = trust::read(&path, &Trust::root_only())
         .map_err(|error| LaunchError::File { what: what(), error })?;
     Ok(text.strip_suffix('\n').unwrap_or(&text).to_owned())
+}
+
+/// The variable in which the service manager says where the credentials are (systemd.exec(5)).
+const DIRECTORY: &str = "CREDENTIALS_DIRECTORY";
+
+/// The file of the secret at `place`, for a process that has its credentials in `directory`.
+fn path(name: &str, place: &str, directory: Option<OsString>) -> Result<PathBuf, LaunchError> {
+    let Some(credential) = place.strip_prefix(CREDENTIAL) else { return Ok(place.into()) };
+    match directory.map(PathBuf::from).filter(|directory| directory.is_absolute()) {
+        Some(directory) => Ok(directory.join(credential)),
+        None => Err(LaunchError::NoCredentials {
+            name: name.to_owned(),
+            credential: credential.to_owned(),
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+
+    #[test]
+    fn a_credential_is_in_the_directory_of_the_service() {
+        let at = |place: &str, directory: Option<&str>| path("K", place, directory.map(Into::into));
+        let directory = Some("/run/credentials/cellblock.service");
+        let expected = Path::new("/run/credentials/cellblock.service/api");
+        assert_eq!(at("credential:api", directory).unwrap(), expected);
+        assert_eq!(at("/etc/key", directory).unwrap(), Path::new("/etc/key"));
+        assert_eq!(at("/etc/key", None).unwrap(), Path::new("/etc/key"));
+        for directory in [None, Some(""), Some("here")] {
+            let error = at("credential:api", directory).unwrap_err();
+            assert!(error.to_string().contains("K: it is the credential api of"), "{error}");
+            assert!(error.hint().contains("LoadCredential=api:FILE"), "{}", error.hint());
+        }
+    }
 }

@@ -7,9 +7,9 @@
 use super::request::Input;
 use super::types::{DiskBound, DiskPlan, DiskTree, Identity, Mount, Source, TreeBound, WallPlan};
 use super::walls::Ability;
-use crate::host::{Disk, HostFacts, ProjectQuota, uids};
+use crate::host::{Disk, HostFacts, ProjectQuota};
 use crate::profile::Wall;
-use crate::profile::types::Bytes;
+use crate::profile::types::{Bytes, User};
 use std::collections::BTreeMap;
 
 /// How much of the bound stands for one file: a file with anything in it takes a block, and blocks are
@@ -95,10 +95,14 @@ fn cure(kind: &str, source: &str, mount: &str) -> String {
 /// Set in the projects of agents that have the uid of a person: admins number their own from below.
 const FAR_ABOVE: u32 = 1 << 30;
 
-/// The project of the agent with `uid`. The range of agents is cellblock's; a person's uid may be the number
-/// of a project with files and a limit that the admin gave it.
-fn project(uid: u32) -> u32 {
-    if uids::RANGE.contains(&uid) { uid } else { uid ^ FAR_ABOVE }
+/// The project of the agent with `uid`. Uids set apart for agents are cellblock's, also those from a range that
+/// was another once; a person's uid may be the number of a project with files and a limit that the admin gave it.
+fn project(input: Input<'_>, uid: u32) -> u32 {
+    let set_apart = match input.profile.agent.user.value {
+        User::Auto => true,
+        User::Name(_) | User::Uid(_) => input.request.config.uids.contains(uid),
+    };
+    if set_apart { uid } else { uid ^ FAR_ABOVE }
 }
 
 /// The bounds of the jail, and for each writable tree of the host what bounds it.
@@ -125,7 +129,7 @@ pub(super) fn resolve(
                     let bound = bounds.entry(disk.device).or_insert_with(|| DiskBound {
                         device: disk.device,
                         kind: disk.kind.clone(),
-                        project: project(identity.uid),
+                        project: project(input, identity.uid),
                         bytes: limit.value.0,
                         inodes: limit.value.0 / BYTES_PER_FILE,
                         trees: Vec::new(),

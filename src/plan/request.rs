@@ -60,6 +60,7 @@ pub fn questions(profile: &Profile, request: &Request, caller: &Caller) -> Quest
         agent: request.agent.as_str().to_owned(),
         gate: egress::has_gate(profile),
         shim: request.mode == Mode::Run,
+        uids: request.config.uids,
         user,
         groups: profile.agent.groups.iter().map(|group| group.value.clone()).collect(),
         paths: wanted_paths(profile, request, &trees, &paths),

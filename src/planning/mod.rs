@@ -29,9 +29,6 @@ use std::time::{Duration, Instant};
 /// What the values of the command line are said to be from.
 pub const COMMAND_LINE: &str = "the command line";
 
-/// Where the installation's own profiles are.
-const SYSTEM_PROFILES: &str = "/etc/cellblock/profiles";
-
 /// What is wanted of a jail, in the words of who wants it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Wanted {
@@ -202,7 +199,7 @@ fn refuse_unbound(wanted: &Wanted) -> Result<(), Problems> {
     let own = "an admin's profile decides it: ask for one";
     if wanted.profile.contains('/') || wanted.profile.ends_with(".toml") {
         let cause = "a profile by its path is for root alone";
-        let hint = format!("name one of {SYSTEM_PROFILES}, or one that comes with cellblock");
+        let hint = "name one of /etc/cellblock/profiles, or one that comes with cellblock";
         problems.push(wrong("PROFILE", cause, hint));
     }
     if !wanted.without.is_empty() {
@@ -242,8 +239,7 @@ fn home(caller: &Caller) -> Option<&str> {
 #[must_use]
 pub fn profiles(caller: &Caller) -> Search {
     if caller.bound {
-        let folders = vec![PathBuf::from(SYSTEM_PROFILES)];
-        return Search { folders, trust: Trust::root_only() };
+        return Search::installed(Trust::root_only());
     }
     Search::new(home(caller), trust(caller))
 }
@@ -252,9 +248,21 @@ pub fn profiles(caller: &Caller) -> Search {
 #[must_use]
 pub fn policies(caller: &Caller) -> PolicySearch {
     if caller.bound {
-        return PolicySearch::of_the_system();
+        return PolicySearch::installed(Trust::root_only());
     }
     PolicySearch::new(home(caller), trust(caller))
+}
+
+/// The profiles that a supervisor finds, which has no directory and no person of its own.
+#[must_use]
+pub fn installed_profiles(caller: &Caller) -> Search {
+    Search::installed(trust(caller).without_person())
+}
+
+/// The policies that it finds.
+#[must_use]
+pub fn installed_policies(caller: &Caller) -> PolicySearch {
+    PolicySearch::installed(trust(caller).without_person())
 }
 
 /// The installation's configuration, or the one in `named`.

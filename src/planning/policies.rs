@@ -13,8 +13,8 @@ use std::path::{Path, PathBuf};
 /// The folder below the current directory.
 const HERE: &str = "policies";
 
-/// The system's folder.
-const SYSTEM: &str = "/etc/cellblock/policies";
+/// The policies of the installation.
+const INSTALLED: &str = "/etc/cellblock/policies";
 
 /// The folders in it.
 const SECCOMP: &str = "seccomp";
@@ -35,15 +35,15 @@ impl PolicySearch {
     pub fn new(home: Option<&str>, trust: Trust) -> Self {
         let mut folders = vec![PathBuf::from(HERE)];
         folders.extend(home.map(|home| Path::new(home).join(".config/cellblock/policies")));
-        folders.push(PathBuf::from(SYSTEM));
+        folders.push(PathBuf::from(INSTALLED));
         Self { folders, trust, read: RefCell::default() }
     }
 
-    /// The system's configuration folder alone, where only root may write.
+    /// The system's configuration folder alone: for who has no directory and no person of its own.
     #[must_use]
-    pub fn of_the_system() -> Self {
-        let folders = vec![PathBuf::from(SYSTEM)];
-        Self { folders, trust: Trust::root_only(), read: RefCell::default() }
+    pub fn installed(trust: Trust) -> Self {
+        let folders = vec![PathBuf::from(INSTALLED)];
+        Self { folders, trust, read: RefCell::default() }
     }
 
     /// All that `profile` names.

@@ -19,6 +19,12 @@ const MAX_DEPTH: usize = 16;
 /// profile there for the next start.
 const HERE: &str = "profiles";
 
+/// What the place of a name is called that was asked for, and stands in no file.
+pub const ASKED: &str = "profile";
+
+/// The profiles of the installation.
+const INSTALLED: &str = "/etc/cellblock/profiles";
+
 /// Where profiles are looked for.
 #[derive(Clone, Debug)]
 pub struct Search {
@@ -34,8 +40,14 @@ impl Search {
     pub fn new(home: Option<&str>, trust: Trust) -> Self {
         let mut folders = vec![PathBuf::from(HERE)];
         folders.extend(home.map(|home| Path::new(home).join(".config/cellblock/profiles")));
-        folders.push(PathBuf::from("/etc/cellblock/profiles"));
+        folders.push(PathBuf::from(INSTALLED));
         Self { folders, trust }
+    }
+
+    /// The system's configuration folder alone: for who has no directory and no person of its own.
+    #[must_use]
+    pub fn installed(trust: Trust) -> Self {
+        Self { folders: vec![PathBuf::from(INSTALLED)], trust }
     }
 
     /// Loads the profile that `wanted` names: a path (with `/` or ending in `.toml`) or a name.
@@ -43,7 +55,7 @@ impl Search {
     /// # Errors
     /// Every problem of the file, of those it extends, and of their values.
     pub fn load(&self, wanted: &str) -> Result<Profile, Problems> {
-        let asked = Located { value: wanted.to_owned(), place: Place::outside("profile", wanted) };
+        let asked = Located { value: wanted.to_owned(), place: Place::outside(ASKED, wanted) };
         let mut gathering = Gathering {
             search: self,
             chain: Vec::new(),

@@ -11,7 +11,7 @@ mod quantity;
 mod wall;
 
 pub use name::{AgentName, VariableName};
-pub use path::{HostPath, JailPath, Pattern};
+pub use path::{CREDENTIAL, HostPath, JailPath, Pattern, SecretPlace};
 pub use quantity::{Bytes, Cpus};
 pub use wall::Wall;
 
@@ -80,7 +80,7 @@ pub struct Environment {
     /// Variables with a fixed value.
     pub set: Vec<(VariableName, Located<String>)>,
     /// Variables whose value is read from a file that only root can read.
-    pub secrets: Vec<(VariableName, Located<HostPath>)>,
+    pub secrets: Vec<(VariableName, Located<SecretPlace>)>,
 }
 
 /// What the agent may reach in the file system.
@@ -226,8 +226,8 @@ pub struct Api {
     pub socket: Located<JailPath>,
     /// The service.
     pub upstream: Located<Upstream>,
-    /// The file of the host that holds the credential.
-    pub key: Located<HostPath>,
+    /// Where the credential is on the host.
+    pub key: Located<SecretPlace>,
     /// Where in a request the credential stands.
     pub header: Located<Credential>,
     /// Authorities by which the service's certificate is checked, in place of the host's own.

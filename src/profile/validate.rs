@@ -5,8 +5,8 @@
 use super::raw::{RawApi, RawEntry, RawFilesystem, RawLimits, RawNetwork, RawProfile};
 use super::types::{
     Access, Agent, AgentName, Api, Bytes, Cpus, Egress, Entry, Environment, Filesystem, HostPath,
-    JailPath, Limits, MemoryTree, Network, Oom, Owner, Pattern, Terminal, User, VariableName,
-    Workspace,
+    JailPath, Limits, MemoryTree, Network, Oom, Owner, Pattern, SecretPlace, Terminal, User,
+    VariableName, Workspace,
 };
 use super::{Profile, Wall};
 use crate::document::{Located, Place, Problem, Problems};
@@ -167,7 +167,7 @@ impl Checker {
         Environment {
             pass: self.all(&raw.pass, VariableName::parse),
             set: self.named(&raw.set, variable_value),
-            secrets: self.named(&raw.secrets, HostPath::parse),
+            secrets: self.named(&raw.secrets, SecretPlace::parse),
         }
     }
 
@@ -295,7 +295,7 @@ impl Checker {
         }
         let socket = self.maybe(socket.as_ref(), socket_path);
         let upstream = self.maybe(upstream.as_ref(), Upstream::parse);
-        let key = self.maybe(key.as_ref(), HostPath::parse);
+        let key = self.maybe(key.as_ref(), SecretPlace::parse);
         let header =
             self.or_default(header.as_ref(), "network.api.header", Credential::parse, "x-api-key");
         let ca = self.maybe(ca.as_ref(), HostPath::parse);

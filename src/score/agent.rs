@@ -16,7 +16,7 @@ fn user(profile: &Profile) -> Point {
     let (tenths, cause) = match &user.value {
         User::Auto => (0, String::new()),
         // Set apart for agents: only another agent can have it.
-        User::Uid(uid) if uids::RANGE.contains(uid) => {
+        User::Uid(uid) if uids::RANGE.contains(*uid) => {
             (3, format!("is {uid}: `auto` may have given it to another agent"))
         }
         // In the trees it is shown the agent is that account, and outside its processes may trust it.

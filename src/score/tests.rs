@@ -5,7 +5,8 @@ use crate::document::{Located, Place};
 use crate::policy::seccomp::{self, Action, Arch, Call, Errno, Policy, Rule};
 use crate::profile::raw::RawProfile;
 use crate::profile::types::{
-    Access, Bytes, Entry, HostPath, JailPath, Limits, Network, Owner, User, VariableName, Workspace,
+    Access, Bytes, Entry, HostPath, JailPath, Limits, Network, Owner, SecretPlace, User,
+    VariableName, Workspace,
 };
 use crate::profile::{Profile, Wall, validate};
 use proptest::prelude::*;
@@ -377,7 +378,7 @@ fn give_up(step: &Step, profile: &mut Profile, policy: &mut Policy) {
         Step::Pass(name) => environment.pass.push(at(variable(name))),
         Step::Set(name) => environment.set.push((variable(name), at("x".to_owned()))),
         Step::Secret(name) => {
-            environment.secrets.push((variable(name), at(HostPath::parse("/etc/x").unwrap())));
+            environment.secrets.push((variable(name), at(SecretPlace::parse("/etc/x").unwrap())));
         }
         Step::OwnConfig => profile.terminal.own_config.value = true,
         Step::Call(name) => allow(name, policy),

@@ -52,6 +52,48 @@ anchored_path!(
     resolve
 );
 
+/// How the name of a credential begins where a secret is named.
+pub const CREDENTIAL: &str = "credential:";
+
+/// Where a secret is: a file of the host, or a credential that the service manager has given to who starts the
+/// agent (`LoadCredential=`, systemd.exec(5)).
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum SecretPlace {
+    /// In this file.
+    File(HostPath),
+    /// In the credential of this name.
+    Credential(String),
+}
+
+impl SecretPlace {
+    /// Checks `text`.
+    ///
+    /// # Errors
+    /// A clause that says what is wrong.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let Some(name) = text.strip_prefix(CREDENTIAL) else {
+            return HostPath::parse(text).map(Self::File);
+        };
+        // The name is a file's in the directory of credentials, and must not lead out of it.
+        let allowed = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+        let fits = (1..=255).contains(&name.len()) && name.chars().all(allowed);
+        if !fits || name.starts_with('.') {
+            let rule = "a credential's name has letters, digits, `.`, `_` and `-`, and does not begin with `.`";
+            return Err(format!("`{}`: {rule}", text.escape_debug()));
+        }
+        Ok(Self::Credential(name.to_owned()))
+    }
+
+    /// The absolute path for a person whose home is `home`, or `credential:` and the name.
+    #[must_use]
+    pub fn resolve(&self, home: &str) -> String {
+        match self {
+            Self::File(path) => path.resolve(home),
+            Self::Credential(name) => format!("{CREDENTIAL}{name}"),
+        }
+    }
+}
+
 /// What `hide` and `protect` name: relative to each writable tree and the workspace, or absolute, or
 /// below the agent's home; `*` and `?` within a component, `**` for any depth.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -144,6 +186,18 @@ mod tests {
         assert_eq!(HostPath::parse("/").unwrap().as_str(), "/");
         for bad in ["", "usr", "./x", "/a/../b", "/a//b", "/a/./b", "~x", "/a\0"] {
             HostPath::parse(bad).unwrap_err();
+        }
+    }
+
+    #[test]
+    fn a_credential_is_a_name_and_never_a_way_elsewhere() {
+        let at = |text: &str| SecretPlace::parse(text).unwrap().resolve("/home/u");
+        assert_eq!(at("credential:api.key_1-a"), "credential:api.key_1-a");
+        assert_eq!((at("~/key").as_str(), at("/etc/key").as_str()), ("/home/u/key", "/etc/key"));
+        let long = format!("credential:{}", "x".repeat(256));
+        for bad in ["credential:", "credential:..", "credential:.x", "credential:a/b", &long, "key"]
+        {
+            SecretPlace::parse(bad).unwrap_err();
         }
     }
 
