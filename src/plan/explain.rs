@@ -3,8 +3,8 @@
 use super::resolve::Draft;
 use super::steps::{Phase, steps};
 use super::types::{
-    ApiPlan, Content, DiskTree, EgressPlan, Limit, MaskKind, Mount, Plan, Rlimit, SeccompPlan,
-    Source, TreeBound, WallState,
+    ApiPlan, Content, DiskTree, EgressPlan, Limit, MaskKind, Mount, Plan, RecordPlan, Rlimit,
+    SeccompPlan, Source, TreeBound, WallState,
 };
 use crate::document::one_line;
 use crate::policy::network::Check;
@@ -68,6 +68,10 @@ fn write_head(text: &mut String, plan: &Plan) -> fmt::Result {
     if let Some(terminal) = &plan.terminal {
         let (columns, rows) = terminal.size;
         writeln!(text, "  session   {} ({columns}x{rows} without a terminal)", terminal.session)?;
+        if let Some(RecordPlan { folder, bound, origin }) = &terminal.record {
+            let bound = Bytes(*bound);
+            writeln!(text, "  recorded  in {}, the newest {bound}  [{origin}]", one_line(folder))?;
+        }
     }
     Ok(())
 }

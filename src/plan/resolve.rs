@@ -204,7 +204,7 @@ fn session(input: Input<'_>, trees: &HostTrees, hindrances: &mut Vec<PlanError>)
         hindrances.push(missing);
         "tmux".to_owned()
     });
-    terminal::resolve(input.profile, tmux)
+    terminal::resolve(input.profile, input.request, tmux)
 }
 
 fn workspace(input: Input<'_>, problems: &mut Problems) -> Option<Located<String>> {

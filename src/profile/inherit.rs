@@ -152,6 +152,8 @@ fn terminal(base: RawTerminal, over: RawTerminal) -> RawTerminal {
         history: over.history.or(base.history),
         size: over.size.or(base.size),
         own_config: over.own_config.or(base.own_config),
+        record: over.record.or(base.record),
+        record_size: over.record_size.or(base.record_size),
     }
 }
 
