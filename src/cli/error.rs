@@ -6,6 +6,9 @@ use crate::launch::LaunchError;
 use crate::plan::PlanError;
 use crate::policy::seccomp::CompileError;
 use crate::shim::ShimError;
+use crate::terminal::TerminalError;
+use crate::terminal::recording::ReadError;
+use crate::terminal::recording::stage::PlayError;
 use crate::verify::referee::RefereeError;
 use std::fmt;
 use std::io;
@@ -37,6 +40,12 @@ pub enum CliError {
     /// No attempt to get out of a jail can be made.
     #[error("{0}{hint}", hint = Hint(.0.hint()))]
     Referee(#[from] RefereeError),
+    /// A recording cannot be read.
+    #[error("{0}{hint}", hint = Hint(.0.hint()))]
+    Recording(#[from] ReadError),
+    /// The terminal failed while a recording was played on it.
+    #[error("{0}")]
+    Terminal(#[from] TerminalError),
     /// A file was not written.
     #[error("cannot write {}: {error}", path.display())]
     Write {
@@ -65,6 +74,8 @@ impl CliError {
             | Self::Processor
             | Self::Launch(_)
             | Self::Referee(_)
+            | Self::Recording(_)
+            | Self::Terminal(_)
             | Self::Write { .. } => Exit::Failed,
         }
     }
@@ -76,6 +87,15 @@ struct Hint(String);
 impl fmt::Display for Hint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.0.is_empty() { Ok(()) } else { write!(f, "\n  hint: {}", self.0) }
+    }
+}
+
+impl From<PlayError> for CliError {
+    fn from(error: PlayError) -> Self {
+        match error {
+            PlayError::Read(error) => Self::Recording(error),
+            PlayError::Terminal(error) => Self::Terminal(error),
+        }
     }
 }
 
