@@ -503,9 +503,7 @@ fn what_is_no_recording_is_told_with_its_file_and_line() {
         ("bad.cast", &whole.replace("[3600.000000, ", "[-1, ")),
         ("cut.cast", cut),
     ]);
-    let play = |words: &[&str]| {
-        finish(cellblock(folder.path()).args([&["play"], words].concat()))
-    };
+    let play = |words: &[&str]| finish(cellblock(folder.path()).args([&["play"], words].concat()));
     for (words, cause, hint) in [
         (
             &["old.cast"][..],
@@ -515,9 +513,17 @@ fn what_is_no_recording_is_told_with_its_file_and_line() {
         (&["bad.cast"], "cannot play bad.cast: line 8 has no time that can be: -1 s", ""),
         (&["none.cast"], "cannot open none.cast: No such file or directory", ""),
         (&["./"], "cannot play ./: it is not a file", ""),
-        (&["no-such-agent-here"], "cannot find a recording of no-such-agent-here in", "record = true"),
+        (
+            &["no-such-agent-here"],
+            "cannot find a recording of no-such-agent-here in",
+            "record = true",
+        ),
         (&["No Agent"], "NAME: `No Agent` is not a name", "ending in .cast"),
-        (&["--list", "cut.cast"], "`cut.cast` is a file, and holds one recording", "name the agent"),
+        (
+            &["--list", "cut.cast"],
+            "`cut.cast` is a file, and holds one recording",
+            "name the agent",
+        ),
     ] {
         let run = play(words);
         assert_eq!(run.status, Some(125), "{words:?}: {}", run.err);
