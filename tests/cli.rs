@@ -485,3 +485,74 @@ fn verbose_tells_on_standard_error_what_is_done() {
     assert!(told.err.contains("planning"), "{}", told.err);
     assert_eq!(quiet.out, told.out);
 }
+
+#[test]
+fn a_recording_through_a_pipe_is_its_text() {
+    let run = here(&["play", "tests/data/session.cast"]);
+    let text = "first line\nevil \\u{202e}end\n-- a place\nlast line\n";
+    assert_eq!((run.status, run.out.as_str(), run.err.as_str()), (Some(0), text, ""));
+    assert_eq!(here(&["play", "--text", "tests/data/session.cast"]).out, text);
+}
+
+#[test]
+fn what_is_no_recording_is_told_with_its_file_and_line() {
+    let whole = include_str!("data/session.cast");
+    let cut = whole.strip_suffix(", \"x\", \"0\"]\n").unwrap();
+    let folder = folder(&[
+        ("old.cast", "{\"version\":2,\"width\":80,\"height\":24}\n"),
+        ("bad.cast", &whole.replace("[3600.000000, ", "[-1, ")),
+        ("cut.cast", cut),
+    ]);
+    let play = |words: &[&str]| finish(cellblock(folder.path()).args([&["play"], words].concat()));
+    for (words, cause, hint) in [
+        (
+            &["old.cast"][..],
+            "cannot play old.cast: line 1 says version 2, and version 3 alone is read",
+            "`asciinema convert`",
+        ),
+        (&["bad.cast"], "cannot play bad.cast: line 8 has no time that can be: -1 s", ""),
+        (&["none.cast"], "cannot open none.cast: No such file or directory", ""),
+        (&["./"], "cannot play ./: it is not a file", ""),
+        (
+            &["no-such-agent-here"],
+            "cannot find a recording of no-such-agent-here in",
+            "record = true",
+        ),
+        (&["No Agent"], "NAME: `No Agent` is not a name", "ending in .cast"),
+        (
+            &["--list", "cut.cast"],
+            "`cut.cast` is a file, and holds one recording",
+            "name the agent",
+        ),
+    ] {
+        let run = play(words);
+        assert_eq!(run.status, Some(125), "{words:?}: {}", run.err);
+        assert!(run.err.contains(cause) && run.err.contains(hint), "{words:?}: {}", run.err);
+    }
+    assert!(play(&["bad.cast"]).out.starts_with("first line\n"));
+    let run = play(&["cut.cast"]);
+    assert_eq!(run.status, Some(0));
+    assert!(run.out.ends_with("last line\n"), "{}", run.out);
+    assert!(run.err.starts_with("cellblock: cut.cast ends in the middle of a line"), "{}", run.err);
+}
+
+#[test]
+fn a_recording_that_is_not_for_everybody_says_so() {
+    let folder = folder(&[("closed.cast", include_str!("data/session.cast"))]);
+    let path = folder.path().join("closed.cast");
+    std::fs::set_permissions(&path, PermissionsExt::from_mode(0o000)).unwrap();
+    let run = as_ordinary_user(folder.path(), &["play", "closed.cast"]);
+    assert_eq!((run.status, run.out.as_str()), (Some(125), ""));
+    assert!(run.err.contains("cannot open closed.cast: Permission denied"), "{}", run.err);
+    assert!(run.err.contains("run it with sudo"), "{}", run.err);
+}
+
+#[test]
+fn speeds_and_times_of_a_recording_are_bounded() {
+    for words in [["--speed", "0"], ["--speed", "nan"], ["--idle-limit", "-1"], ["--at", "1e99"]] {
+        let [option, value] = words;
+        let word = format!("{option}={value}");
+        let run = here(&["play", "tests/data/session.cast", &word]);
+        assert_eq!((run.status, run.out.as_str()), (Some(2), ""), "{word}");
+    }
+}

@@ -140,6 +140,8 @@ fn the_defaults_of_the_manual_are_those_of_the_code() {
         ("terminal", "history", terminal.history.value.to_string()),
         ("terminal", "size", format!("{columns}x{rows_}")),
         ("terminal", "own_config", terminal.own_config.value.to_string()),
+        ("terminal", "record", terminal.record.value.to_string()),
+        ("terminal", "record_size", terminal.record_size.value.to_string()),
         ("network", "connections", profile.egress.connections.value.to_string()),
         ("network", "rate", profile.egress.rate.value.to_string()),
         ("network.api", "header", api.header.value.to_string()),

@@ -453,6 +453,23 @@ fn a_bound_on_disk_is_told_for_each_writable_tree() {
     assert!(unset.contains("/workspace: not bounded: the profile sets no limit"), "{unset}");
 }
 
+#[test]
+fn a_recording_is_told_with_its_folder_its_bound_and_its_origin() {
+    let case = CASES.iter().find(|case| case.name == "shell").unwrap();
+    let (mut profile, request) = (profile(case.profile), request(case));
+    let facts = (case.host)(&plan::questions(&profile, &request, &caller()));
+    let mut explain = || {
+        let draft = plan::draft(&profile, &request, &facts, policies(&profile)).unwrap();
+        profile.terminal.record = given("record", true);
+        profile.terminal.record_size = given("record_size", Bytes(1 << 30));
+        plan::explain_draft(&draft)
+    };
+    assert!(!explain().contains("recorded"));
+    let line = "  recorded  in /var/log/cellblock/recordings/shell, the newest 1G  [";
+    let recorded = explain();
+    assert!(recorded.lines().any(|found| found.starts_with(line)), "{recorded}");
+}
+
 /// The bounded host with another kind of file system.
 fn with_quota(quota: ProjectQuota, kind: &str, mount: &str, questions: &Questions) -> HostFacts {
     let mut facts = bounded(questions);

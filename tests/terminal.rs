@@ -1,10 +1,13 @@
-//! The filter on what a real tmux writes, and on a string that never ends.
+//! The filter on what a real tmux writes, and on a string that never ends; recordings on a terminal.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
 
 use cellblock::terminal::filter::{Charset, DropKind, OutputFilter, fuzz};
+use cellblock::terminal::recording::{About, Catalog, Recorder, What};
 use cellblock::terminal::reset::{self, Screen};
+use cellblock::terminal::size::Size;
 use rustix::fd::OwnedFd;
+use rustix::process::{Pid, Signal, kill_process};
 use rustix::pty::{OpenptFlags, grantpt, ioctl_tiocgptpeer, openpt, unlockpt};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -160,4 +163,202 @@ fn a_real_tmux_on_xterm_is_shown() {
 #[test]
 fn a_real_tmux_on_tmux_is_shown() {
     show("tmux-256color");
+}
+
+/// `cellblock play` on a terminal of its own, of 80 columns and 24 rows.
+struct Playing {
+    master: OwnedFd,
+    /// Kept open, so that the settings can be looked at when the player has ended.
+    slave: OwnedFd,
+    player: Child,
+    shown: Vec<u8>,
+}
+
+impl Playing {
+    #[allow(clippy::disallowed_methods, reason = "the tests start cellblock itself")]
+    fn start(file: &Path, options: &[&str]) -> Self {
+        let (master, slave) = pty();
+        let program = std::env::var("CELLBLOCK_BINARY");
+        let program = program.unwrap_or_else(|_| env!("CARGO_BIN_EXE_cellblock").to_owned());
+        let player = Command::new(program)
+            .env_clear()
+            .env("LC_ALL", "C.UTF-8")
+            .arg("play")
+            .arg(file)
+            .args(options)
+            .stdin(Stdio::from(slave.try_clone().unwrap()))
+            .stdout(Stdio::from(slave.try_clone().unwrap()))
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        rustix::io::ioctl_fionbio(&master, true).unwrap();
+        Self { master, slave, player, shown: Vec::new() }
+    }
+
+    fn session(options: &[&str]) -> Self {
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/session.cast");
+        Self::start(&file, options)
+    }
+
+    fn read(&mut self) {
+        let mut buffer = [0; 65536];
+        while let Ok(count) = rustix::io::read(&self.master, &mut buffer) {
+            self.shown.extend_from_slice(&buffer[..count]);
+        }
+    }
+
+    fn until(&mut self, text: &str) {
+        let patience = std::env::var("CELLBLOCK_TEST_PATIENCE");
+        let patience: u32 = patience.map_or(1, |times| times.parse().unwrap());
+        let deadline = Instant::now() + Duration::from_secs(20) * patience;
+        while !String::from_utf8_lossy(&self.shown).contains(text) {
+            assert!(Instant::now() < deadline, "no {text:?} in {}", self.shown.escape_ascii());
+            std::thread::sleep(Duration::from_millis(5));
+            self.read();
+        }
+    }
+
+    fn press(&self, keys: &[u8]) {
+        assert_eq!(rustix::io::write(&self.master, keys), Ok(keys.len()));
+    }
+
+    fn signal(&self, signal: Signal) {
+        let pid = Pid::from_raw(self.player.id().cast_signed()).unwrap();
+        kill_process(pid, signal).unwrap();
+    }
+
+    /// The status, what was shown, and what was told, of a player that is about to end. The terminal must
+    /// be as it was.
+    fn end(mut self) -> (Option<i32>, String, String) {
+        let before = settings(&pty().1);
+        let status = loop {
+            self.read();
+            if let Some(status) = self.player.try_wait().unwrap() {
+                break status;
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        };
+        self.read();
+        assert_eq!(settings(&self.slave), before);
+        assert_eq!(fuzz::judge(&self.shown), Ok(()));
+        let mut told = String::new();
+        let mut stderr = self.player.stderr.take().unwrap();
+        std::io::Read::read_to_string(&mut stderr, &mut told).unwrap();
+        (status.code(), String::from_utf8(self.shown).unwrap(), told)
+    }
+}
+
+fn settings(terminal: &OwnedFd) -> String {
+    let settings = rustix::termios::tcgetattr(terminal).unwrap();
+    let modes = (settings.input_modes, settings.output_modes, settings.local_modes);
+    format!("{modes:?} {:?}", settings.control_modes)
+}
+
+fn last_words(screen: Screen) -> String {
+    String::from_utf8(reset::bytes(screen)).unwrap()
+}
+
+#[test]
+fn a_recording_is_played_to_its_end_on_a_terminal() {
+    let mut playing = Playing::session(&["--idle-limit", "0.1"]);
+    playing.until("last line");
+    let (status, shown, told) = playing.end();
+    assert_eq!(status, Some(0), "{told}");
+    let played =
+        "\x1b[?1049h\x1b[H\x1b[31mfirst\x1b[m line\r\nevil \u{202e}end\r\nlast line\x1b[?1049l";
+    assert_eq!(shown, format!("{played}{}", last_words(Screen::Main)));
+    let small = "cellblock: this terminal has 80x24 and the recording 100x30: lines will be in wrong places\n";
+    assert_eq!(told, small);
+}
+
+#[test]
+fn whoever_leaves_a_recording_has_the_terminal_back() {
+    let ways = [
+        ("q", Ok(&b"q"[..]), 0),
+        ("Ctrl-C", Ok(b"\x03"), 0),
+        ("q in a pause", Ok(b" q"), 0),
+        ("SIGTERM", Err(Signal::TERM), 143),
+        ("SIGHUP", Err(Signal::HUP), 129),
+    ];
+    for (name, way, expected) in ways {
+        let mut playing = Playing::session(&["--idle-limit", "3600"]);
+        // It waits in the long pause now.
+        playing.until("end\r\n");
+        let echoes = rustix::termios::tcgetattr(&playing.slave).unwrap().local_modes;
+        assert!(!echoes.contains(rustix::termios::LocalModes::ECHO), "{name}");
+        match way {
+            Ok(keys) => playing.press(keys),
+            Err(signal) => playing.signal(signal),
+        }
+        let (status, shown, told) = playing.end();
+        assert_eq!(status, Some(expected), "{name}: {told}");
+        assert!(shown.ends_with(&last_words(Screen::Alternate)), "{name}: {shown:?}");
+        assert!(!shown.contains("last line"), "{name}");
+    }
+}
+
+#[test]
+fn keys_seek_in_a_recording() {
+    let mut playing = Playing::session(&["--idle-limit", "25"]);
+    playing.until("end\r\n");
+    playing.press(b"\x1b[D");
+    let again = format!("{}\x1b[H\x1b[2J", last_words(Screen::Alternate));
+    playing.until(&again);
+    playing.press(b">");
+    playing.press(b">>");
+    playing.until("last line");
+    let (status, shown, _) = playing.end();
+    assert_eq!((status, shown.matches("first").count()), (Some(0), 2), "{shown:?}");
+}
+
+/// Everything that comes before is shown at once, the long pause too.
+#[test]
+fn a_recording_begins_where_it_was_asked_to() {
+    let begin = Instant::now();
+    let mut playing = Playing::session(&["--idle-limit", "3600", "--at", "3601"]);
+    playing.until("last line");
+    assert_eq!(playing.end().0, Some(0));
+    assert!(begin.elapsed() < Duration::from_secs(600));
+}
+
+#[test]
+fn a_recording_that_turns_wrong_is_told_on_a_terminal_that_is_itself_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("wrong.cast");
+    let whole = include_str!("data/session.cast");
+    std::fs::write(&file, whole.replace("\"80x24\"", "\"80\"")).unwrap();
+    let playing = Playing::start(&file, &["--speed", "10"]);
+    let (status, shown, told) = playing.end();
+    assert_eq!(status, Some(125));
+    assert!(shown.ends_with(&last_words(Screen::Alternate)), "{shown:?}");
+    assert!(told.contains("wrong.cast: line 7 has no size such as"), "{told}");
+}
+
+#[test]
+fn a_session_of_tmux_is_recorded_and_read_back() {
+    let session = Session::start("xterm-256color", SHELL);
+    let all = session.until("READY");
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join("a")).unwrap();
+    let directory = OwnedFd::from(std::fs::File::open(folder.path().join("a")).unwrap());
+    let (agent, terminal) = ("a".to_owned(), "xterm-256color".to_owned());
+    let about = About { agent, terminal, size: Size::DEFAULT, bound: 1 << 20 };
+    let now = Instant::now();
+    let mut recorder = Recorder::new(directory, about, now);
+    all.chunks(7).for_each(|piece| recorder.output(now, piece));
+    recorder.exit(now, Some(0));
+    assert_eq!((recorder.take_trouble(), recorder.missed()), (None, 0));
+
+    let mut filtered = Vec::new();
+    OutputFilter::new(Charset::Utf8).feed(&all, &mut filtered);
+    let catalog = Catalog::read(folder.path(), "a").unwrap();
+    let mut tape = catalog.tape(catalog.find(None).unwrap()).unwrap();
+    let mut shown = String::new();
+    while let Some(event) = tape.next_event().unwrap() {
+        if let What::Output(text) = event.what {
+            shown.push_str(&text);
+        }
+    }
+    assert!(shown.contains("READY") && shown.contains("colour"), "{shown:?}");
+    assert_eq!(shown, String::from_utf8(filtered).unwrap());
 }

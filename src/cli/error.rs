@@ -5,6 +5,9 @@ use crate::exit::Exit;
 use crate::launch::LaunchError;
 use crate::planning::PlanningError;
 use crate::shim::ShimError;
+use crate::terminal::TerminalError;
+use crate::terminal::recording::ReadError;
+use crate::terminal::recording::stage::PlayError;
 use crate::verify::referee::RefereeError;
 use std::fmt;
 use std::io;
@@ -28,6 +31,12 @@ pub enum CliError {
     /// No attempt to get out of a jail can be made.
     #[error("{0}{hint}", hint = Hint(.0.hint()))]
     Referee(#[from] RefereeError),
+    /// A recording cannot be read.
+    #[error("{0}{hint}", hint = Hint(.0.hint()))]
+    Recording(#[from] ReadError),
+    /// The terminal failed while a recording was played on it.
+    #[error("{0}")]
+    Terminal(#[from] TerminalError),
     /// A file was not written.
     #[error("cannot write {}: {error}", path.display())]
     Write {
@@ -50,9 +59,12 @@ impl CliError {
         match self {
             Self::Planning(error) => of(error.status()),
             Self::Shim(error) => of(error.status()),
-            Self::Problems(_) | Self::Launch(_) | Self::Referee(_) | Self::Write { .. } => {
-                Exit::Failed
-            }
+            Self::Problems(_)
+            | Self::Launch(_)
+            | Self::Referee(_)
+            | Self::Recording(_)
+            | Self::Terminal(_)
+            | Self::Write { .. } => Exit::Failed,
         }
     }
 }
@@ -63,6 +75,15 @@ struct Hint(String);
 impl fmt::Display for Hint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.0.is_empty() { Ok(()) } else { write!(f, "\n  hint: {}", self.0) }
+    }
+}
+
+impl From<PlayError> for CliError {
+    fn from(error: PlayError) -> Self {
+        match error {
+            PlayError::Read(error) => Self::Recording(error),
+            PlayError::Terminal(error) => Self::Terminal(error),
+        }
     }
 }
 

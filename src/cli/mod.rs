@@ -20,6 +20,7 @@ pub mod man;
 pub mod network;
 pub mod options;
 pub mod output;
+pub mod play;
 pub mod profiles;
 pub mod run;
 pub mod score;
@@ -59,6 +60,7 @@ Examples:
   sudo cellblock exec demo -- id  one command in a jail
   sudo cellblock limits           what running agents use of each limit
   sudo cellblock denials claude   what was refused to an agent, and how to allow it
+  sudo cellblock play claude      what an agent's recorded session showed
   sudo cellblock verify demo      attempts to get out of a jail, and what stops each
   cellblock doctor                which walls this host can stand
   cellblock profiles              the profiles there are
@@ -82,6 +84,8 @@ pub enum Verb {
     Network(network::Network),
     /// Show what was refused to an agent, and how to allow it
     Denials(denials::Denials),
+    /// Show what an agent's session showed, as it was recorded
+    Play(play::Play),
     /// Try to get out of a profile's jail, and show what stops each attempt
     Verify(verify::Verify),
     /// Show which walls this host can stand, and what to do where one cannot
@@ -139,6 +143,7 @@ fn perform(verb: &Verb, out: &mut Output) -> Result<Exit, CliError> {
         Verb::Limits(verb) => verb.perform(out),
         Verb::Network(verb) => verb.perform(out),
         Verb::Denials(verb) => verb.perform(out),
+        Verb::Play(verb) => verb.perform(out),
         Verb::Verify(verb) => verb.perform(out),
         Verb::Doctor(verb) => Ok(verb.perform(out)),
         Verb::Check(verb) => Ok(verb.perform(out)),

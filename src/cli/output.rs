@@ -169,6 +169,12 @@ impl Output {
         drop(io::stderr().write_all(shown.as_bytes()));
     }
 
+    /// Whether nothing that is printed to standard output is read or kept any more.
+    #[must_use]
+    pub fn has_failed(&self) -> bool {
+        self.failed.is_some()
+    }
+
     fn flush(&mut self) {
         if self.failed.is_none() {
             self.failed = io::stdout().flush().err();

@@ -390,7 +390,7 @@ fn seconds_of_day_one() -> u64 {
 }
 
 /// A time in UTC as RFC 3339 has it; `seconds` are those since 1970-01-01.
-fn date(seconds: u64) -> String {
+pub(super) fn date(seconds: u64) -> String {
     let (mut days, second) = (seconds / 86_400, seconds % 86_400);
     let is_leap = |year: u64| {
         year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400))

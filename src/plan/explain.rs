@@ -3,8 +3,8 @@
 use super::resolve::Draft;
 use super::steps::{Phase, steps};
 use super::types::{
-    ApiPlan, Content, DiskTree, EgressPlan, Limit, MaskKind, Mount, Plan, Rlimit, SeccompPlan,
-    Source, TreeBound, WallState,
+    ApiPlan, Content, DiskTree, EgressPlan, Limit, MaskKind, Mount, Plan, RecordPlan, Rlimit,
+    SeccompPlan, Source, TreeBound, WallState,
 };
 use crate::document::one_line;
 use crate::policy::network::Check;
@@ -69,6 +69,10 @@ fn write_head(text: &mut String, plan: &Plan) -> fmt::Result {
         let (columns, rows) = terminal.size;
         writeln!(text, "  session   {} ({columns}x{rows} without a terminal)", terminal.session)?;
         writeln!(text, "  kept by   a shim as uid {}", terminal.shim.uid)?;
+        if let Some(RecordPlan { folder, bound, origin }) = &terminal.record {
+            let bound = Bytes(*bound);
+            writeln!(text, "  recorded  in {}, the newest {bound}  [{origin}]", one_line(folder))?;
+        }
     }
     Ok(())
 }

@@ -41,8 +41,8 @@ pub use steps::{Phase, Step, steps};
 pub use types::{
     ApiPlan, CgroupPlan, CommandPlan, Content, DiskBound, DiskPlan, DiskTree, EgressPlan,
     HelperPlan, Identity, Idmap, LandlockPlan, LandlockRule, Limit, Mask, MaskKind, Mount, Node,
-    Parent, Plan, Rights, Rlimit, RlimitName, SeccompPlan, Source, TerminalPlan, TreeBound, Value,
-    Variable, WallPlan, WallState,
+    Parent, Plan, RecordPlan, Rights, Rlimit, RlimitName, SeccompPlan, Source, TerminalPlan,
+    TreeBound, Value, Variable, WallPlan, WallState,
 };
 pub use walls::{Ability, abilities};
 

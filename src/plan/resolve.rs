@@ -210,7 +210,7 @@ fn session(
         hindrances.push(missing);
         "tmux".to_owned()
     });
-    terminal::resolve(input.profile, tmux, shim)
+    terminal::resolve(input, tmux, shim)
 }
 
 /// Who keeps the session; only a session is kept by a process that has no rights.

@@ -1,8 +1,9 @@
 //! The tmux session inside the jail.
 
-use super::request::Request;
-use super::types::{HelperPlan, TerminalPlan};
+use super::request::{Input, Request};
+use super::types::{HelperPlan, RecordPlan, TerminalPlan};
 use crate::profile::Profile;
+use crate::terminal::recording;
 
 /// Where the server's socket is.
 const SOCKET: &str = "/run/cellblock/tmux/server";
@@ -10,15 +11,26 @@ const SOCKET: &str = "/run/cellblock/tmux/server";
 const CONFIG: &str = "/run/cellblock/tmux.conf";
 
 /// The session of `profile`, kept by the tmux at `tmux` in the jail.
-pub(super) fn resolve(profile: &Profile, tmux: String, shim: HelperPlan) -> TerminalPlan {
+pub(super) fn resolve(input: Input<'_>, tmux: String, shim: HelperPlan) -> TerminalPlan {
+    let Input { profile, request, .. } = input;
     TerminalPlan {
         tmux,
         session: profile.terminal.session.value.as_str().to_owned(),
         socket: SOCKET.to_owned(),
         config: CONFIG.to_owned(),
         size: profile.terminal.size.value,
+        record: record(profile, request),
         shim,
     }
+}
+
+fn record(profile: &Profile, request: &Request) -> Option<RecordPlan> {
+    let record = &profile.terminal.record;
+    record.value.then(|| RecordPlan {
+        folder: format!("{}/{}", recording::FOLDER, request.agent),
+        bound: profile.terminal.record_size.value.0,
+        origin: record.place.to_string(),
+    })
 }
 
 /// The configuration of the server. `-q` keeps options that an older tmux does not know from failing.

@@ -581,4 +581,17 @@ pub struct TerminalPlan {
     pub size: (u16, u16),
     /// Who keeps it outside.
     pub shim: HelperPlan,
+    /// What becomes of what the session shows; nothing where it is not recorded.
+    pub record: Option<RecordPlan>,
+}
+
+/// The recordings of the session.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct RecordPlan {
+    /// The directory that holds the agent's recordings, on the host and out of the agent's reach.
+    pub folder: String,
+    /// How much of them is kept, all of them together, in bytes.
+    pub bound: u64,
+    /// Where that they are made is from.
+    pub origin: String,
 }

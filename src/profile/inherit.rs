@@ -152,6 +152,8 @@ fn terminal(base: RawTerminal, over: RawTerminal) -> RawTerminal {
         history: over.history.or(base.history),
         size: over.size.or(base.size),
         own_config: over.own_config.or(base.own_config),
+        record: over.record.or(base.record),
+        record_size: over.record_size.or(base.record_size),
     }
 }
 
@@ -182,5 +184,23 @@ mod tests {
         let set: Vec<_> =
             merged.environment.set.iter().map(|(n, v)| (n.as_str(), v.value.as_str())).collect();
         assert_eq!(set, [("B", "1"), ("A", "2")]);
+    }
+
+    #[test]
+    fn a_recording_that_is_asked_for_below_can_be_turned_off_above() {
+        let base = "[terminal]\nrecord = true\nrecord_size = '1G'";
+        let laid = |over: &str| lay(parse("base", base), parse("over", over)).terminal;
+        let values = |terminal: RawTerminal| {
+            (
+                terminal.record.map(|record| record.value),
+                terminal.record_size.map(|size| size.value),
+            )
+        };
+        assert_eq!(values(laid("")), (Some(true), Some("1G".to_owned())));
+        let over = "[terminal]\nrecord = false\nrecord_size = '2M'";
+        assert_eq!(values(laid(over)), (Some(false), Some("2M".to_owned())));
+        let small = parse("small", "[terminal]\nrecord_size = '1023K'");
+        let problems = super::super::validate::profile("small", small).unwrap_err().to_string();
+        assert!(problems.contains("`1023K` is less than the least, 1M"), "{problems}");
     }
 }

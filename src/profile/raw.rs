@@ -183,6 +183,10 @@ pub struct RawTerminal {
     pub size: Option<Located<String>>,
     /// `own_config`.
     pub own_config: Option<Located<bool>>,
+    /// `record`.
+    pub record: Option<Located<bool>>,
+    /// `record_size`.
+    pub record_size: Option<Located<String>>,
 }
 
 impl RawProfile {
@@ -389,6 +393,8 @@ impl RawTerminal {
             history: table.integer(reader, "history"),
             size: table.string(reader, "size"),
             own_config: table.boolean(reader, "own_config"),
+            record: table.boolean(reader, "record"),
+            record_size: table.scalar(reader, "record_size"),
         }
     }
 }

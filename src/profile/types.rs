@@ -287,4 +287,8 @@ pub struct Terminal {
     pub size: Located<(u16, u16)>,
     /// Whether the agent's own `~/.tmux.conf` is read after the shipped configuration.
     pub own_config: Located<bool>,
+    /// Whether what the session shows is recorded.
+    pub record: Located<bool>,
+    /// How much of the agent's recordings is kept, all of them together.
+    pub record_size: Located<Bytes>,
 }

@@ -359,6 +359,8 @@ impl Checker {
     fn terminal(&mut self, raw: &RawProfile) -> Terminal {
         let raw = &raw.terminal;
         let own_config = no_unless(raw.own_config.as_ref(), "terminal.own_config");
+        let record = no_unless(raw.record.as_ref(), "terminal.record");
+        let record_size = raw.record_size.as_ref();
         Terminal {
             session: self.or_default(
                 raw.session.as_ref(),
@@ -369,6 +371,8 @@ impl Checker {
             history: self.number_or(raw.history.as_ref(), "terminal.history", 10_000),
             size: self.or_default(raw.size.as_ref(), "terminal.size", size, "100x30"),
             own_config,
+            record,
+            record_size: self.or_default(record_size, "terminal.record_size", disk_size, "64M"),
         }
     }
 }
@@ -382,7 +386,7 @@ fn no_unless(raw: Option<&Located<bool>>, key: &str) -> Located<bool> {
 fn hint_for(key: &str) -> &'static str {
     match key.rsplit('.').next().unwrap_or(key) {
         "memory" | "memory_high" | "swap" | "io" | "disk" | "bytes" | "file_size" | "core"
-        | "tmp_size" | "home_size" => {
+        | "tmp_size" | "home_size" | "record_size" => {
             "sizes are written 512M, 4G, 1T (powers of 1024), or in bytes"
         }
         "cpu" => "write processors, as in 2 or 1.5, or a percentage, as in 150%",

@@ -38,6 +38,9 @@ pub enum TerminalError {
     /// `read(2)` failed on the jail's pty.
     #[error("cannot read from the jail's pty: {0}")]
     ReadPty(#[source] Errno),
+    /// `signalfd(2)` or `poll(2)` failed.
+    #[error("cannot wait for the terminal: {0}")]
+    Wait(#[source] Errno),
     /// `write(2)` failed on the jail's pty.
     #[error("cannot write to the jail's pty: {0}")]
     WritePty(#[source] Errno),

@@ -10,6 +10,7 @@
 //! ```text
 //!  jail's pty master ─ relay ─ filter ─ the person's terminal     hostile bytes → canonical bytes
 //!  the person's keys ─ relay ─ keys ─── jail's pty master         the one place for a detach key
+//!  jail's pty master ─ recording ─ files ─ filter ─ a terminal    what was shown, shown again
 //!  names, titles, messages of agents ─ plain ─ what the CLI prints
 //! ```
 //!
@@ -22,6 +23,7 @@ pub mod filter;
 pub mod keys;
 pub mod plain;
 pub mod raw;
+pub mod recording;
 pub mod relay;
 pub mod reset;
 pub mod screenless;
