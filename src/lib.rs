@@ -45,10 +45,10 @@
 //! - [`plan`]: every value of a jail, and its steps in order
 //! - [`launch`]: the parent's half of making a jail, outside
 //! - [`jail`]: the child's half, and the init that is PID 1 inside
-//! - [`control`]: how the command line reaches what keeps a running jail
+//! - [`control`]: how the command line reaches what keeps a running jail, and who may
 //! - [`shim`]: keeps one jail from its start to its end
 //! - [`limits`]: what a running jail uses of each limit, and what happens when it reaches one
-//! - [`systemd`]: what only systemd may do with cgroups
+//! - [`systemd`]: what only systemd may do with cgroups, and what a service tells it
 //! - [`sys`]: the system calls that no safe crate has; the only unsafe code
 //! - [`terminal`]: the way between a jail's terminal and a person's
 //! - [`verify`]: the escape battery: attempts to get out of a jail, judged from outside
