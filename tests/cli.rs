@@ -245,10 +245,17 @@ fn a_configuration_is_checked_with_the_accounts_profiles_and_directories_it_name
         assert_eq!(run.out.matches(told).count(), 1, "{told}\n{}", run.out);
     }
     assert_eq!(run.out.matches("problem: ").count(), 6, "{}", run.out);
-    let good = "schema = 1\n[[roles]]\nrole = 'viewer'\ngroups = ['root']\n[[agents]]\nname = 'a'\n\
+    let good = "schema = 1\n[supervisor]\ngroup = 0\n[[roles]]\nrole = 'viewer'\ngroups = ['root']\n[[agents]]\nname = 'a'\n\
         profile = 'demo'\nworkspace = '@'\n";
     let run = check(good);
     assert_eq!((run.status, run.out.as_str()), (Some(0), "OK config.toml\n"));
+    let run = check(&good.replace("group = 0", ""));
+    assert!(
+        run.out.starts_with("warning: config.toml:5:8: roles[0].role: gives nobody"),
+        "{}",
+        run.out
+    );
+    assert!(run.status == Some(0) && run.out.ends_with("OK config.toml\n"), "{}", run.out);
     let run = check(&format!("{good}token = 'x'\n"));
     assert!(run.out.contains("hint: a secret is no part of this file"), "{}", run.out);
 }
