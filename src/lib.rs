@@ -47,10 +47,10 @@
 //! - [`launch`]: the parent's half of making a jail, outside
 //! - [`jail`]: the child's half, and the init that is PID 1 inside
 //! - [`confine`]: what cellblock's own processes outside give up
-//! - [`control`]: how the command line reaches what keeps a running jail
+//! - [`control`]: how the command line reaches what keeps a running jail, and who may
 //! - [`shim`]: keeps one jail from its start to its end
 //! - [`limits`]: what a running jail uses of each limit, and what happens when it reaches one
-//! - [`systemd`]: what only systemd may do with cgroups
+//! - [`systemd`]: what only systemd may do with cgroups, and what a service tells it
 //! - [`sys`]: the system calls that no safe crate has; the only unsafe code
 //! - [`terminal`]: the way between a jail's terminal and a person's
 //! - [`verify`]: the escape battery: attempts to get out of a jail, judged from outside

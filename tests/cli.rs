@@ -203,6 +203,84 @@ fn a_policy_that_is_not_there_is_a_problem_and_one_in_a_folder_is_found() {
     assert_eq!((run.status, run.out.as_str()), (Some(0), "OK x\n"));
 }
 
+/// An installation's configuration of which every mistake is one that only this host can tell.
+const STRANGE: &str = "schema = 1
+[supervisor]
+group = 'no-such-group'
+[[roles]]
+role = 'viewer'
+users = ['root-of-nothing', 4242]
+[[agents]]
+name = 'a'
+profile = 'no-such-profile'
+[[agents]]
+name = 'b'
+profile = '@/bad.toml'
+workspace = '@/missing'
+[[agents]]
+name = 'c'
+profile = '@/bad.toml'
+workspace = '@/bad.toml'
+";
+
+#[test]
+fn a_configuration_is_checked_with_the_accounts_profiles_and_directories_it_names() {
+    let folder =
+        folder(&[("bad.toml", "schema = 1\nextends = ['base']\n[seccomp]\npolicy = 'mine'\n")]);
+    let here = folder.path().display().to_string();
+    let check = |text: &str| {
+        std::fs::write(folder.path().join("config.toml"), text.replace('@', &here)).unwrap();
+        finish(cellblock(folder.path()).args(["check", "--config", "config.toml"]))
+    };
+    let run = check(STRANGE);
+    assert_eq!(run.status, Some(1), "{}", run.err);
+    for told in [
+        "config.toml:3:9: supervisor.group: there is no group `no-such-group` on this host",
+        "config.toml:6:10: roles[0].users[0]: there is no user `root-of-nothing` on this host",
+        "config.toml:9:11: agents[0].profile: there is no profile `no-such-profile`",
+        "no policy called `mine`",
+        "config.toml:13:13: agents[1].workspace: `",
+        "config.toml:17:13: agents[2].workspace: is a file, and a workspace is a directory",
+    ] {
+        assert_eq!(run.out.matches(told).count(), 1, "{told}\n{}", run.out);
+    }
+    assert_eq!(run.out.matches("problem: ").count(), 6, "{}", run.out);
+    let good = "schema = 1\n[supervisor]\ngroup = 0\n[[roles]]\nrole = 'viewer'\ngroups = ['root']\n[[agents]]\nname = 'a'\n\
+        profile = 'demo'\nworkspace = '@'\n";
+    let run = check(good);
+    assert_eq!((run.status, run.out.as_str()), (Some(0), "OK config.toml\n"));
+    let run = check(&good.replace("group = 0", ""));
+    assert!(
+        run.out.starts_with("warning: config.toml:5:8: roles[0].role: gives nobody"),
+        "{}",
+        run.out
+    );
+    assert!(run.status == Some(0) && run.out.ends_with("OK config.toml\n"), "{}", run.out);
+    let run = check(&format!("{good}token = 'x'\n"));
+    assert!(run.out.contains("hint: a secret is no part of this file"), "{}", run.out);
+}
+
+#[test]
+fn new_agents_get_their_uids_from_the_configured_range() {
+    let folder = folder(&[("config.toml", "schema = 1\n[uids]\nfirst = 200000\nlast = 200015\n")]);
+    let words = [
+        "explain",
+        "--json",
+        "--config",
+        "config.toml",
+        "--name",
+        "never-started-before",
+        "base",
+        "--",
+        "true",
+    ];
+    let run = finish(cellblock(folder.path()).args(words));
+    assert_eq!(run.status, Some(0), "{}", run.err);
+    let explained: serde_json::Value = serde_json::from_str(&run.out).unwrap();
+    let uid = explained["plan"]["identity"]["uid"].as_u64().unwrap();
+    assert!((200_000..=200_015).contains(&uid), "{uid}");
+}
+
 #[test]
 fn an_unknown_profile_is_refused_with_the_known_ones() {
     let run = here(&["explain", "nobody"]);

@@ -3,7 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
 #![allow(missing_docs, reason = "tests")]
 
-use cellblock::config::{self, Config};
+use cellblock::config::{self, Config, Role};
+use cellblock::control::roles::Verb;
 use cellblock::policy::seccomp;
 use cellblock::profile::raw::RawProfile;
 use cellblock::profile::{Wall, validate};
@@ -200,30 +201,164 @@ fn known_to_config(text: &str) -> BTreeSet<String> {
     list.split(", ").map(str::to_owned).collect()
 }
 
+/// The tables of the configuration: how each is written, and what else must stand in it.
+const TABLES: [(&str, &str, &[&str]); 7] = [
+    ("slice", "[slice]", &[]),
+    ("paths", "[paths]", &[]),
+    ("supervisor", "[supervisor]", &[]),
+    ("uids", "[uids]", &[]),
+    ("defaults", "[defaults]", &[]),
+    ("roles", "[[roles]]", &["role = 'viewer'", "users = ['x']"]),
+    ("agents", "[[agents]]", &["name = 'x'", "profile = 'x'"]),
+];
+
 #[test]
 fn the_manual_of_the_configuration_has_every_key_with_a_valid_example() {
     let rows = rows_of(CONFIGURATION);
     let keys = |table: &str| -> BTreeSet<String> {
         rows.iter().filter(|row| row.table == table).map(|row| row.key.clone()).collect()
     };
-    assert_eq!(keys("slice"), known_to_config(&format!("[slice]\n{UNKNOWN} = 1")));
     let top = known_to_config(&format!("{UNKNOWN} = 1"));
-    assert_eq!(top, ["schema", "slice"].map(str::to_owned).into());
-    for Row { table, key, example, default } in rows.iter().filter(|row| row.table == "slice") {
-        let text = |value: &str| format!("schema = 1\n[{table}]\n{value}\n");
-        config::parse("x", &text(example)).unwrap_or_else(|problems| panic!("{key}: {problems}"));
-        // Writing the default down changes nothing but the place it is from.
-        let written = config::parse("x", &text(&format!("{key} = '{default}'"))).unwrap().slice;
-        let own = Config::default().slice;
-        assert_eq!(
-            [&written.memory.value, &written.memory_high.value, &written.swap.value],
-            [&own.memory.value, &own.memory_high.value, &own.swap.value],
-            "{key}"
-        );
-        assert_eq!((written.tasks.value, written.cpu.value), (own.tasks.value, own.cpu.value));
+    let tables = TABLES.iter().map(|(table, ..)| *table).chain(["schema"]);
+    assert_eq!(top, tables.map(str::to_owned).collect());
+    assert_eq!(keys("The top of the file"), ["schema".to_owned()].into());
+    for (table, header, needed) in TABLES {
+        assert_eq!(keys(table), known_to_config(&format!("{header}\n{UNKNOWN} = 1")), "{table}");
+        for Row { key, example, .. } in rows.iter().filter(|row| row.table == table) {
+            assert!(example.starts_with(&format!("{key} = ")), "{table}.{key}: {example}");
+            let others = needed.iter().filter(|other| !other.starts_with(&format!("{key} = ")));
+            let others = others.copied().collect::<Vec<_>>().join("\n");
+            let text = format!("schema = 1\n{header}\n{others}\n{example}\n");
+            config::parse("x", &text).unwrap_or_else(|problems| panic!("{table}: {problems}"));
+        }
     }
     let block = CONFIGURATION.split("```toml\n").nth(1).unwrap().split("```").next().unwrap();
     config::parse("x", block).unwrap_or_else(|problems| panic!("{problems}"));
+    for (table, header, _) in TABLES.iter().filter(|(table, ..)| !["paths", "uids"].contains(table))
+    {
+        assert!(block.contains(header), "the example at the top has no {table}");
+    }
+}
+
+/// Every value that has a default, without the place it is from.
+fn values(config: &Config) -> Vec<String> {
+    let Config { slice, paths, supervisor, uids, defaults, roles, agents } = config;
+    let profile = defaults.profile.as_ref().map(|profile| &profile.value);
+    let group = supervisor.group.as_ref().map(|group| &group.value);
+    vec![
+        format!("{:?} {:?}", slice.memory.value, slice.memory_high.value),
+        format!("{:?} {:?} {:?}", slice.swap.value, slice.tasks.value, slice.cpu.value),
+        format!("{} {} {}", paths.run.value, paths.state.value, paths.log.value),
+        format!("{} {:?}", supervisor.max_agents.value, supervisor.patience.value),
+        format!("{group:?} {profile:?} {:?} {uids}", defaults.restart.value),
+        format!("{roles:?} {agents:?}"),
+    ]
+}
+
+#[test]
+fn writing_a_default_of_the_configuration_down_changes_nothing() {
+    let mut written = 0;
+    for (table, header, _) in TABLES.iter().take(5) {
+        for Row { key, default, .. } in rows_of(CONFIGURATION).iter().filter(|r| r.table == *table)
+        {
+            let value = match default.parse::<u64>() {
+                Ok(number) => number.to_string(),
+                // In the slice it is a word of the format; elsewhere it says that there is no default.
+                Err(_) if default == "none" && *table != "slice" => continue,
+                Err(_) => format!("'{default}'"),
+            };
+            let text = format!("schema = 1\n{header}\n{key} = {value}\n");
+            let config = config::parse("x", &text).unwrap_or_else(|it| panic!("{table}: {it}"));
+            assert_eq!(values(&config), values(&Config::default()), "{table}.{key} = {value}");
+            written += 1;
+        }
+    }
+    assert!(written >= 13, "{written}");
+}
+
+#[test]
+fn the_manual_says_what_each_role_may() {
+    let mut before = "";
+    for role in Role::ALL {
+        let verbs = Verb::ALL.into_iter().filter(|verb| verb.least() == role);
+        let verbs: Vec<_> = verbs.map(|verb| format!("`{}`", verb.name())).collect();
+        let row = format!("| `{role}` | {before}{} |", verbs.join(", "));
+        assert!(CONFIGURATION.lines().any(|line| line == row), "{row}");
+        before = "also ";
+    }
+}
+
+const UNIT: &str = include_str!("../packaging/systemd/cellblock.service");
+
+/// What a child has from its parent for good, and every jail would have, too.
+const INHERITED: &[&str] = &[
+    "AmbientCapabilities",
+    "BindPaths",
+    "BindReadOnlyPaths",
+    "DynamicUser",
+    "Group",
+    "InaccessiblePaths",
+    "LimitCORE",
+    "LimitFSIZE",
+    "LimitNPROC",
+    "LockPersonality",
+    "MemoryDenyWriteExecute",
+    "NoNewPrivileges",
+    "PrivateDevices",
+    "PrivateIPC",
+    "PrivateMounts",
+    "PrivateNetwork",
+    "PrivateTmp",
+    "PrivateUsers",
+    "ProcSubset",
+    "ProtectClock",
+    "ProtectControlGroups",
+    "ProtectHome",
+    "ProtectHostname",
+    "ProtectKernelLogs",
+    "ProtectKernelModules",
+    "ProtectKernelTunables",
+    "ProtectProc",
+    "ProtectSystem",
+    "ReadOnlyPaths",
+    "ReadWritePaths",
+    "RestrictAddressFamilies",
+    "RestrictNamespaces",
+    "RestrictRealtime",
+    "RestrictSUIDSGID",
+    "RootDirectory",
+    "SecureBits",
+    "SystemCallArchitectures",
+    "SystemCallFilter",
+    "TemporaryFileSystem",
+    "User",
+];
+
+#[test]
+fn the_unit_lets_agents_live_and_gives_jails_nothing_of_its_own() {
+    let settings: Vec<_> = UNIT.lines().filter(|line| !line.starts_with('#')).collect();
+    let broken = INHERITED.iter().find(|name| {
+        settings.iter().any(|line| line.split_once('=').is_some_and(|(set, _)| set == **name))
+    });
+    assert_eq!(broken, None);
+    for needed in [
+        "Type=notify",
+        "NotifyAccess=main",
+        "KillMode=process",
+        "Delegate=yes",
+        "RuntimeDirectoryPreserve=yes",
+    ] {
+        assert!(settings.contains(&needed), "{needed}");
+    }
+    let directories = config::Config::default().paths;
+    assert_eq!(directories.run.value, "/run/cellblock");
+    let tmpfiles = include_str!("../packaging/systemd/cellblock.tmpfiles");
+    for path in [&directories.run.value, &directories.log.value] {
+        assert!(tmpfiles.contains(&format!("d {path} ")), "{path}");
+    }
+    let dropped = settings.iter().filter_map(|line| line.strip_prefix("CapabilityBoundingSet=~"));
+    let said = format!("needed ({} capabilities", dropped.flat_map(str::split_whitespace).count());
+    assert!(CONFIGURATION.contains(&said), "{said}");
 }
 
 /// The matrix in the documentation is what a run printed; it must not miss what has come since.

@@ -164,11 +164,21 @@ impl Check {
 
 fn check_config(path: &Path) -> Checked {
     let caller = host::probe::caller();
-    let problems = match planning::config(Some(path), &caller) {
-        Ok(config) => accounts(&config).into_iter().chain(agents(&config, &caller)).collect(),
-        Err(Problems(problems)) => problems,
-    };
-    Checked { problems: Problems(problems).sorted().0, ..Checked::default() }
+    match planning::config(Some(path), &caller) {
+        Ok(config) => {
+            let problems = accounts(&config).into_iter().chain(agents(&config, &caller)).collect();
+            let warnings = idle_roles(&config).into_iter().collect();
+            Checked { problems: Problems(problems).sorted().0, warnings, ..Checked::default() }
+        }
+        Err(Problems(problems)) => Checked { problems, ..Checked::default() },
+    }
+}
+
+/// Roles of people who cannot connect.
+fn idle_roles(config: &Config) -> Option<Problem> {
+    let first = config.roles.first().filter(|_| config.supervisor.group.is_none())?;
+    let cause = "gives nobody anything: without a group of [supervisor] root alone may connect";
+    Some(first.role.problem(cause, "write group = \"cellblock\" in [supervisor]"))
 }
 
 /// Names that no account of this host has.
