@@ -9,6 +9,7 @@ use super::{Ending, ShimError};
 use crate::jail::protocol::Report as Said;
 use crate::launch::record;
 use crate::plan::Plan;
+use crate::sys::Cloned;
 use crate::terminal::plain::plain_lines;
 use nix::sys::signal::Signal;
 use rustix::event::PollFlags;
@@ -60,11 +61,15 @@ pub fn run(
         said: None,
         status: None,
     };
-    if let Some(signal) = stopped {
-        run.stop(signal)?;
+    match run.keep(&waiter, stopped, notices) {
+        Ok(()) => run.finish(),
+        Err(error) => Err(run.abandon(error)),
     }
-    while !run.turn(&waiter, notices)? {}
-    run.finish()
+}
+
+fn wait_for(shim: &Cloned) -> Result<(), ShimError> {
+    let waited = rustix::process::waitpid(Some(shim.pid), WaitOptions::empty());
+    waited.map(|_| ()).map_err(ShimError::Wait)
 }
 
 fn ends(signal: Signal) -> bool {
@@ -86,6 +91,35 @@ struct Run {
 }
 
 impl Run {
+    /// Keeps it to the end of the jail.
+    fn keep(
+        &mut self,
+        waiter: &Waiter,
+        stopped: Option<Signal>,
+        notices: &mut dyn Notices,
+    ) -> Result<(), ShimError> {
+        if let Some(signal) = stopped {
+            self.stop(signal)?;
+        }
+        while !self.turn(waiter, notices)? {}
+        Ok(())
+    }
+
+    /// Ends what cannot be kept on; the error is what is told.
+    fn abandon(self, error: ShimError) -> ShimError {
+        let Self { owner, client, .. } = self;
+        let closed = client.map_or(Ok(()), Client::close);
+        let jail = owner.born().jail.clone();
+        let killed = owner.kill();
+        let (_, process) = owner.finish();
+        let ended = process.map_or(Ok(()), |process| wait_for(&process));
+        let removed = ended.and_then(|()| Ok(record::finish(&jail)?));
+        for failed in [closed, killed, removed].into_iter().filter_map(Result::err) {
+            tracing::warn!(%failed, "while the jail was ended");
+        }
+        error
+    }
+
     /// Waits and does what there is to do; `true` at the end.
     fn turn(&mut self, waiter: &Waiter, notices: &mut dyn Notices) -> Result<bool, ShimError> {
         let owners = self.owner.interests();
@@ -198,10 +232,7 @@ impl Run {
         let jail = owner.born().jail.clone();
         let (more, process) = owner.finish();
         told.extend(more);
-        if let Some(process) = process {
-            rustix::process::waitpid(Some(process.pid), WaitOptions::empty())
-                .map_err(ShimError::Wait)?;
-        }
+        process.map_or(Ok(()), |process| wait_for(&process))?;
         record::finish(&jail)?;
         let mut screen = Vec::new();
         match said {
