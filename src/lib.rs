@@ -49,6 +49,7 @@
 //! - [`confine`]: what cellblock's own processes outside give up
 //! - [`control`]: how the command line reaches what keeps a running jail, and who may
 //! - [`shim`]: keeps one jail from its start to its end
+//! - [`supervisor`]: runs the agents of an installation
 //! - [`limits`]: what a running jail uses of each limit, and what happens when it reaches one
 //! - [`systemd`]: what only systemd may do with cgroups, and what a service tells it
 //! - [`sys`]: the system calls that no safe crate has; the only unsafe code
@@ -77,6 +78,7 @@ pub mod policy;
 pub mod profile;
 pub mod score;
 pub mod shim;
+pub mod supervisor;
 pub mod sys;
 pub mod systemd;
 pub mod terminal;

@@ -3,7 +3,9 @@
 //! [`roles`] decides, and acts on nothing: it is told who asks and which accounts there are.
 
 pub mod network;
+pub mod protocol;
 pub mod roles;
+pub mod socket;
 
 use crate::host::accounts;
 

@@ -40,16 +40,20 @@ pub fn groups_of(uid: u32) -> Vec<u32> {
     }
 }
 
+/// The home directory of the user `uid`; empty where it is unknown.
+#[must_use]
+pub fn home(uid: u32) -> String {
+    use users::os::unix::UserExt as _;
+    let user = users::get_user_by_uid(uid);
+    user.map(|user| user.home_dir().display().to_string()).unwrap_or_default()
+}
+
 /// The person behind a process of `uid`: the one who called `sudo`, where root was reached by it.
 #[must_use]
 pub fn person(uid: u32) -> Person {
     let sudo = || std::env::var("SUDO_UID").ok()?.parse().ok();
     let uid = if uid == 0 { sudo().unwrap_or(0) } else { uid };
-    let home = users::get_user_by_uid(uid).map(|user| {
-        use users::os::unix::UserExt as _;
-        user.home_dir().display().to_string()
-    });
-    Person { uid, home: home.unwrap_or_default() }
+    Person { uid, home: home(uid) }
 }
 
 fn account(user: &users::User) -> Account {

@@ -324,7 +324,10 @@ impl Switches {
 }
 
 /// Ends every process in the cgroup (`cgroup.kill`, Linux 5.14).
-pub(super) fn kill(path: &Path) -> Result<(), LaunchError> {
+///
+/// # Errors
+/// [`LaunchError::Call`].
+pub fn kill(path: &Path) -> Result<(), LaunchError> {
     match write(&path.join("cgroup.kill"), "1") {
         Err(LaunchError::Call { errno: Errno::NOENT, .. }) => Ok(()),
         other => other,

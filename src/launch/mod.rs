@@ -32,7 +32,7 @@ mod tree;
 mod trees;
 mod user_namespace;
 
-pub use cgroup::Switches;
+pub use cgroup::{Switches, kill as end_all};
 pub use change::set_limits;
 pub use error::LaunchError;
 pub use gate::{Gate, GateKept};

@@ -69,6 +69,21 @@ pub fn write_changes<'a>(
     append(folder, agent, changes.map(line))
 }
 
+/// Writes down an event of the life of `agent`, in its jail and called as `(jail, event)` say, with what belongs to it and
+/// the same in a sentence.
+///
+/// # Errors
+/// As for [`write()`].
+pub fn write_event(
+    folder: &Path,
+    agent: &str,
+    (jail, event): (&str, &'static str),
+    what: impl Serialize,
+    told: String,
+) -> Result<(), Errno> {
+    append(folder, agent, std::iter::once(line(agent, jail, event, what, told)))
+}
+
 /// Writes down that something was refused to the jail called `jail`, in a journal of its own: however much is refused,
 /// what happened at limits stays.
 ///

@@ -1,6 +1,7 @@
 //! Keeps the gate of one jail: writes down what it refuses, and changes its rules when the admin says so.
 
 use super::asker;
+use super::protocol::GateMemory;
 use crate::control::network::{self, Answer, Request, Shown};
 use crate::egress::rules::{Change, Rules};
 use crate::gate::protocol::{Refused, Report};
@@ -37,6 +38,7 @@ pub(super) struct Gatekeeper {
     looks: crate::egress::rate::Bucket,
     refused: u64,
     told: Vec<String>,
+    changed: bool,
 }
 
 /// A refusal, as it is written down.
@@ -79,7 +81,39 @@ impl Gatekeeper {
             looks: crate::egress::rate::Bucket::new(LOOKS, std::time::Instant::now()),
             refused: 0,
             told: Vec::new(),
+            changed: false,
         })
+    }
+
+    /// Goes on where an earlier owner has left off.
+    pub(super) fn remember(&mut self, memory: &GateMemory) {
+        self.rules = memory.rules.clone();
+    }
+
+    /// What the next owner must know.
+    pub(super) fn memory(&self) -> Option<GateMemory> {
+        let gate = self.gate.as_ref()?;
+        Some(GateMemory { kept: gate.kept(), rules: self.rules.clone() })
+    }
+
+    /// Whether that has changed since it was asked last.
+    pub(super) fn take_changed(&mut self) -> bool {
+        std::mem::take(&mut self.changed)
+    }
+
+    /// The network of the jail now; nothing where the gate does not say.
+    pub(super) fn shown(&mut self) -> Option<Shown> {
+        match self.show() {
+            Answer::Shown(shown) => Some(*shown),
+            Answer::Done | Answer::Failed(_) => None,
+        }
+    }
+
+    /// Writes down what the gate said while there was no owner.
+    pub(super) fn catch_up(&mut self, report: &Report) {
+        if let Report::Refused(refused) = report {
+            self.write(refused);
+        }
     }
 
     /// What to wait for.
@@ -193,6 +227,7 @@ impl Gatekeeper {
         }
         changed?;
         self.rules = rules;
+        self.changed = true;
         Ok(())
     }
 

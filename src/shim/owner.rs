@@ -5,7 +5,7 @@
 
 use super::ShimError;
 use super::gatekeeper::Gatekeeper;
-use super::protocol::{Ask, Born, Greeting, Line, Order, Report};
+use super::protocol::{Ask, Born, GateMemory, Greeting, Line, Order, Report};
 use super::stay::{self, Stay};
 use crate::launch::{Gate, LaunchError, Session, start_own};
 use crate::limits::Meter;
@@ -67,6 +67,12 @@ impl Starting {
         Self { link, process: None }
     }
 
+    /// Whether it had an owner before.
+    #[must_use]
+    pub fn is_adopted(&self) -> bool {
+        self.process.is_none()
+    }
+
     /// Readable once it says something.
     #[must_use]
     pub fn link(&self) -> BorrowedFd<'_> {
@@ -78,10 +84,19 @@ impl Starting {
     /// # Errors
     /// [`ShimError::Refused`] where there is no jail, [`ShimError::NoShim`] where it has ended.
     pub fn wait(self) -> Result<Owner, ShimError> {
+        self.wait_with(None)
+    }
+
+    /// The same, where an earlier owner remembers something of its gate.
+    ///
+    /// # Errors
+    /// As [`Starting::wait`].
+    pub fn wait_with(self, memory: Option<&GateMemory>) -> Result<Owner, ShimError> {
         let Self { link, process } = self;
         match wire::receive_sealed::<Greeting>(&link) {
             Ok(Some((Greeting::Born(born), lines))) => {
-                Owner::new(link, process, *born, lines.into_iter().next())
+                let line = lines.into_iter().next();
+                Owner::new((link, process), *born, line, memory)
             }
             Ok(Some((Greeting::Failed { cause, hint, status }, _))) => {
                 Err(ShimError::Refused { cause, hint, status })
@@ -118,17 +133,20 @@ pub struct Owner {
 
 impl Owner {
     fn new(
-        link: OwnedFd,
-        process: Option<Cloned>,
+        (link, process): (OwnedFd, Option<Cloned>),
         born: Born,
         line: Option<OwnedFd>,
+        memory: Option<&GateMemory>,
     ) -> Result<Self, ShimError> {
         let meter = Meter::new(&born.jail, born.kept.clone());
         let gate = match (&born.gate, line) {
             (Some(gate), Some(line)) => {
-                let adopted = Gate::adopt(line, &gate.kept);
+                let adopted = Gate::adopt(line, memory.map_or(&gate.kept, |memory| &memory.kept));
                 let kept = born.kept.clone();
-                Some(Gatekeeper::new(&born.jail, kept, adopted, gate.listens, &gate.rules)?)
+                let (listens, rules) = (gate.listens, &gate.rules);
+                let mut keeper = Gatekeeper::new(&born.jail, kept, adopted, listens, rules)?;
+                memory.into_iter().for_each(|memory| keeper.remember(memory));
+                Some(keeper)
             }
             (_, _) => None,
         };
@@ -276,6 +294,24 @@ impl Owner {
         let all = [input, output, complaints, &near.bytes, &near.news].map(|fd| fd.as_fd());
         self.tell(&Order::Run { view, words, shown: false }, &all)?;
         Ok((view, far))
+    }
+
+    /// Hears what the shim wrote down while it had no owner: whether the session has come up, and what was refused.
+    pub fn catch_up(&mut self, report: &Report) {
+        if let (Report::Gate(said), Some(gate)) = (report, &mut self.gate) {
+            gate.catch_up(said);
+        }
+    }
+
+    /// What the next owner must know of the gate, if that has changed.
+    pub fn take_gate_memory(&mut self) -> Option<GateMemory> {
+        let gate = self.gate.as_mut()?;
+        if gate.take_changed() { gate.memory() } else { None }
+    }
+
+    /// The jail's network now; nothing where it has no gate.
+    pub fn network(&mut self) -> Option<crate::control::network::Shown> {
+        self.gate.as_mut()?.shown()
     }
 
     /// Asks for the screen; a report brings it.

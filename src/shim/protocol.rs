@@ -79,6 +79,15 @@ pub struct GateBorn {
     pub rules: Rules,
 }
 
+/// What an owner remembers of a gate for the next one.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GateMemory {
+    /// What must be known to take it over.
+    pub kept: GateKept,
+    /// The rules that hold.
+    pub rules: Rules,
+}
+
 /// What an owner tells its shim.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Order {

@@ -7,9 +7,10 @@
 use super::TerminalError;
 use rustix::fd::AsFd;
 use rustix::termios::Winsize;
+use serde::{Deserialize, Serialize};
 
 /// A terminal's size in character cells. Pixels are not carried: a jail has no use for them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Size {
     /// Lines from top to bottom.
     pub rows: u16,

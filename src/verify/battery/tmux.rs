@@ -34,6 +34,25 @@ fn tmux(scene: &Scene, words: &[&str]) -> Result<(), Stop> {
     if status.success() { Ok(()) } else { Err(Stop::Broken(format!("tmux said {status}"))) }
 }
 
+/// How often and how long it is looked whether somebody is attached: a session begins without anybody.
+const LOOKS: u32 = 250;
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// Waits until a client is attached, whose terminal or process is to be attacked.
+#[allow(clippy::disallowed_methods, reason = "tmux is what the attack is made with")]
+fn await_client(scene: &Scene) -> Result<(), Stop> {
+    for _ in 0..LOOKS {
+        let mut command = Command::new(&scene.tmux);
+        command.args(["-S", &scene.socket, "list-clients"]).stdin(Stdio::null());
+        let output = command.stderr(Stdio::null()).output().map_err(broken("start tmux"))?;
+        if !output.stdout.is_empty() {
+            return Ok(());
+        }
+        std::thread::sleep(PAUSE);
+    }
+    Err(Stop::Broken("nobody attaches to the session".to_owned()))
+}
+
 /// A command that leaves the token outside, by what every shell has: whoever runs it may be outside, where
 /// the prober has no path.
 fn planting(scene: &Scene) -> String {
@@ -82,6 +101,7 @@ const PROBES: &[Probe] = &[
         claims: &[wall(Wall::Mount, &[Answer::NoEffect, Answer::Signal(libc::SIGKILL)])],
         evidence: Evidence::Planted("open/new"),
         run: |scene| {
+            await_client(scene)?;
             tmux(scene, &["set-buffer", "-b", "probe", &scene.token])?;
             let save = format!("save-buffer -b probe {}", scene.at("open/new"));
             let hooks = [
@@ -111,13 +131,17 @@ const PROBES: &[Probe] = &[
         "TMUX-04",
         "have the attached client run a command",
         "detach-client -E replaces the client by a command",
-        |scene| have_planted(scene, &["detach-client", "-E"]),
+        |scene| {
+            await_client(scene)?;
+            have_planted(scene, &["detach-client", "-E"])
+        },
     ),
     runs(
         "TMUX-05",
         "have the attached client run a lock command",
         "lock-command and lock-server: the client runs it",
         |scene| {
+            await_client(scene)?;
             tmux(scene, &["set-option", "-g", "lock-command", &planting(scene)])?;
             tmux(scene, &["lock-server"])?;
             std::thread::sleep(SOON);
@@ -134,6 +158,7 @@ const PROBES: &[Probe] = &[
             shown.windows(wanted.len()).any(|window| window == wanted)
         }),
         run: |scene| {
+            await_client(scene)?;
             let text = format!("\x1b]52;c;{}\x07", scene.token);
             let script = format!("printf '{text}' > #{{client_tty}}");
             tmux(scene, &["run-shell", &script])?;
@@ -154,6 +179,7 @@ const PROBES: &[Probe] = &[
             shown.windows(wanted.len()).any(|window| window == wanted)
         }),
         run: |scene| {
+            await_client(scene)?;
             tmux(scene, &["set-option", "-gq", "allow-passthrough", "on"])?;
             tmux(scene, &["set-option", "-s", "set-clipboard", "on"])?;
             let inner = format!("\x1b\x1b]52;c;{}\x07", scene.token);

@@ -1,0 +1,333 @@
+//! What the command line and the supervisor say to each other by the control socket.
+//!
+//! A call is one datagram ([`crate::wire`]), at most 96 KiB long, with the descriptors that it needs; an answer is one
+//! message, however long. A connection may make one call after another. The version stands in every call: a
+//! supervisor answers those that it understands, and says to all others which it would.
+
+use super::roles::Verb;
+use crate::planning::Wanted;
+use crate::terminal::size::Size;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// The version of this protocol.
+pub const VERSION: u32 = 1;
+
+/// A call.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Call {
+    /// Which version of the protocol it is of.
+    pub version: u32,
+    /// What is asked for.
+    pub request: Request,
+}
+
+/// As much of a call as every version has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AnyCall {
+    /// Which version of the protocol it is of.
+    pub version: u32,
+}
+
+/// What is asked for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Request {
+    /// All agents that the caller has a role for.
+    List,
+    /// All about one.
+    Status {
+        /// Which.
+        agent: String,
+    },
+    /// What is on its screen.
+    Screen {
+        /// Which.
+        agent: String,
+    },
+    /// The newest lines of its journal.
+    Logs {
+        /// Which.
+        agent: String,
+        /// How many.
+        lines: u32,
+    },
+    /// Its session, on a line that comes with the answer.
+    Attach {
+        /// Which.
+        agent: String,
+        /// Whether what the caller types is for the agent.
+        types: bool,
+        /// The size of the caller's terminal.
+        size: Size,
+    },
+    /// Start one.
+    Start {
+        /// Its jail.
+        wanted: Box<Wanted>,
+        /// When it is started again, as in the configuration.
+        restart: Option<String>,
+    },
+    /// End one.
+    Stop {
+        /// Which.
+        agent: String,
+        /// How many milliseconds it may take, where the caller says so.
+        patience: Option<u64>,
+    },
+    /// End one and start it again.
+    Restart {
+        /// Which.
+        agent: String,
+    },
+    /// Let one wait.
+    Freeze {
+        /// Which.
+        agent: String,
+    },
+    /// Let it go on.
+    Thaw {
+        /// Which.
+        agent: String,
+    },
+    /// A further command in its jail, on a line that comes with the answer; without a size three standard descriptors
+    /// come with the call.
+    Exec {
+        /// Which.
+        agent: String,
+        /// Program and arguments.
+        words: Vec<String>,
+        /// The size of the terminal that it is to have.
+        size: Option<Size>,
+    },
+    /// Forget one that does not run.
+    Remove {
+        /// Which.
+        agent: String,
+    },
+    /// Start what the configuration names.
+    Up,
+    /// Read the configuration anew.
+    Reload,
+}
+
+impl Request {
+    /// For whose permission it is looked.
+    #[must_use]
+    pub fn verb(&self) -> Verb {
+        match self {
+            Self::List => Verb::List,
+            Self::Status { .. } => Verb::Status,
+            Self::Screen { .. } => Verb::Screen,
+            Self::Logs { .. } => Verb::Logs,
+            Self::Attach { types: false, .. } => Verb::Watch,
+            Self::Attach { types: true, .. } => Verb::Attach,
+            Self::Start { .. } => Verb::Start,
+            Self::Stop { .. } => Verb::Stop,
+            Self::Restart { .. } => Verb::Restart,
+            Self::Freeze { .. } => Verb::Freeze,
+            Self::Thaw { .. } => Verb::Thaw,
+            Self::Exec { .. } => Verb::Exec,
+            Self::Remove { .. } => Verb::Remove,
+            Self::Up => Verb::Up,
+            Self::Reload => Verb::Reload,
+        }
+    }
+
+    /// The agent that it is about, if it is about one.
+    #[must_use]
+    pub fn agent(&self) -> Option<String> {
+        match self {
+            Self::List | Self::Up | Self::Reload => None,
+            Self::Start { wanted, .. } => Some(name_of(wanted)),
+            Self::Status { agent }
+            | Self::Screen { agent }
+            | Self::Logs { agent, .. }
+            | Self::Attach { agent, .. }
+            | Self::Stop { agent, .. }
+            | Self::Restart { agent }
+            | Self::Freeze { agent }
+            | Self::Thaw { agent }
+            | Self::Exec { agent, .. }
+            | Self::Remove { agent } => Some(agent.clone()),
+        }
+    }
+}
+
+/// What an agent is called where nobody gives it a name: as its profile.
+#[must_use]
+pub fn name_of(wanted: &Wanted) -> String {
+    let file = wanted.profile.rsplit('/').next().unwrap_or_default();
+    let profile = file.strip_suffix(".toml").unwrap_or(file);
+    wanted.name.clone().unwrap_or_else(|| profile.to_owned())
+}
+
+/// What is answered.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Answer {
+    /// To [`Request::List`].
+    Agents(Vec<Shown>),
+    /// To [`Request::Status`].
+    Status(Box<Status>),
+    /// To [`Request::Screen`].
+    Screen(String),
+    /// To [`Request::Logs`]: lines as they were written, oldest first.
+    Logs(Vec<serde_json::Value>),
+    /// To [`Request::Attach`] and [`Request::Exec`]: the line comes along.
+    Line,
+    /// It is done; what there is to say about it, one sentence each.
+    Done(Vec<String>),
+    /// It is not done.
+    Failed {
+        /// Why.
+        cause: String,
+        /// What to do about it; empty where there is nothing to add.
+        hint: String,
+        /// The exit status that tells of it.
+        status: u8,
+    },
+}
+
+impl Answer {
+    /// That something is not done, for such a reason.
+    #[must_use]
+    pub fn failed(cause: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self::Failed { cause: cause.into(), hint: hint.into(), status: 125 }
+    }
+}
+
+/// How an agent is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum State {
+    /// Its jail is being made.
+    #[default]
+    Starting,
+    /// It runs.
+    Running,
+    /// It waits until somebody lets it go on.
+    Frozen,
+    /// It was asked to end.
+    Stopping,
+    /// It has ended, and is started again in a while.
+    Waiting,
+    /// It has ended.
+    Ended,
+}
+
+impl State {
+    /// The word for it.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Starting => "starting",
+            Self::Running => "running",
+            Self::Frozen => "frozen",
+            Self::Stopping => "stopping",
+            Self::Waiting => "waiting",
+            Self::Ended => "ended",
+        }
+    }
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.word())
+    }
+}
+
+/// What is used of something.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Used {
+    /// How much: bytes, or a number.
+    pub used: u64,
+    /// Of how much, where it is limited.
+    pub limit: Option<u64>,
+}
+
+/// An agent in a list.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Shown {
+    /// Its name.
+    pub name: String,
+    /// Its profile.
+    pub profile: String,
+    /// How it is.
+    pub state: State,
+    /// Since when, in seconds since 1970-01-01 UTC.
+    pub since: u64,
+    /// The agent's uid, once it is known.
+    pub uid: Option<u32>,
+    /// How many people look at it.
+    pub people: u32,
+    /// How often it was started again by itself.
+    pub restarts: u32,
+    /// Its memory.
+    pub memory: Option<Used>,
+    /// Its tasks.
+    pub tasks: Option<Used>,
+    /// Processor time that it has used, in microseconds.
+    pub cpu: Option<u64>,
+    /// How it ended the last time, if it has.
+    pub how: Option<String>,
+}
+
+/// A person who looks at an agent.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Looks {
+    /// Their uid.
+    pub uid: u32,
+    /// What they do.
+    pub verb: String,
+    /// Since when, in seconds since 1970-01-01 UTC.
+    pub since: u64,
+}
+
+/// All about an agent.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Status {
+    /// As in a list.
+    pub shown: Shown,
+    /// What was asked for.
+    pub wanted: Wanted,
+    /// When it is started again, as in the configuration.
+    pub restart: String,
+    /// When it is started again by itself, in seconds from now.
+    pub again: Option<u64>,
+    /// Walls that do not stand, and why.
+    pub without: Vec<(String, String)>,
+    /// PID 1 of its jail, by its number outside.
+    pub init: Option<i32>,
+    /// Who looks.
+    pub people: Vec<Looks>,
+    /// What it uses of each limit, as `cellblock limits --json` prints it.
+    pub figures: serde_json::Value,
+    /// Whom it may reach, as `cellblock network --json` prints it; null where it has no gate.
+    pub network: serde_json::Value,
+    /// The newest events, oldest first, as in the journal.
+    pub events: Vec<serde_json::Value>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_agent_without_a_name_is_called_as_its_profile() {
+        let wanted = |profile: &str| Wanted { profile: profile.to_owned(), ..Wanted::default() };
+        assert_eq!(name_of(&wanted("claude")), "claude");
+        assert_eq!(name_of(&wanted("/etc/x/build.toml")), "build");
+        let named = Wanted { name: Some("a".to_owned()), ..wanted("claude") };
+        assert_eq!(name_of(&named), "a");
+    }
+
+    #[test]
+    fn every_version_tells_which_it_is() {
+        let call =
+            Call { version: 7, request: Request::Stop { agent: "a".into(), patience: None } };
+        let text = serde_json::to_string(&call).unwrap();
+        assert_eq!(serde_json::from_str::<AnyCall>(&text).unwrap().version, 7);
+        let newer = "{\"version\":8,\"request\":{\"Unknown\":1},\"more\":true}";
+        assert_eq!(serde_json::from_str::<AnyCall>(newer).unwrap().version, 8);
+        assert!(serde_json::from_str::<Call>(newer).is_err());
+    }
+}

@@ -1,0 +1,451 @@
+//! How agents begin, go on and end: what the supervisor does about each in a turn.
+
+use super::agent::{Agent, Phase, Up, Wait, now, outcome};
+use super::restart::{self, End};
+use super::state::{Outcome, Record, Stage, boot};
+use super::{SuperviseError, Supervisor};
+use crate::config::Restart;
+use crate::control::protocol::Answer;
+use crate::control::socket;
+use crate::jail::protocol::Report as Said;
+use crate::launch::{self, record};
+use crate::limits::journal;
+use crate::shim::ShimError;
+use crate::shim::owner::{Heard, Starting};
+use crate::shim::protocol::{Ask, Report};
+use crate::sys;
+use rustix::event::PollFlags;
+use rustix::fd::OwnedFd;
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
+use serde::Serialize;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// How long a session may take to come up.
+const UP: Duration = Duration::from_secs(60);
+/// How long the end of everything may take before root itself ends what is in the cgroup.
+const LAST: Duration = Duration::from_secs(5);
+
+/// An event of an agent's life, in its journal.
+#[derive(Debug, Serialize)]
+struct Event {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    by_uid: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status: Option<u8>,
+}
+
+impl Supervisor {
+    /// Writes an event of `name` down.
+    pub(super) fn note(&self, name: &str, event: &'static str, by_uid: Option<u32>, told: String) {
+        tracing::info!(agent = name, event, by_uid, told, "agent");
+        let folder = Path::new(journal::FOLDER);
+        let what = Event { by_uid, status: None };
+        let jail = format!("{name}.run");
+        if let Err(errno) = journal::write_event(folder, name, (&jail, event), what, told) {
+            tracing::warn!(%errno, agent = name, event, "an event was not written down");
+        }
+    }
+
+    pub(super) fn save(&self, name: &str) {
+        let Some(agent) = self.agents.get(name) else { return };
+        if let Err(error) = self.folders.save(&agent.record) {
+            tracing::error!(%error, agent = name, "what is known of it is not written down");
+        }
+    }
+
+    /// Starts the agent of `record`, which does not run. Its file is written before anything is done.
+    pub(super) fn begin(&mut self, mut record: Record) -> Result<(), SuperviseError> {
+        let name = record.name.clone();
+        record.stage = Stage::Starting;
+        record.goes = true;
+        record.boot = boot();
+        record.since = now();
+        record.gate = None;
+        self.folders.save(&record)?;
+        let shim = self.spawn(&record)?;
+        let waits = self.agents.remove(&name).map(|agent| agent.waits).unwrap_or_default();
+        let agent = Agent::new(record, Phase::Starting { shim: Some(shim) });
+        self.agents.insert(name, Agent { waits, ..agent });
+        Ok(())
+    }
+
+    fn spawn(&self, record: &Record) -> Result<Starting, SuperviseError> {
+        let path = self.folders.socket(&record.name);
+        let listener = socket::open(&path, None);
+        let listener = listener.map_err(|errno| SuperviseError::Socket { path, errno })?;
+        let seen = self.folders.new_seen(&record.name)?;
+        let ask = Ask { wanted: record.wanted.clone(), caller: record.caller.clone() };
+        Ok(Starting::spawn(&ask, listener, seen.into())?)
+    }
+
+    /// Takes over the agent of `record`, whose shim may have outlived its owner.
+    pub(super) fn come_back(&mut self, mut record: Record) {
+        let name = record.name.clone();
+        if record.stage == Stage::Ended {
+            let phase = if record.goes { Phase::Resting(Instant::now()) } else { Phase::Ended };
+            self.agents.insert(name, Agent::new(record, phase));
+            return;
+        }
+        if let Ok(link) = reach(&self.folders.socket(&name)) {
+            let shim = Some(Starting::adopt(link));
+            self.agents.insert(name, Agent::new(record, Phase::Starting { shim }));
+            return;
+        }
+        let rebooted = record.boot != boot();
+        let seen = self.folders.end_of(&name).filter(|_| !rebooted);
+        let end = seen.unwrap_or_else(|| {
+            let how = if rebooted {
+                "the host was restarted"
+            } else {
+                "the process that kept it is gone"
+            };
+            Outcome { how: format!("{name} was ended: {how}"), status: 137 }
+        });
+        let ran = Duration::from_secs(now().saturating_sub(record.since));
+        record.outcome = Some(end);
+        self.agents.insert(name.clone(), Agent::new(record, Phase::Ended));
+        self.clean(&name, ran);
+    }
+
+    /// What came for the agent `name` on those of its descriptors that are waited for.
+    pub(super) fn turn_agent(&mut self, name: &str, came: &[PollFlags]) {
+        let Some(agent) = self.agents.get_mut(name) else { return };
+        let any = came.iter().any(|flags| !flags.is_empty());
+        match &mut agent.phase {
+            Phase::Starting { shim } if any => {
+                if let Some(shim) = shim.take() {
+                    self.born(name, shim);
+                }
+            }
+            Phase::Up(up) => match up.owner.turn(came) {
+                Ok(heard) => self.react(name, heard),
+                Err(error) => self.lose(name, &error),
+            },
+            Phase::Starting { .. } | Phase::Cleaning { .. } | Phase::Resting(_) | Phase::Ended => {}
+        }
+    }
+
+    /// A shim has said whether there is a jail.
+    fn born(&mut self, name: &str, shim: Starting) {
+        let Some(agent) = self.agents.get_mut(name) else { return };
+        let adopted = shim.is_adopted();
+        match shim.wait_with(agent.record.gate.as_ref()) {
+            Ok(owner) => {
+                agent.record.kept = Some(owner.born().kept.clone());
+                let until_up = (!owner.born().up).then(|| Instant::now() + UP);
+                let up = Up {
+                    owner: Box::new(owner),
+                    since: Instant::now(),
+                    until_up,
+                    stopping: None,
+                    said: None,
+                    ended_for: None,
+                };
+                agent.phase = Phase::Up(up);
+                self.save(name);
+                if adopted {
+                    self.catch_up(name);
+                }
+                if self.agents.get(name).is_some_and(|agent| !agent.record.goes) {
+                    self.ask_to_end(name, self.patience());
+                }
+            }
+            Err(error) => {
+                let told = with_hint(error.to_string(), &error.hint());
+                let said = Outcome { how: told, status: error.status() };
+                // It may have written down why, before anybody came.
+                let seen = self.folders.end_of(name).filter(|_| matches!(error, ShimError::NoShim));
+                agent.record.outcome = Some(seen.unwrap_or(said));
+                self.clean(name, Duration::ZERO);
+            }
+        }
+    }
+
+    /// Hears what a shim has seen while it had no owner.
+    fn catch_up(&mut self, name: &str) {
+        let seen = self.folders.read_seen(name);
+        if let Err(error) = self.folders.forget_seen(name) {
+            tracing::warn!(%error, agent = name, "is heard again by the next supervisor");
+        }
+        let reports: Vec<Report> = seen.into_iter().flatten().map(|seen| seen.report).collect();
+        if let Some(Agent { phase: Phase::Up(up), .. }) = self.agents.get_mut(name) {
+            reports.iter().for_each(|report| up.owner.catch_up(report));
+            // Its session was there, and no owner was left to look at it.
+            let stood = up.until_up.is_none();
+            if stood {
+                self.prove(name);
+            }
+        }
+        self.react(name, Heard { reports, ..Heard::default() });
+    }
+
+    fn react(&mut self, name: &str, heard: Heard) {
+        let mut over = None;
+        for report in heard.reports {
+            match report {
+                Report::Said(Said::Up) => self.prove(name),
+                Report::Said(Said::Screen(text)) => self.show_screen(name, text),
+                Report::Said(said) => {
+                    if let Some(Agent { phase: Phase::Up(up), .. }) = self.agents.get_mut(name) {
+                        up.said = Some(said);
+                    }
+                }
+                Report::ViewOver { view } => self.left(name, view),
+                Report::Over { status } => over = Some(status),
+                Report::Trouble(cause) => tracing::warn!(agent = name, cause, "the shim"),
+                Report::Gate(_) => {}
+            }
+        }
+        if let Some(Agent { record, phase: Phase::Up(up), .. }) = self.agents.get_mut(name) {
+            if heard.watched.is_some() {
+                up.ended_for = Some("the memory watch ended it".to_owned());
+            }
+            if let Some(memory) = up.owner.take_gate_memory() {
+                record.gate = Some(memory);
+                self.save(name);
+            }
+        }
+        match (over, heard.gone) {
+            (Some(status), _) => self.over(name, Some(status)),
+            (None, true) => self.over(name, None),
+            (None, false) => {}
+        }
+    }
+
+    /// The session is there: it must be the agent's.
+    fn prove(&mut self, name: &str) {
+        let Some(Agent { record, phase: Phase::Up(up), .. }) = self.agents.get_mut(name) else {
+            return;
+        };
+        match up.owner.prove() {
+            Ok(()) => {
+                let again = up.until_up.take().is_none();
+                record.stage = Stage::Running;
+                if !again {
+                    record.since = now();
+                    let restarts = record.restarts;
+                    self.save(name);
+                    let again = if restarts > 0 {
+                        format!(" again, {restarts} times by now")
+                    } else {
+                        String::new()
+                    };
+                    self.note(name, "started", None, format!("{name} was started{again}"));
+                }
+                self.answer_waits(
+                    name,
+                    &[Wait::Start, Wait::Restart],
+                    &Answer::Done(vec![format!("{name} runs")]),
+                );
+            }
+            Err(error) => self.lose(name, &error),
+        }
+    }
+
+    /// It cannot be kept: all of it is ended.
+    fn lose(&mut self, name: &str, error: &ShimError) {
+        let Some(Agent { phase: Phase::Up(up), .. }) = self.agents.get_mut(name) else { return };
+        tracing::error!(%error, agent = name, "is ended");
+        up.ended_for.get_or_insert(error.to_string());
+        up.stopping = Some(Instant::now());
+        if let Err(error) = up.owner.kill() {
+            tracing::warn!(%error, agent = name, "its shim does not hear");
+        }
+    }
+
+    /// Its jail has ended, with this status where its shim has said so.
+    fn over(&mut self, name: &str, status: Option<u8>) {
+        let Some(agent) = self.agents.get_mut(name) else { return };
+        let Phase::Up(up) = std::mem::replace(&mut agent.phase, Phase::Ended) else { return };
+        let mut end = match status {
+            Some(status) => outcome(name, up.said.as_ref(), status),
+            None => Outcome {
+                how: format!("{name} was ended: the process that kept it was killed"),
+                status: 137,
+            },
+        };
+        if let Some(why) = up.ended_for {
+            end.how = format!("{name} was ended: {why}");
+        }
+        // The shim, which waits until its last figures are read, ends now; children are reaped in every turn.
+        let (told, _) = up.owner.finish();
+        agent.people.clear();
+        agent.record.outcome = Some(end);
+        let ran = up.since.elapsed();
+        for told in told {
+            self.note(name, "told", None, told);
+        }
+        self.clean(name, ran);
+    }
+
+    /// Has what is left of the jail removed by a child: that may take as long as its processes take to end.
+    fn clean(&mut self, name: &str, ran: Duration) {
+        let Some(agent) = self.agents.get_mut(name) else { return };
+        let jail = agent.jail();
+        let child = sys::fork(|| {
+            // What this process holds is not for the child: a line that it keeps open would not end.
+            let closed = sys::close_all_but(&[]);
+            let removed =
+                closed.map_err(|_| ()).and_then(|()| record::finish(&jail).map_err(|_| ()));
+            i32::from(removed.is_err())
+        });
+        match child {
+            Ok(child) => agent.phase = Phase::Cleaning { child, ran },
+            Err(errno) => {
+                tracing::error!(%errno, agent = name, "what is left of it is removed by the next start");
+                self.ended(name, ran);
+            }
+        }
+    }
+
+    /// Nothing is left of it: it rests, or stays ended.
+    pub(super) fn ended(&mut self, name: &str, ran: Duration) {
+        let Some(agent) = self.agents.get_mut(name) else { return };
+        let record = &mut agent.record;
+        let end = record.outcome.clone().unwrap_or_default();
+        let policy = Restart::parse(&record.restart).unwrap_or(Restart::Never);
+        let kind = match (record.goes, end.status) {
+            (false, _) => End::Asked,
+            (true, 0) => End::Well,
+            (true, _) => End::Badly,
+        };
+        record.stage = Stage::Ended;
+        record.since = now();
+        let next = restart::next(policy, kind, ran, record.row);
+        agent.phase = match next {
+            Some((pause, row)) => {
+                (record.row, record.restarts) = (row, record.restarts.saturating_add(1));
+                Phase::Resting(Instant::now() + pause)
+            }
+            None => {
+                (record.goes, record.row) = (false, 0);
+                Phase::Ended
+            }
+        };
+        let again =
+            next.map(|(pause, _)| format!("; it is started again in {} s", pause.as_secs()));
+        let how = end.how.clone();
+        self.save(name);
+        self.note(name, "ended", None, format!("{how}{}", again.unwrap_or_default()));
+        self.answer_waits(name, &[Wait::End], &Answer::Done(vec![how.clone()]));
+        let failed = Answer::Failed { cause: how, hint: String::new(), status: end.status.max(1) };
+        self.answer_waits(name, &[Wait::Start, Wait::Screen], &failed);
+        self.begin_again(name);
+    }
+
+    /// Somebody asked for a restart, and waits.
+    fn begin_again(&mut self, name: &str) {
+        let Some(agent) = self.agents.get(name) else { return };
+        if agent.waits.iter().any(|(_, wait)| *wait == Wait::Restart) {
+            let record = agent.record.clone();
+            self.try_begin(record);
+        }
+    }
+
+    /// As [`Supervisor::begin`]; what hinders it is the agent's end, told to who waits.
+    pub(super) fn try_begin(&mut self, record: Record) {
+        let name = record.name.clone();
+        if let Err(error) = self.begin(record) {
+            let told = with_hint(error.to_string(), &error.hint());
+            self.answer_waits(
+                &name,
+                &[Wait::Restart, Wait::Start],
+                &Answer::failed(told.clone(), ""),
+            );
+            if let Some(agent) = self.agents.get_mut(&name) {
+                agent.record.outcome = Some(Outcome { how: told, status: 125 });
+                self.ended(&name, Duration::ZERO);
+            }
+        }
+    }
+
+    /// Asks the agent to end; after `patience` everything of it is ended.
+    pub(super) fn ask_to_end(&mut self, name: &str, patience: Duration) {
+        let Some(Agent { phase: Phase::Up(up), .. }) = self.agents.get_mut(name) else { return };
+        let asked = if patience.is_zero() {
+            up.owner.kill()
+        } else {
+            // A frozen agent hears nothing.
+            up.owner.freeze(false).and_then(|()| up.owner.stop())
+        };
+        up.stopping = Some(Instant::now() + patience);
+        if let Err(error) = asked {
+            tracing::warn!(%error, agent = name, "its shim does not hear");
+        }
+    }
+
+    /// What is due by the clock.
+    pub(super) fn clock(&mut self) {
+        let names: Vec<String> = self.agents.keys().cloned().collect();
+        let now = Instant::now();
+        for name in names {
+            let Some(agent) = self.agents.get_mut(&name) else { continue };
+            match &mut agent.phase {
+                Phase::Resting(until) if *until <= now => {
+                    let record = agent.record.clone();
+                    self.try_begin(record);
+                }
+                Phase::Up(up) => {
+                    if up.until_up.is_some_and(|until| until <= now) && up.stopping.is_none() {
+                        up.ended_for =
+                            Some(format!("its session was not there after {} s", UP.as_secs()));
+                        up.stopping = Some(now);
+                    }
+                    if up.stopping.is_some_and(|until| until <= now) {
+                        end_now(&name, up);
+                        up.stopping = Some(now + LAST);
+                    }
+                }
+                Phase::Resting(_)
+                | Phase::Starting { .. }
+                | Phase::Cleaning { .. }
+                | Phase::Ended => {}
+            }
+        }
+    }
+
+    fn show_screen(&mut self, name: &str, text: Option<String>) {
+        let answer = match text {
+            Some(text) => Answer::Screen(text),
+            None => Answer::failed(format!("the tmux server of {name} does not answer"), ""),
+        };
+        self.answer_waits(name, &[Wait::Screen], &answer);
+    }
+
+    fn left(&mut self, name: &str, view: u32) {
+        let looked = self.agents.get_mut(name).and_then(|agent| agent.people.remove(&view));
+        if let Some(looked) = looked {
+            let told = format!("uid {} left {name} ({})", looked.uid, looked.verb);
+            self.note(name, "detached", Some(looked.uid), told);
+        }
+    }
+}
+
+/// By the shim, and by root itself where the shim does not: it may have been stopped.
+fn end_now(name: &str, up: &Up) {
+    let killed = up.owner.kill();
+    let cgroup = up.owner.born().kept.cgroup.as_deref();
+    let ended = cgroup.map_or(Ok(()), launch::end_all);
+    if let Err(error) = killed {
+        tracing::warn!(%error, agent = name, "its shim does not hear");
+    }
+    if let Err(error) = ended {
+        tracing::warn!(%error, agent = name, "not everything of it has ended");
+    }
+}
+
+fn with_hint(told: String, hint: &str) -> String {
+    if hint.is_empty() { told } else { format!("{told}\n  hint: {hint}") }
+}
+
+/// The shim that listens at `path`.
+fn reach(path: &Path) -> Result<OwnedFd, Errno> {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let link = socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)?;
+    connect(&link, &SocketAddrUnix::new(path)?)?;
+    // What it says first is waited for, once it has begun to say it.
+    rustix::io::ioctl_fionbio(&link, false)?;
+    Ok(link)
+}

@@ -1,0 +1,401 @@
+//! Runs the agents of an installation: starts them, answers those who call, and comes back to them when it was gone.
+//!
+//! ```text
+//!  callers ─ control socket ─ conn ─ verbs ─ roles ─┐
+//!                                                   ├─ life ─ shim::owner ─ the shim of each agent
+//!  the clock, what shims say ───────────────────────┘    └─ state: a file for each agent, written first
+//! ```
+//!
+//! One thread waits for everything at once and never for anybody: a caller that takes nothing is dropped, and what can take
+//! long is done by a child. It holds nothing that an agent needs to live: when it ends, in whichever way, agents go on,
+//! and the next one takes them over from their shims.
+
+mod agent;
+mod conn;
+mod life;
+mod restart;
+mod state;
+mod verbs;
+
+use crate::config::Config;
+use crate::control::protocol::Answer;
+use crate::control::roles::{self, Register, Roles};
+use crate::control::{account, socket};
+use crate::shim::ShimError;
+use crate::shim::wait::Waiter;
+use crate::systemd::notify::{Notifier, NotifyError};
+use agent::{Agent, Phase, Wait};
+use conn::{Came, Conn};
+use nix::sys::signal::Signal;
+use rustix::event::PollFlags;
+use rustix::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use rustix::fs::{FlockOperation, Mode, OFlags, flock};
+use rustix::io::Errno;
+use rustix::process::WaitOptions;
+use state::{Folders, StateError};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// Calls that are taken in a turn.
+const TAKEN: usize = 32;
+
+/// Why there is no supervisor, or an agent is not started.
+#[derive(Debug, thiserror::Error)]
+pub enum SuperviseError {
+    /// Not root.
+    #[error("only root can supervise agents")]
+    NotRoot,
+    /// There is one already.
+    #[error("a supervisor runs already (it holds {})", .0.display())]
+    Another(PathBuf),
+    /// The files of its agents cannot be used.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// A socket cannot be made.
+    #[error("cannot listen at {}: {errno}", path.display())]
+    Socket {
+        /// Where.
+        path: PathBuf,
+        /// The kernel's answer.
+        errno: Errno,
+    },
+    /// A shim cannot be started, or nothing can be waited for.
+    #[error(transparent)]
+    Shim(#[from] ShimError),
+    /// The service manager cannot be told.
+    #[error(transparent)]
+    Notify(#[from] NotifyError),
+}
+
+impl SuperviseError {
+    /// What to do about it; empty where there is nothing to add.
+    #[must_use]
+    pub fn hint(&self) -> String {
+        match self {
+            Self::NotRoot => "run it with sudo".to_owned(),
+            Self::Another(_) => "cellblock ls shows its agents".to_owned(),
+            Self::State(error) => error.hint(),
+            Self::Socket { errno: Errno::NOSPC, path } => {
+                format!("make room on the disk of {}", path.display())
+            }
+            Self::Shim(error) => error.hint(),
+            Self::Socket { .. } | Self::Notify(_) => String::new(),
+        }
+    }
+}
+
+/// What is read anew on SIGHUP, and by `reload`.
+pub type ReadConfig<'r> = dyn Fn() -> Result<Config, String> + 'r;
+
+/// A supervisor.
+struct Supervisor {
+    config: Config,
+    roles: Roles,
+    folders: Folders,
+    agents: BTreeMap<String, Agent>,
+    /// Names whose files cannot be read.
+    unread: Vec<String>,
+    listener: OwnedFd,
+    conns: BTreeMap<u64, Conn>,
+    next_conn: u64,
+    /// Whether the configuration is to be read anew.
+    reload: bool,
+    ended: bool,
+}
+
+/// What is waited for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Whose {
+    Listener,
+    Conn(u64),
+    Agent(String),
+    Child(String),
+}
+
+/// Supervises until a signal says to end; agents go on then. Where it is asked to, it starts what `config` names.
+///
+/// # Errors
+/// [`SuperviseError`].
+pub fn supervise(config: Config, read: &ReadConfig<'_>, up: bool) -> Result<(), SuperviseError> {
+    if !rustix::process::geteuid().is_root() {
+        return Err(SuperviseError::NotRoot);
+    }
+    let waiter = Waiter::new()?;
+    let notifier = notifier()?;
+    let run = PathBuf::from(&config.paths.run.value);
+    let folders = Folders::open(Path::new(&config.paths.state.value), &run)?;
+    let _lock = lock(&run)?;
+    let roles = resolve_roles(&config);
+    let (records, unread) = folders.load()?;
+    let path = socket::path(&run);
+    let listener = socket::open(&path, group(&config));
+    let listener =
+        listener.map_err(|errno| SuperviseError::Socket { path: path.clone(), errno })?;
+    let mut supervisor = Supervisor {
+        config,
+        roles,
+        folders,
+        agents: BTreeMap::new(),
+        unread,
+        listener,
+        conns: BTreeMap::new(),
+        next_conn: 0,
+        reload: false,
+        ended: false,
+    };
+    records.into_iter().for_each(|record| supervisor.come_back(record));
+    if up {
+        for told in supervisor.up_all() {
+            tracing::info!(told, "up");
+        }
+    }
+    notifier.ready();
+    while !supervisor.ended {
+        supervisor.turn(&waiter, &notifier)?;
+        if std::mem::take(&mut supervisor.reload) {
+            notifier.reloading();
+            supervisor.read_anew(read);
+            notifier.ready();
+        }
+    }
+    notifier.stopping();
+    Ok(())
+}
+
+fn notifier() -> Result<Notifier, SuperviseError> {
+    let text = |name: &str| std::env::var(name).ok();
+    let own = std::process::id();
+    let notifier = Notifier::from_environment(
+        std::env::var_os("NOTIFY_SOCKET"),
+        text("WATCHDOG_USEC"),
+        text("WATCHDOG_PID"),
+        own,
+    )?;
+    Ok(notifier)
+}
+
+/// Held as long as this process lives: there is one supervisor.
+fn lock(run: &Path) -> Result<OwnedFd, SuperviseError> {
+    let path = run.join("supervisor.lock");
+    let failed = |errno| StateError::Call { verb: "lock", path: path.clone(), errno };
+    let flags = OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+    let file = rustix::fs::open(&path, flags, Mode::from_raw_mode(0o600)).map_err(failed)?;
+    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(file),
+        Err(Errno::WOULDBLOCK) => Err(SuperviseError::Another(path)),
+        Err(errno) => Err(failed(errno).into()),
+    }
+}
+
+/// Names without an account give nobody a role; each is told of.
+fn resolve_roles(config: &Config) -> Roles {
+    let (roles, problems) = Roles::resolve(&config.roles, &account);
+    for problem in problems {
+        tracing::warn!(%problem, "gives nobody a role");
+    }
+    roles
+}
+
+fn group(config: &Config) -> Option<u32> {
+    let group = config.supervisor.group.as_ref()?;
+    match roles::id(Register::Groups, group, &account) {
+        Ok(gid) => Some(gid),
+        Err(problem) => {
+            tracing::warn!(%problem, "only root reaches the control socket");
+            None
+        }
+    }
+}
+
+impl Supervisor {
+    fn patience(&self) -> Duration {
+        self.config.supervisor.patience.value
+    }
+
+    fn turn(&mut self, waiter: &Waiter, notifier: &Notifier) -> Result<(), SuperviseError> {
+        let (signal, came) = {
+            let wanted = self.interests();
+            let fds: Vec<_> = wanted.iter().map(|(_, fd, flags)| (*fd, *flags)).collect();
+            let patience = self.wait_for(notifier);
+            let (signal, came) = waiter.wait(&fds, patience)?;
+            let whose = wanted.into_iter().map(|(whose, ..)| whose);
+            (signal, whose.zip(came).collect::<Vec<_>>())
+        };
+        notifier.watchdog();
+        match signal {
+            Some(Signal::SIGTERM | Signal::SIGINT | Signal::SIGQUIT) => self.ended = true,
+            Some(Signal::SIGHUP) => self.reload = true,
+            Some(_) | None => {}
+        }
+        self.dispatch(came);
+        self.clock();
+        self.drop_silent();
+        reap();
+        Ok(())
+    }
+
+    /// What came, one agent's descriptors together.
+    fn dispatch(&mut self, came: Vec<(Whose, PollFlags)>) {
+        let mut of_agents: BTreeMap<String, Vec<PollFlags>> = BTreeMap::new();
+        for (whose, flags) in came {
+            let any = !flags.is_empty();
+            match whose {
+                Whose::Agent(name) => of_agents.entry(name).or_default().push(flags),
+                Whose::Listener if any => self.accept(),
+                Whose::Conn(number) if any => self.hear(number),
+                Whose::Child(name) if any => self.cleaned(&name),
+                Whose::Listener | Whose::Conn(_) | Whose::Child(_) => {}
+            }
+        }
+        for (name, flags) in of_agents {
+            self.turn_agent(&name, &flags);
+        }
+    }
+
+    fn interests(&self) -> Vec<(Whose, BorrowedFd<'_>, PollFlags)> {
+        let mut wanted = vec![(Whose::Listener, self.listener.as_fd(), PollFlags::IN)];
+        for (number, conn) in &self.conns {
+            wanted.push((Whose::Conn(*number), conn.as_fd(), PollFlags::IN));
+        }
+        for (name, agent) in &self.agents {
+            let mut add = |whose, fd, flags| wanted.push((whose, fd, flags));
+            match &agent.phase {
+                Phase::Starting { shim: Some(shim) } => {
+                    add(Whose::Agent(name.clone()), shim.link(), PollFlags::IN);
+                }
+                Phase::Up(up) => {
+                    for (fd, flags) in up.owner.interests() {
+                        add(Whose::Agent(name.clone()), fd, flags);
+                    }
+                }
+                Phase::Cleaning { child, .. } => {
+                    add(Whose::Child(name.clone()), child.pidfd.as_fd(), PollFlags::IN);
+                }
+                Phase::Starting { shim: None } | Phase::Resting(_) | Phase::Ended => {}
+            }
+        }
+        wanted
+    }
+
+    /// How long to wait, if nothing comes.
+    fn wait_for(&self, notifier: &Notifier) -> Option<Duration> {
+        let now = Instant::now();
+        let until = |instant: Instant| instant.saturating_duration_since(now);
+        let of_agents = self.agents.values().filter_map(|agent| match &agent.phase {
+            Phase::Up(up) => {
+                let due = up.until_up.into_iter().chain(up.stopping).map(until);
+                due.chain([up.owner.patience()]).min()
+            }
+            Phase::Resting(instant) => Some(until(*instant)),
+            Phase::Starting { .. } | Phase::Cleaning { .. } | Phase::Ended => None,
+        });
+        let of_conns = self.conns.values().filter(|conn| !conn.waits).map(|conn| until(conn.until));
+        of_agents.chain(of_conns).chain(notifier.watchdog_period()).min()
+    }
+
+    fn accept(&mut self) {
+        for _ in 0..TAKEN {
+            let Some(mut conn) = Conn::accept(&self.listener) else { return };
+            let uid = conn.caller.uid;
+            let same = self.conns.values().filter(|other| other.caller.uid == uid).count();
+            let full = self.conns.len() >= conn::MOST && uid != 0;
+            if full || (uid != 0 && same >= conn::MOST_OF_ONE) || self.conns.len() >= 2 * conn::MOST
+            {
+                let cause = "too many callers at once";
+                conn.answer(&Answer::failed(cause, "try again in a moment"), &[]);
+                continue;
+            }
+            self.next_conn += 1;
+            self.conns.insert(self.next_conn, conn);
+        }
+    }
+
+    fn hear(&mut self, number: u64) {
+        let Some(conn) = self.conns.get_mut(&number) else { return };
+        match conn.hear() {
+            Came::Nothing => {}
+            Came::Gone => self.forget_conn(number),
+            Came::Refused(answer) => {
+                conn.answer(&answer, &[]);
+                self.forget_conn(number);
+            }
+            // One call at a time: who does not wait for an answer gets none.
+            Came::Call(..) if conn.waits => self.forget_conn(number),
+            Came::Call(request, descriptors) => {
+                conn.waits = true;
+                let caller = conn.caller.clone();
+                let answered = self.perform(number, &caller, request, descriptors);
+                if let Some((answer, descriptors)) = answered {
+                    self.answer(number, &answer, &descriptors);
+                }
+            }
+        }
+    }
+
+    fn answer(&mut self, number: u64, answer: &Answer, descriptors: &[OwnedFd]) {
+        let answered = self.conns.get_mut(&number).map(|conn| conn.answer(answer, descriptors));
+        if answered == Some(false) {
+            self.forget_conn(number);
+        }
+    }
+
+    fn forget_conn(&mut self, number: u64) {
+        self.conns.remove(&number);
+        for agent in self.agents.values_mut() {
+            agent.waits.retain(|(conn, _)| *conn != number);
+        }
+    }
+
+    /// Answers those who wait for one of `waits`.
+    fn answer_waits(&mut self, name: &str, waits: &[Wait], answer: &Answer) {
+        let Some(agent) = self.agents.get_mut(name) else { return };
+        let (met, others) = std::mem::take(&mut agent.waits)
+            .into_iter()
+            .partition::<Vec<_>, _>(|(_, wait)| waits.contains(wait));
+        agent.waits = others;
+        for (number, _) in met {
+            self.answer(number, answer, &[]);
+        }
+    }
+
+    fn drop_silent(&mut self) {
+        let now = Instant::now();
+        self.conns.retain(|_, conn| conn.waits || conn.until > now);
+    }
+
+    /// The child that removed what was left has ended.
+    fn cleaned(&mut self, name: &str) {
+        let Some(Agent { phase: Phase::Cleaning { ran, .. }, .. }) = self.agents.get(name) else {
+            return;
+        };
+        let ran = *ran;
+        self.ended(name, ran);
+    }
+
+    fn read_anew(&mut self, read: &ReadConfig<'_>) -> Answer {
+        match read() {
+            Ok(config) => {
+                self.roles = resolve_roles(&config);
+                let mut told = vec!["the configuration was read".to_owned()];
+                let (old, new) = (&self.config.paths, &config.paths);
+                if (&old.run.value, &old.state.value) != (&new.run.value, &new.state.value) {
+                    told.push(
+                        "[paths] run and state are taken over by the next start alone".to_owned(),
+                    );
+                }
+                self.config = config;
+                Answer::Done(told)
+            }
+            Err(cause) => {
+                tracing::error!(cause, "the configuration stays as it was");
+                Answer::failed(format!("the configuration stays as it was: {cause}"), "")
+            }
+        }
+    }
+}
+
+/// Children that have ended: shims, and those that removed what was left.
+fn reap() {
+    while let Ok(Some(_)) = rustix::process::wait(WaitOptions::NOHANG) {}
+}

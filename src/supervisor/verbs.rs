@@ -1,0 +1,385 @@
+//! What callers ask for.
+
+use super::agent::{Agent, Phase, Up, Wait, now};
+use super::state::{Record, SCHEMA};
+use super::{SuperviseError, Supervisor};
+use crate::config::{AgentEntry, Restart};
+use crate::control::protocol::{Answer, Looks, Request, Status, name_of};
+use crate::control::roles::{Caller, Verb};
+use crate::host::{self, accounts};
+use crate::limits::{Source, journal};
+use crate::planning::Wanted;
+use crate::profile::types::AgentName;
+use crate::shim::ShimError;
+use crate::shim::protocol::Line;
+use rustix::fd::OwnedFd;
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// What is answered at once, with what comes along; `None` where the caller waits.
+type Answered = Option<(Answer, Vec<OwnedFd>)>;
+
+/// The newest events of a status.
+const EVENTS: usize = 10;
+/// Lines of a journal at the most.
+const MOST_LINES: u32 = 10_000;
+/// The longest patience that a caller may ask for.
+const LONGEST: Duration = Duration::from_secs(600);
+
+fn at_once(answer: Answer) -> Answered {
+    Some((answer, Vec::new()))
+}
+
+fn refused(cause: impl Into<String>, hint: &str) -> Answered {
+    at_once(Answer::failed(cause, hint))
+}
+
+fn failed(error: &ShimError) -> Answered {
+    let (cause, hint, status) = (error.to_string(), error.hint(), error.status());
+    at_once(Answer::Failed { cause, hint, status })
+}
+
+impl Supervisor {
+    /// Does what `caller` asks for on the connection `number`, if they may.
+    pub(super) fn perform(
+        &mut self,
+        number: u64,
+        caller: &Caller,
+        request: Request,
+        descriptors: Vec<OwnedFd>,
+    ) -> Answered {
+        let (verb, agent) = (request.verb(), request.agent());
+        if let Err(refusal) = self.roles.allows(caller, verb, agent.as_deref()) {
+            let told = refusal.to_string();
+            self.note_refusal(caller, agent.as_deref(), told.clone());
+            return at_once(Answer::failed(told, refusal.hint()));
+        }
+        match request {
+            Request::List => at_once(self.list(caller)),
+            Request::Up => at_once(Answer::Done(self.up_all())),
+            Request::Reload => {
+                self.reload = true;
+                at_once(Answer::Done(vec!["the configuration is read anew".to_owned()]))
+            }
+            Request::Start { wanted, restart } => self.start(number, caller, *wanted, restart),
+            Request::Logs { agent, lines } => at_once(logs(&agent, lines)),
+            Request::Status { agent } => self.with(&agent, |this| at_once(this.status(&agent))),
+            Request::Screen { agent } => self.with(&agent, |this| this.screen(number, &agent)),
+            Request::Attach { agent, types, size } => self.with(&agent, |this| {
+                let line = this.running(&agent).map(|up| up.owner.attach(types, size));
+                this.hand_line(caller, (&agent, verb), line)
+            }),
+            Request::Exec { agent, words, size } => self.with(&agent, |this| {
+                let line = this.running(&agent).map(|up| match size {
+                    Some(size) => up.owner.run_shown(words, size),
+                    None => match <[OwnedFd; 3]>::try_from(descriptors) {
+                        Ok(standard) => up.owner.run(words, &standard),
+                        Err(_) => Err(ShimError::Wait(rustix::io::Errno::BADF)),
+                    },
+                });
+                this.hand_line(caller, (&agent, verb), line)
+            }),
+            Request::Stop { agent, patience } => {
+                let patience = patience.map_or(self.patience(), Duration::from_millis).min(LONGEST);
+                self.with(&agent, |this| this.stop(number, caller, &agent, patience))
+            }
+            Request::Restart { agent } => {
+                self.with(&agent, |this| this.restart(number, caller, &agent))
+            }
+            Request::Freeze { agent } => {
+                self.with(&agent, |this| this.freeze(caller, &agent, true))
+            }
+            Request::Thaw { agent } => self.with(&agent, |this| this.freeze(caller, &agent, false)),
+            Request::Remove { agent } => self.with(&agent, |this| at_once(this.remove(&agent))),
+        }
+    }
+
+    fn note_refusal(&self, caller: &Caller, agent: Option<&str>, told: String) {
+        tracing::warn!(uid = caller.uid, told, "refused");
+        // Only where there is such an agent: a caller makes no files by names of their choice.
+        if let Some(name) = agent.filter(|name| self.agents.contains_key(*name)) {
+            self.note(name, "refused", Some(caller.uid), told);
+        }
+    }
+
+    /// Does `what` with an agent that there is.
+    fn with(&mut self, agent: &str, what: impl FnOnce(&mut Self) -> Answered) -> Answered {
+        if self.agents.contains_key(agent) {
+            return what(self);
+        }
+        let shown = agent.escape_debug();
+        refused(format!("there is no agent `{shown}`"), "cellblock ls shows those that there are")
+    }
+
+    fn running(&mut self, agent: &str) -> Option<&mut Up> {
+        match &mut self.agents.get_mut(agent)?.phase {
+            Phase::Up(up) if up.until_up.is_none() => Some(up),
+            Phase::Up(_)
+            | Phase::Starting { .. }
+            | Phase::Cleaning { .. }
+            | Phase::Resting(_)
+            | Phase::Ended => None,
+        }
+    }
+
+    fn list(&self, caller: &Caller) -> Answer {
+        let seen = self.agents.iter().filter(|(name, _)| self.roles.sees(caller, name));
+        Answer::Agents(seen.map(|(_, agent)| agent.shown()).collect())
+    }
+
+    fn status(&mut self, name: &str) -> Answer {
+        let network = self.running(name).and_then(|up| up.owner.network());
+        let Some(agent) = self.agents.get(name) else { return Answer::failed("", "") };
+        let Record { wanted, restart, kept, .. } = &agent.record;
+        let up = match &agent.phase {
+            Phase::Up(up) => Some(up),
+            Phase::Starting { .. } | Phase::Cleaning { .. } | Phase::Resting(_) | Phase::Ended => {
+                None
+            }
+        };
+        let again = match &agent.phase {
+            Phase::Resting(until) => {
+                Some(until.saturating_duration_since(std::time::Instant::now()).as_secs())
+            }
+            Phase::Up(_) | Phase::Starting { .. } | Phase::Cleaning { .. } | Phase::Ended => None,
+        };
+        let figures = kept.clone().filter(|_| up.is_some()).map(|kept| Source::open(kept).read());
+        let folder = Path::new(journal::FOLDER);
+        Answer::Status(Box::new(Status {
+            shown: agent.shown(),
+            wanted: wanted.clone(),
+            restart: restart.clone(),
+            again,
+            without: up.map(|up| up.owner.born().without.clone()).unwrap_or_default(),
+            init: up.map(|up| up.owner.born().kept.init),
+            people: agent.people.values().cloned().collect(),
+            figures: serde_json::to_value(figures).unwrap_or(Value::Null),
+            network: serde_json::to_value(network).unwrap_or(Value::Null),
+            events: journal::newest(folder, name, &agent.jail(), EVENTS),
+        }))
+    }
+
+    fn screen(&mut self, number: u64, name: &str) -> Answered {
+        let Some(up) = self.running(name) else { return not_running(name) };
+        if let Err(error) = up.owner.ask_for_screen() {
+            return failed(&error);
+        }
+        self.wait(number, name, Wait::Screen)
+    }
+
+    fn wait(&mut self, number: u64, name: &str, wait: Wait) -> Answered {
+        if let Some(agent) = self.agents.get_mut(name) {
+            agent.waits.push((number, wait));
+        }
+        None
+    }
+
+    fn hand_line(
+        &mut self,
+        caller: &Caller,
+        (name, verb): (&str, Verb),
+        line: Option<Result<(u32, Line), ShimError>>,
+    ) -> Answered {
+        let (view, line) = match line {
+            None => return not_running(name),
+            Some(Err(error)) => return failed(&error),
+            Some(Ok(made)) => made,
+        };
+        let looks = Looks { uid: caller.uid, verb: verb.name().to_owned(), since: now() };
+        if let Some(agent) = self.agents.get_mut(name) {
+            agent.people.insert(view, looks);
+        }
+        let told = format!("uid {} came to {name} ({})", caller.uid, verb.name());
+        self.note(name, "attached", Some(caller.uid), told);
+        Some((Answer::Line, vec![line.bytes, line.news]))
+    }
+
+    fn start(
+        &mut self,
+        number: u64,
+        caller: &Caller,
+        mut wanted: Wanted,
+        restart: Option<String>,
+    ) -> Answered {
+        if wanted.profile.is_empty()
+            && let Some(profile) = &self.config.defaults.profile
+        {
+            wanted.profile.clone_from(&profile.value);
+        }
+        let name = name_of(&wanted);
+        if let Err(cause) = AgentName::parse(&name) {
+            return refused(cause, "give it a name with --name");
+        }
+        let restart =
+            restart.unwrap_or_else(|| self.config.defaults.restart.value.word().to_owned());
+        if let Err(cause) = Restart::parse(&restart) {
+            return refused(cause, "");
+        }
+        wanted.name = Some(name.clone());
+        let caller_of = caller_of(caller);
+        let record = Record { wanted, caller: caller_of, restart, ..Record::default() };
+        match self.start_new(&name, record) {
+            Ok(()) => {
+                let told = format!("uid {} starts {name}", caller.uid);
+                self.note(&name, "start", Some(caller.uid), told);
+                self.wait(number, &name, Wait::Start)
+            }
+            Err(answer) => at_once(answer),
+        }
+    }
+
+    /// Starts an agent that does not run; of one that has ended what was known is forgotten.
+    fn start_new(&mut self, name: &str, record: Record) -> Result<(), Answer> {
+        if self.unread.iter().any(|unread| unread == name) {
+            let cause = format!("the file with the state of {name} cannot be read");
+            let hint = "remove it from [paths] state of the configuration, once nothing of that agent runs";
+            return Err(Answer::failed(cause, hint));
+        }
+        let known = self.agents.get(name);
+        if known.is_some_and(Agent::is_active) {
+            let hint = "give this one another name with --name";
+            return Err(Answer::failed(
+                format!("an agent named `{name}` is running already"),
+                hint,
+            ));
+        }
+        let active = self.agents.values().filter(|agent| agent.is_active()).count();
+        let most = self.config.supervisor.max_agents.value;
+        if u32::try_from(active).unwrap_or(u32::MAX) >= most {
+            let cause = format!("{active} agents run, and the most are {most}");
+            let hint = "stop one, or raise max_agents in [supervisor] of the configuration";
+            return Err(Answer::failed(cause, hint));
+        }
+        let record = Record { schema: SCHEMA, name: name.to_owned(), ..record };
+        self.begin(record).map_err(|error: SuperviseError| {
+            Answer::failed(format!("{name} is not started: {error}"), error.hint())
+        })
+    }
+
+    /// Starts what the configuration names and does not run; what there is to say about each.
+    pub(super) fn up_all(&mut self) -> Vec<String> {
+        let entries = self.config.agents.clone();
+        let told: Vec<String> = entries.iter().map(|entry| self.up(entry)).collect();
+        if told.is_empty() { vec!["the configuration names no agents".to_owned()] } else { told }
+    }
+
+    fn up(&mut self, entry: &AgentEntry) -> String {
+        let name = entry.name.value.as_str().to_owned();
+        if self.agents.get(&name).is_some_and(Agent::is_active) {
+            return format!("{name} runs already");
+        }
+        let wanted = Wanted {
+            profile: entry.profile.value.clone(),
+            name: Some(name.clone()),
+            workspace: entry.workspace.as_ref().map(|path| PathBuf::from(&path.value)),
+            command: entry.command.as_ref().map(|it| it.value.clone()).unwrap_or_default(),
+            without: entry.without.iter().map(|wall| wall.value.name().to_owned()).collect(),
+            config: None,
+        };
+        let caller = caller_of(&Caller { uid: 0, groups: Vec::new() });
+        let restart = entry.restart.value.word().to_owned();
+        let record = Record { wanted, caller, restart, ..Record::default() };
+        match self.start_new(&name, record) {
+            Ok(()) => format!("{name} is started"),
+            Err(Answer::Failed { cause, .. }) => cause,
+            Err(_) => format!("{name} is not started"),
+        }
+    }
+
+    fn stop(&mut self, number: u64, caller: &Caller, name: &str, patience: Duration) -> Answered {
+        let Some(agent) = self.agents.get_mut(name) else { return not_running(name) };
+        agent.record.goes = false;
+        match agent.phase {
+            Phase::Ended => return at_once(Answer::Done(vec![format!("{name} does not run")])),
+            Phase::Resting(_) => agent.phase = Phase::Ended,
+            Phase::Up(_) | Phase::Starting { .. } | Phase::Cleaning { .. } => {}
+        }
+        let rests = !agent.is_active();
+        self.save(name);
+        let told = format!("uid {} stops {name}", caller.uid);
+        self.note(name, "stop", Some(caller.uid), told);
+        if rests {
+            return at_once(Answer::Done(vec![format!("{name} is not started again")]));
+        }
+        self.ask_to_end(name, patience);
+        self.wait(number, name, Wait::End)
+    }
+
+    fn restart(&mut self, number: u64, caller: &Caller, name: &str) -> Answered {
+        let told = format!("uid {} restarts {name}", caller.uid);
+        self.note(name, "restart", Some(caller.uid), told);
+        let Some(agent) = self.agents.get_mut(name) else { return not_running(name) };
+        let active = agent.is_active();
+        agent.waits.push((number, Wait::Restart));
+        if active {
+            // It ends as if it were stopped, and begins again because somebody waits for that.
+            agent.record.goes = false;
+            self.save(name);
+            let patience = self.patience();
+            self.ask_to_end(name, patience);
+        } else {
+            let record = agent.record.clone();
+            self.try_begin(record);
+        }
+        None
+    }
+
+    fn freeze(&mut self, caller: &Caller, name: &str, frozen: bool) -> Answered {
+        let Some(up) = self.running(name) else { return not_running(name) };
+        if up.owner.born().kept.cgroup.is_none() {
+            return refused(
+                format!("{name} has no cgroup, which is what freezes"),
+                "start it with the wall `cgroup`",
+            );
+        }
+        if let Err(error) = up.owner.freeze(frozen) {
+            return failed(&error);
+        }
+        let (event, does) = if frozen { ("frozen", "is frozen") } else { ("thawed", "goes on") };
+        let told = format!("{name} {does}, says uid {}", caller.uid);
+        self.note(name, event, Some(caller.uid), told);
+        at_once(Answer::Done(vec![format!("{name} {does}")]))
+    }
+
+    fn remove(&mut self, name: &str) -> Answer {
+        if self.agents.get(name).is_some_and(Agent::is_active) {
+            return Answer::failed(format!("{name} runs"), "stop it first");
+        }
+        match self.folders.remove(name) {
+            Ok(()) => {
+                self.agents.remove(name);
+                Answer::Done(vec![format!("{name} is forgotten; its journal stays")])
+            }
+            Err(error) => Answer::failed(error.to_string(), error.hint()),
+        }
+    }
+}
+
+fn not_running(name: &str) -> Answered {
+    refused(format!("{name} does not run"), "cellblock start, or cellblock restart, starts it")
+}
+
+fn logs(name: &str, lines: u32) -> Answer {
+    let most = usize::try_from(lines.min(MOST_LINES)).unwrap_or(usize::MAX);
+    // The name is somebody's word, and becomes the name of a file.
+    if let Err(cause) = AgentName::parse(name) {
+        return Answer::failed(cause, "");
+    }
+    match journal::last(Path::new(journal::FOLDER), name, most) {
+        Ok(lines) => Answer::Logs(lines),
+        Err(errno) => Answer::failed(format!("cannot read the journal of {name}: {errno}"), ""),
+    }
+}
+
+/// For whom a jail is planned that `caller` asks for. Who is not root is bound to what root has made.
+fn caller_of(caller: &Caller) -> host::Caller {
+    let home = accounts::home(caller.uid);
+    host::Caller {
+        euid: 0,
+        person: host::Person { uid: caller.uid, home },
+        directory: None,
+        terminal: false,
+        bound: caller.uid != 0,
+    }
+}
