@@ -85,7 +85,7 @@ fn print(out: &mut Output, denial: &Value) {
 }
 
 /// Seconds in the largest unit that says something.
-fn span(seconds: u64) -> String {
+pub(super) fn span(seconds: u64) -> String {
     match seconds {
         0..120 => format!("{seconds} s"),
         120..7200 => format!("{} min", seconds / 60),

@@ -1,10 +1,12 @@
 //! What a verb can fail with, in words, and the exit status it means.
 
+use crate::control::socket::ClientError;
 use crate::document::{Problem, Problems};
 use crate::exit::Exit;
 use crate::launch::LaunchError;
 use crate::planning::PlanningError;
 use crate::shim::ShimError;
+use crate::supervisor::SuperviseError;
 use crate::terminal::TerminalError;
 use crate::terminal::recording::ReadError;
 use crate::terminal::recording::stage::PlayError;
@@ -37,6 +39,12 @@ pub enum CliError {
     /// The terminal failed while a recording was played on it.
     #[error("{0}")]
     Terminal(#[from] TerminalError),
+    /// The supervisor was not reached, or did not do what it was asked.
+    #[error("{0}{hint}", hint = Hint(.0.hint()))]
+    Client(#[from] ClientError),
+    /// There is no supervisor.
+    #[error("{0}{hint}", hint = Hint(.0.hint()))]
+    Supervise(#[from] SuperviseError),
     /// A file was not written.
     #[error("cannot write {}: {error}", path.display())]
     Write {
@@ -59,7 +67,9 @@ impl CliError {
         match self {
             Self::Planning(error) => of(error.status()),
             Self::Shim(error) => of(error.status()),
+            Self::Client(error) => of(error.status()),
             Self::Problems(_)
+            | Self::Supervise(_)
             | Self::Launch(_)
             | Self::Referee(_)
             | Self::Recording(_)

@@ -8,6 +8,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod agents;
 pub mod check;
 pub mod completion;
 pub mod denials;
@@ -58,6 +59,7 @@ const EXAMPLES: &str = "\
 Examples:
   sudo cellblock run claude       Claude Code on the current directory, in a jail
   sudo cellblock exec demo -- id  one command in a jail
+  sudo cellblock supervise        keep agents; then: start, attach, ls, stop
   sudo cellblock limits           what running agents use of each limit
   sudo cellblock denials claude   what was refused to an agent, and how to allow it
   sudo cellblock play claude      what an agent's recorded session showed
@@ -78,6 +80,34 @@ pub enum Verb {
     Run(run::Run),
     /// Run one command in a jail, without tmux
     Exec(exec::Exec),
+    /// Run the agents of an installation
+    Supervise(agents::supervise::Supervise),
+    /// Start the agents that the configuration names
+    Up(agents::up::Up),
+    /// Start an agent that the supervisor keeps
+    Start(agents::start::Start),
+    /// Show the agents of the supervisor
+    Ls(agents::ls::Ls),
+    /// Show all about one agent
+    Status(agents::status::Status),
+    /// Show an agent's session on this terminal
+    Attach(agents::attach::Attach),
+    /// Print what an agent's session shows
+    Screen(agents::screen::Screen),
+    /// Print an agent's journal
+    Logs(agents::logs::Logs),
+    /// Have agents wait
+    Freeze(agents::freeze::Freeze),
+    /// Have frozen agents go on
+    Thaw(agents::thaw::Thaw),
+    /// End agents and start them again
+    Restart(agents::restart::Restart),
+    /// End agents
+    Stop(agents::stop::Stop),
+    /// Forget agents that have ended
+    Rm(agents::rm::Rm),
+    /// Have the supervisor read its configuration anew
+    Reload(agents::reload::Reload),
     /// Show what running agents use of each limit, and change limits
     Limits(limits::Limits),
     /// Show whom running agents may reach, and what they sent; change it
@@ -114,7 +144,8 @@ pub fn command() -> clap::Command {
 pub fn main(words: impl Iterator<Item = OsString>) -> Exit {
     match Cli::try_parse_from(words) {
         Ok(cli) => {
-            output::trace(cli.verbose);
+            let told = matches!(cli.verb, Verb::Supervise(_));
+            output::trace(cli.verbose, told);
             let mut out = Output::new(cli.color);
             let exit = perform(&cli.verb, &mut out).unwrap_or_else(|error| {
                 out.complain(&error);
@@ -140,6 +171,20 @@ fn perform(verb: &Verb, out: &mut Output) -> Result<Exit, CliError> {
     match verb {
         Verb::Run(verb) => verb.perform(out),
         Verb::Exec(verb) => verb.perform(out),
+        Verb::Supervise(verb) => verb.perform(out),
+        Verb::Up(verb) => verb.perform(out),
+        Verb::Start(verb) => verb.perform(out),
+        Verb::Ls(verb) => verb.perform(out),
+        Verb::Status(verb) => verb.perform(out),
+        Verb::Attach(verb) => verb.perform(out),
+        Verb::Screen(verb) => verb.perform(out),
+        Verb::Logs(verb) => verb.perform(out),
+        Verb::Freeze(verb) => verb.perform(out),
+        Verb::Thaw(verb) => verb.perform(out),
+        Verb::Restart(verb) => verb.perform(out),
+        Verb::Stop(verb) => verb.perform(out),
+        Verb::Rm(verb) => verb.perform(out),
+        Verb::Reload(verb) => verb.perform(out),
         Verb::Limits(verb) => verb.perform(out),
         Verb::Network(verb) => verb.perform(out),
         Verb::Denials(verb) => verb.perform(out),

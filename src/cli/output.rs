@@ -210,8 +210,11 @@ fn ascii(json: &str) -> String {
 }
 
 /// Shows warnings on standard error, and what cellblock does where `verbose` asks for it.
-pub fn trace(verbose: u8) {
+///
+/// A service says what happens also where nobody asks for more: that is its log.
+pub fn trace(verbose: u8, service: bool) {
     let level = match verbose {
+        0 if service => tracing::Level::INFO,
         0 => tracing::Level::WARN,
         1 => tracing::Level::DEBUG,
         _ => tracing::Level::TRACE,

@@ -5,6 +5,7 @@
 //! supervisor answers those that it understands, and says to all others which it would.
 
 use super::roles::Verb;
+use crate::host;
 use crate::planning::Wanted;
 use crate::terminal::size::Size;
 use serde::{Deserialize, Serialize};
@@ -64,6 +65,8 @@ pub enum Request {
     Start {
         /// Its jail.
         wanted: Box<Wanted>,
+        /// Who asks, in their own words: of those who are not root only the directory counts.
+        caller: Box<host::Caller>,
         /// When it is started again, as in the configuration.
         restart: Option<String>,
     },

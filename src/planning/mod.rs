@@ -19,7 +19,7 @@ use crate::host::{self, Caller, HostFacts, PathAnswer};
 use crate::plan::{self, Draft, Mode, Plan, PlanError, Request};
 use crate::policy::seccomp::CompileError;
 use crate::profile::load::Search;
-use crate::profile::types::AgentName;
+use crate::profile::types::{AgentName, Workspace};
 use crate::profile::{Profile, Wall};
 use policies::PolicySearch;
 use serde::{Deserialize, Serialize};
@@ -177,6 +177,15 @@ fn drafted(
     }
     let profile = profiles(caller).load(&wanted.profile)?;
     let config = config(wanted.config.as_deref(), caller)?;
+    let named;
+    let wanted = match &caller.directory {
+        // The directory of who is bound is their word, and is looked at as one that they name.
+        Some(directory) if caller.bound && takes_current(&profile, wanted) => {
+            named = Wanted { workspace: Some(PathBuf::from(directory)), ..wanted.clone() };
+            &named
+        }
+        Some(_) | None => wanted,
+    };
     let request = request(wanted, mode, &profile, config)?;
     lap("profile");
     let policies = policies(caller).all(&profile)?;
@@ -190,6 +199,11 @@ fn drafted(
     let draft = plan::draft(&profile, &request, &facts, policies)?;
     lap("plan");
     Ok((draft, Inputs { profile, request, facts }))
+}
+
+/// Whether the workspace is the directory that who asks is in.
+fn takes_current(profile: &Profile, wanted: &Wanted) -> bool {
+    wanted.workspace.is_none() && profile.filesystem.workspace.value == Workspace::Current
 }
 
 /// Who may start agents and is not root chooses among what root has made: nothing that is said here may give an

@@ -11,7 +11,6 @@ use crate::launch::{Jail, Switches};
 use crate::wire;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsFd as _, BorrowedFd, OwnedFd};
-use rustix::fs::FlockOperation;
 use rustix::io::Errno;
 use rustix::net::{SocketFlags, accept_with, sockopt};
 use std::collections::BTreeMap;
@@ -204,8 +203,7 @@ impl Keep {
 
     fn write_down(&self, report: Report) {
         let Stay::Lasting { seen, .. } = &self.stay else { return };
-        let time = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
-        if let Err(errno) = append(seen, &Seen { time, report }) {
+        if let Err(errno) = append(seen, &Seen { time: now(), report }) {
             tracing::debug!(%errno, "what was seen is lost");
         }
     }
@@ -368,11 +366,13 @@ impl Keep {
         // Nothing is told before init is reaped: who hears of the end may remove what it held.
         let status = jail.leave_to_sweep().unwrap_or(125);
         let report = Report::Over { status };
-        if let Stay::Lasting { seen, .. } = &stay {
-            let time =
-                SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
-            append(seen, &Seen { time, report: report.clone() })?;
-        }
+        let written = match &stay {
+            Stay::Lasting { seen, .. } => {
+                append(seen, &Seen { time: now(), report: report.clone() })
+            }
+            Stay::With(_) => Ok(()),
+        };
+        // On a full disk the owner hears of it all the same.
         if let Some(owner) = owner {
             // One that takes nothing any more finds it written down.
             wire::say_now(&owner, &report)?;
@@ -380,7 +380,7 @@ impl Keep {
             let mut read = [PollFd::new(&owner, PollFlags::IN)];
             poll(&mut read, Timespec::try_from(LAST_LOOK).ok().as_ref())?;
         }
-        Ok(())
+        written
     }
 
     /// Whether the gate has said something that was not heard.
@@ -403,6 +403,11 @@ impl Keep {
     }
 }
 
+/// Seconds since 1970-01-01 UTC.
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs())
+}
+
 fn on_a_terminal(descriptors: Vec<OwnedFd>) -> Result<(OwnedFd, OwnedFd, Line), String> {
     match <[OwnedFd; 4]>::try_from(descriptors) {
         Ok([master, slave, bytes, news]) => Ok((master, slave, Line { bytes, news })),
@@ -423,7 +428,6 @@ fn on_descriptors(descriptors: Vec<OwnedFd>) -> Result<([OwnedFd; 3], Line), Str
 fn append(file: &OwnedFd, seen: &Seen) -> Result<(), Errno> {
     let mut line = serde_json::to_vec(seen).map_err(|_| Errno::INVAL)?;
     line.push(b'\n');
-    rustix::fs::flock(file, FlockOperation::LockExclusive)?;
     let length = rustix::fs::fstat(file)?.st_size.cast_unsigned();
     // The end itself is always written.
     let full = length > MOST_SEEN && !matches!(seen.report, Report::Over { .. });
@@ -433,6 +437,5 @@ fn append(file: &OwnedFd, seen: &Seen) -> Result<(), Errno> {
         Ok(_) => rustix::fs::ftruncate(file, length).and(Err(Errno::NOSPC)),
         Err(errno) => Err(errno),
     };
-    rustix::fs::flock(file, FlockOperation::Unlock)?;
     done
 }

@@ -35,7 +35,15 @@ impl Waiter {
     /// # Errors
     /// [`ShimError::Wait`].
     pub fn new() -> Result<Self, ShimError> {
-        let mask: SigSet = SIGNALS.iter().copied().collect();
+        Self::with(&[])
+    }
+
+    /// The same, and `more` besides.
+    ///
+    /// # Errors
+    /// [`ShimError::Wait`].
+    pub fn with(more: &[Signal]) -> Result<Self, ShimError> {
+        let mask: SigSet = SIGNALS.iter().chain(more).copied().collect();
         mask.thread_block().map_err(errno)?;
         let flags = SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK;
         let signals = SignalFd::with_flags(&mask, flags).map_err(errno)?;

@@ -121,7 +121,8 @@ pub fn supervise(config: Config, read: &ReadConfig<'_>, up: bool) -> Result<(), 
     if !rustix::process::geteuid().is_root() {
         return Err(SuperviseError::NotRoot);
     }
-    let waiter = Waiter::new()?;
+    // So that no child stays for longer than it lives.
+    let waiter = Waiter::with(&[Signal::SIGCHLD])?;
     let notifier = notifier()?;
     let run = PathBuf::from(&config.paths.run.value);
     let folders = Folders::open(Path::new(&config.paths.state.value), &run)?;

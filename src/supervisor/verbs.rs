@@ -62,7 +62,10 @@ impl Supervisor {
                 self.reload = true;
                 at_once(Answer::Done(vec!["the configuration is read anew".to_owned()]))
             }
-            Request::Start { wanted, restart } => self.start(number, caller, *wanted, restart),
+            Request::Start { wanted, caller: person, restart } => {
+                let person = person_of(caller, *person);
+                self.start(number, person, *wanted, restart)
+            }
             Request::Logs { agent, lines } => at_once(logs(&agent, lines)),
             Request::Status { agent } => self.with(&agent, |this| at_once(this.status(&agent))),
             Request::Screen { agent } => self.with(&agent, |this| this.screen(number, &agent)),
@@ -198,7 +201,7 @@ impl Supervisor {
     fn start(
         &mut self,
         number: u64,
-        caller: &Caller,
+        caller: host::Caller,
         mut wanted: Wanted,
         restart: Option<String>,
     ) -> Answered {
@@ -217,12 +220,11 @@ impl Supervisor {
             return refused(cause, "");
         }
         wanted.name = Some(name.clone());
-        let caller_of = caller_of(caller);
-        let record = Record { wanted, caller: caller_of, restart, ..Record::default() };
+        let uid = caller.person.uid;
+        let record = Record { wanted, caller, restart, ..Record::default() };
         match self.start_new(&name, record) {
             Ok(()) => {
-                let told = format!("uid {} starts {name}", caller.uid);
-                self.note(&name, "start", Some(caller.uid), told);
+                self.note(&name, "start", Some(uid), format!("uid {uid} starts {name}"));
                 self.wait(number, &name, Wait::Start)
             }
             Err(answer) => at_once(answer),
@@ -277,7 +279,8 @@ impl Supervisor {
             without: entry.without.iter().map(|wall| wall.value.name().to_owned()).collect(),
             config: None,
         };
-        let caller = caller_of(&Caller { uid: 0, groups: Vec::new() });
+        // An agent of the configuration has root's word, and nobody's directory.
+        let caller = host::Caller { bound: false, ..bound(0, None) };
         let restart = entry.restart.value.word().to_owned();
         let record = Record { wanted, caller, restart, ..Record::default() };
         match self.start_new(&name, record) {
@@ -372,14 +375,16 @@ fn logs(name: &str, lines: u32) -> Answer {
     }
 }
 
-/// For whom a jail is planned that `caller` asks for. Who is not root is bound to what root has made.
-fn caller_of(caller: &Caller) -> host::Caller {
-    let home = accounts::home(caller.uid);
-    host::Caller {
-        euid: 0,
-        person: host::Person { uid: caller.uid, home },
-        directory: None,
-        terminal: false,
-        bound: caller.uid != 0,
+/// For whom a jail is planned that `caller` asks for, who says to be `person`: root is believed, the person behind sudo
+/// too. Who is not root is bound to what root has made.
+fn person_of(caller: &Caller, person: host::Caller) -> host::Caller {
+    if caller.uid == 0 {
+        return host::Caller { euid: 0, bound: false, ..person };
     }
+    bound(caller.uid, person.directory)
+}
+
+fn bound(uid: u32, directory: Option<String>) -> host::Caller {
+    let person = host::Person { uid, home: accounts::home(uid) };
+    host::Caller { euid: 0, person, directory, terminal: false, bound: true }
 }

@@ -346,6 +346,11 @@ impl Running {
         self.out.as_ref().map(Gathered::text).unwrap_or_default()
     }
 
+    /// What came on standard error up to now.
+    pub(crate) fn said(&self) -> String {
+        self.err.as_ref().map(Gathered::text).unwrap_or_default()
+    }
+
     /// Waits until standard output holds `text`.
     #[track_caller]
     pub(crate) fn says(&self, text: &str) {

@@ -29,6 +29,7 @@ mod nothing_left;
 mod pty;
 mod refusals;
 mod session;
+mod supervisor;
 mod verify;
 mod walls;
 mod workspace;

@@ -1,0 +1,49 @@
+//! `cellblock screen`: what an agent's session shows, as text.
+
+use super::Supervisor;
+use crate::cli::error::CliError;
+use crate::cli::output::Output;
+use crate::control::protocol::{Answer, Request};
+use crate::control::socket::ClientError;
+use crate::exit::Exit;
+use clap::Args;
+use serde_json::json;
+
+/// The arguments.
+#[derive(Args, Debug)]
+#[command(after_help = EXAMPLES)]
+pub struct Screen {
+    /// The agent
+    #[arg(value_name = "NAME")]
+    name: String,
+    /// Print it as JSON
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    supervisor: Supervisor,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  cellblock screen reviewer
+  cellblock screen reviewer | tail -n 5";
+
+impl Screen {
+    /// Prints it.
+    ///
+    /// # Errors
+    /// Where the supervisor is not reached, or the agent does not run.
+    pub fn perform(&self, out: &mut Output) -> Result<Exit, CliError> {
+        let request = Request::Screen { agent: self.name.clone() };
+        let (Answer::Screen(text), _) = self.supervisor.ask(request, &[])? else {
+            return Err(ClientError::Other.into());
+        };
+        if self.json {
+            let lines: Vec<&str> = text.lines().collect();
+            out.json(&json!({ "agent": self.name, "lines": lines }));
+        } else {
+            out.text(text.trim_end());
+        }
+        Ok(Exit::Success)
+    }
+}

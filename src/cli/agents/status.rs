@@ -1,0 +1,120 @@
+//! `cellblock status`: all about one agent.
+
+use super::Supervisor;
+use crate::cli::denials::span;
+use crate::cli::error::CliError;
+use crate::cli::output::{Output, Tone};
+use crate::control::protocol::{Answer, Request, State, Status as Told};
+use crate::control::socket::ClientError;
+use crate::exit::Exit;
+use clap::Args;
+use serde_json::Value;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// The arguments.
+#[derive(Args, Debug)]
+#[command(after_help = EXAMPLES)]
+pub struct Status {
+    /// The agent
+    #[arg(value_name = "NAME")]
+    name: String,
+    /// Print it as JSON
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    supervisor: Supervisor,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  cellblock status reviewer
+  cellblock status --json reviewer | jq .figures.gauges";
+
+impl Status {
+    /// Prints it.
+    ///
+    /// # Errors
+    /// Where the supervisor is not reached, or there is no such agent.
+    pub fn perform(&self, out: &mut Output) -> Result<Exit, CliError> {
+        let request = Request::Status { agent: self.name.clone() };
+        let (Answer::Status(told), _) = self.supervisor.ask(request, &[])? else {
+            return Err(ClientError::Other.into());
+        };
+        if self.json {
+            out.json(&told)
+        } else {
+            print(out, &told)
+        }
+        Ok(Exit::Success)
+    }
+}
+
+fn print(out: &mut Output, told: &Told) {
+    let Told { shown, wanted, .. } = told;
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs());
+    let ago = |time: u64| span(now.saturating_sub(time));
+    let tone = match shown.state {
+        State::Running => Tone::Good,
+        State::Starting | State::Frozen | State::Stopping | State::Waiting => Tone::Warning,
+        State::Ended => Tone::Plain,
+    };
+    out.cells(&[
+        (Tone::Plain, shown.name.clone()),
+        (tone, shown.state.to_string()),
+        (Tone::Plain, format!("for {}", ago(shown.since))),
+    ]);
+    let mut row = |name: &str, text: String| {
+        if !text.is_empty() {
+            out.line(&format!("  {name:<12} {text}"));
+        }
+    };
+    row("profile", shown.profile.clone());
+    row(
+        "workspace",
+        wanted.workspace.as_ref().map(|it| it.display().to_string()).unwrap_or_default(),
+    );
+    row("command", wanted.command.join(" "));
+    row("uid", shown.uid.map(|uid| uid.to_string()).unwrap_or_default());
+    row("init", told.init.map(|pid| pid.to_string()).unwrap_or_default());
+    let again = told.again.map(|seconds| format!(", again in {seconds} s")).unwrap_or_default();
+    row("restart", format!("{} ({} times{again})", told.restart, shown.restarts));
+    row("last end", shown.how.clone().unwrap_or_default());
+    for (wall, why) in &told.without {
+        row("without", format!("{wall}: {why}"));
+    }
+    for gauge in told.figures["gauges"].as_array().into_iter().flatten() {
+        row("uses", used(gauge));
+    }
+    let counts = &told.network["counts"];
+    if counts.is_object() {
+        let of = |key: &str| counts[key].as_u64().unwrap_or_default();
+        let (open, refused) = (of("open"), of("refused"));
+        row(
+            "network",
+            format!("{open} connections open, {refused} refused: cellblock network {}", shown.name),
+        );
+    }
+    for person in &told.people {
+        row("looks", format!("uid {}, {}, for {}", person.uid, person.verb, ago(person.since)));
+    }
+    for event in &told.events {
+        let told = event["told"].as_str().unwrap_or_default();
+        row("event", format!("{:>8} ago  {told}", ago(event["time"].as_u64().unwrap_or_default())));
+    }
+}
+
+/// A gauge in words.
+fn used(gauge: &Value) -> String {
+    let bytes = gauge["unit"] == "bytes";
+    let shown = |value: &Value| {
+        let number = value.as_u64()?;
+        Some(if bytes {
+            crate::profile::types::Bytes(number).to_string()
+        } else {
+            number.to_string()
+        })
+    };
+    let limit = shown(&gauge["limit"]).map(|limit| format!(" of {limit}")).unwrap_or_default();
+    let name = gauge["name"].as_str().unwrap_or_default();
+    format!("{name}: {}{limit}", shown(&gauge["used"]).unwrap_or_default())
+}

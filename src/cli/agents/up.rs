@@ -1,0 +1,34 @@
+//! `cellblock up`: the agents that the configuration names are started.
+
+use super::{Supervisor, told};
+use crate::cli::error::CliError;
+use crate::cli::output::Output;
+use crate::control::protocol::Request;
+use crate::exit::Exit;
+use clap::Args;
+
+/// The arguments.
+#[derive(Args, Debug)]
+#[command(after_help = EXAMPLES)]
+pub struct Up {
+    #[command(flatten)]
+    supervisor: Supervisor,
+}
+
+const EXAMPLES: &str = "\
+Those that run already go on as they are.
+
+Examples:
+  sudo cellblock up";
+
+impl Up {
+    /// Asks for it.
+    ///
+    /// # Errors
+    /// Where the supervisor is not reached.
+    pub fn perform(&self, out: &mut Output) -> Result<Exit, CliError> {
+        let (answer, _) = self.supervisor.ask(Request::Up, &[])?;
+        told(&answer)?.iter().for_each(|told| out.line(told));
+        Ok(Exit::Success)
+    }
+}
