@@ -29,6 +29,6 @@ pub mod reset;
 pub mod screenless;
 pub mod size;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 
 pub use error::TerminalError;
