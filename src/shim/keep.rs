@@ -172,12 +172,15 @@ impl Keep {
                 Said::JobEnded { job, status, cause } => {
                     self.end_view(job, Of::Command, End::Command { status, cause });
                 }
-                said => {
-                    if let Said::Ended { status, signal, .. } = &said {
-                        self.end = Some((*status, *signal));
-                    }
+                Said::Ended { status, signal, .. } => {
+                    self.end = Some((status, signal));
                     self.tell(Report::Said(said));
                 }
+                Said::Failed { .. }
+                | Said::Up
+                | Said::NoSession { .. }
+                | Said::Screen(_)
+                | Said::ServerGone => self.tell(Report::Said(said)),
             }
         }
     }
@@ -432,10 +435,10 @@ fn append(file: &OwnedFd, seen: &Seen) -> Result<(), Errno> {
     // The end itself is always written.
     let full = length > MOST_SEEN && !matches!(seen.report, Report::Over { .. });
     let written = if full { Err(Errno::FBIG) } else { rustix::io::pwrite(file, &line, length) };
-    let done = match written {
+    match written {
         Ok(count) if count == line.len() => Ok(()),
+        // Half a line would swallow the next one.
         Ok(_) => rustix::fs::ftruncate(file, length).and(Err(Errno::NOSPC)),
         Err(errno) => Err(errno),
-    };
-    done
+    }
 }
