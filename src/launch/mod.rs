@@ -24,6 +24,7 @@ mod netlink;
 mod openings;
 mod program;
 mod pts;
+mod recordings;
 mod secrets;
 mod session;
 mod start;
@@ -38,6 +39,7 @@ pub use error::LaunchError;
 pub use gate::{Gate, GateKept};
 pub use helper::start_own;
 pub use jail::Jail;
+pub use recordings::recordings;
 pub use session::Session;
 pub use start::{Standard, Timings, launch};
 

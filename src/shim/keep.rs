@@ -4,6 +4,7 @@
 //! nothing is dropped, and what no owner hears is written down.
 
 use super::protocol::{Born, End, Greeting, Line, Order, Report, Seen};
+use super::record::Recording;
 use super::stay::Stay;
 use super::view::{Of, Part, View, Wish};
 use crate::jail;
@@ -42,6 +43,7 @@ pub(super) struct Keep {
     pub(super) born: Born,
     pub(super) gate: Option<GateSide>,
     pub(super) views: BTreeMap<u32, View>,
+    pub(super) recording: Option<Recording>,
     /// How the agent's command ended.
     pub(super) end: Option<(Option<i32>, Option<i32>)>,
 }
@@ -55,6 +57,7 @@ enum Whose {
     Listener,
     Gate,
     GateLine,
+    Recording,
     View(u32, Part),
 }
 
@@ -63,7 +66,7 @@ impl Keep {
     pub(super) fn keep(mut self) -> Result<(), Errno> {
         self.greet();
         loop {
-            let came = self.wait(None)?;
+            let came = self.wait()?;
             for (whose, flags) in &came {
                 self.turn(*whose, *flags);
             }
@@ -93,6 +96,9 @@ impl Keep {
                 add(Whose::GateLine, line.as_fd());
             }
         }
+        if let Some(master) = self.recording.as_ref().and_then(Recording::master) {
+            add(Whose::Recording, master);
+        }
         for (number, view) in &self.views {
             let of = view.interests().into_iter();
             wanted.extend(of.map(|(part, fd, flags)| (Whose::View(*number, part), fd, flags)));
@@ -100,7 +106,11 @@ impl Keep {
         wanted
     }
 
-    fn wait(&self, patience: Option<Duration>) -> Result<Vec<(Whose, PollFlags)>, Errno> {
+    fn wait(&mut self) -> Result<Vec<(Whose, PollFlags)>, Errno> {
+        let (patience, trouble) = self.recording.as_mut().map(Recording::turn).unwrap_or_default();
+        if let Some(trouble) = trouble {
+            self.tell(Report::Trouble(trouble));
+        }
         let wanted = self.interests();
         let polled = wanted.iter().map(|(_, fd, flags)| PollFd::from_borrowed_fd(*fd, *flags));
         let mut polled: Vec<_> = polled.collect();
@@ -122,10 +132,14 @@ impl Keep {
             Whose::Listener => self.change_owner(),
             Whose::Gate => self.hear_gate(),
             Whose::GateLine => self.pass_to_gate(),
+            Whose::Recording => self.recording.iter_mut().for_each(Recording::read),
             Whose::View(number, part) => {
                 let Some(view) = self.views.get_mut(&number) else { return };
                 match view.turn(part, flags) {
                     Wish::Nothing => {}
+                    Wish::Resized(size) => {
+                        self.recording.iter_mut().for_each(|recording| recording.resize(size));
+                    }
                     Wish::Signal(signal) => self.signal(number, signal),
                     Wish::Gone => self.left(number),
                 }
@@ -168,7 +182,12 @@ impl Keep {
         for _ in 0..most {
             let Ok(Some(said)) = self.jail.hear_now() else { return };
             match said {
-                Said::Detached { client } => self.end_view(client, Of::Session, End::Detached),
+                Said::Detached { client } => {
+                    if self.recording.as_mut().is_some_and(|recording| recording.ends(client)) {
+                        self.tell(Report::NotRecorded);
+                    }
+                    self.end_view(client, Of::Session, End::Detached);
+                }
                 Said::JobEnded { job, status, cause } => {
                     self.end_view(job, Of::Command, End::Command { status, cause });
                 }
@@ -323,6 +342,13 @@ impl Keep {
                 self.show(view, View::new(Of::Session, line, Some(master), types))?;
                 self.order(&Say::Attach { client: view, types }, &[slave.as_fd()]);
             }
+            Order::Record { view } => {
+                let two = <[OwnedFd; 2]>::try_from(descriptors);
+                let [master, slave] = two.map_err(|_| "the shim was not given a terminal")?;
+                let recording = self.recording.as_mut().ok_or("this session is not recorded")?;
+                recording.begin(view, master);
+                self.order(&Say::Attach { client: view, types: false }, &[slave.as_fd()]);
+            }
             Order::Run { view, words, shown: true } => {
                 let (master, slave, line) = on_a_terminal(descriptors)?;
                 self.show(view, View::new(Of::Command, line, Some(master), true))?;
@@ -354,6 +380,8 @@ impl Keep {
         }
         let (status, signal) = self.end.unwrap_or_default();
         self.views.values_mut().for_each(|view| view.end(End::Jail { status, signal }));
+        let code = status.or(signal.map(|signal| 128 + signal));
+        self.recording.iter_mut().for_each(|recording| recording.finish(code));
         let until = Instant::now() + LAST_BYTES;
         loop {
             self.settle();

@@ -24,6 +24,7 @@ mod asker;
 mod gatekeeper;
 mod keep;
 mod person;
+mod record;
 mod view;
 pub mod wait;
 

@@ -18,6 +18,8 @@ use rustix::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
 use std::time::Duration;
 
+/// How often a client that records is started again.
+const RECORDED_AGAIN: u32 = 100;
 /// Reports that are heard in a turn.
 const HEARD: usize = 32;
 
@@ -129,6 +131,8 @@ pub struct Owner {
     session: Option<Session>,
     /// The last view that was given a number.
     last: u32,
+    /// How often the client that records was started again.
+    recorded_again: u32,
 }
 
 impl Owner {
@@ -152,7 +156,7 @@ impl Owner {
         };
         // Numbers that earlier owners gave are not given again: who they were for may look still.
         let last = u32::from_ne_bytes(random()?) & 0x7fff_0000;
-        Ok(Self { link, process, born, meter, gate, session: None, last })
+        Ok(Self { link, process, born, meter, gate, session: None, last, recorded_again: 0 })
     }
 
     /// What the shim keeps.
@@ -264,6 +268,32 @@ impl Owner {
         let all = [&master, &slave, &near.bytes, &near.news].map(|fd| fd.as_fd());
         self.tell(&Order::Attach { view, types }, &all)?;
         Ok((view, far))
+    }
+
+    /// Has the session recorded, where its profile says so.
+    ///
+    /// # Errors
+    /// [`ShimError::Launch`].
+    pub fn record(&mut self) -> Result<(), ShimError> {
+        if !self.born.records {
+            return Ok(());
+        }
+        let (columns, rows) = self.born.size;
+        let (master, slave) = self.session()?.terminal(Size { rows, columns })?;
+        let view = self.next();
+        self.tell(&Order::Record { view }, &[master.as_fd(), slave.as_fd()])
+    }
+
+    /// The client that records was ended, by the agent it may be: another one takes its place, a bounded number of times.
+    ///
+    /// # Errors
+    /// [`ShimError::Launch`].
+    pub fn record_again(&mut self) -> Result<(), ShimError> {
+        if self.recorded_again >= RECORDED_AGAIN {
+            return Ok(());
+        }
+        self.recorded_again += 1;
+        self.record()
     }
 
     /// Runs a further command on a terminal of this size.

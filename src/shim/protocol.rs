@@ -66,6 +66,8 @@ pub struct Born {
     pub timings: Vec<(String, Duration)>,
     /// Whether the session is there already, and seen to be the agent's.
     pub up: bool,
+    /// Whether the session is to be recorded.
+    pub records: bool,
 }
 
 /// The gate of such a jail.
@@ -100,6 +102,11 @@ pub enum Order {
         /// Whether what is typed there is for the agent.
         types: bool,
     },
+    /// Record the session: master and end of a terminal come along.
+    Record {
+        /// What it is called from now on.
+        view: u32,
+    },
     /// Run a further command: on a terminal as above, or on three standard descriptors and the shim's end of a [`Line`].
     Run {
         /// What it is called from now on.
@@ -131,7 +138,9 @@ pub enum Report {
         /// Which.
         view: u32,
     },
-    /// An order could not be done.
+    /// The client that records has ended: the session goes on unseen.
+    NotRecorded,
+    /// An order could not be done, or a recording has a gap.
     Trouble(String),
     /// The jail has ended.
     Over {

@@ -203,6 +203,7 @@ impl Run {
             match report {
                 Report::Said(Said::Up) => {
                     self.owner.prove()?;
+                    self.owner.record()?;
                     self.up = true;
                     if self.on_terminal {
                         self.show()?;
@@ -211,6 +212,7 @@ impl Run {
                 Report::Said(said) => self.said = Some(said),
                 Report::Over { status } => self.status = Some(status),
                 Report::Trouble(cause) => tracing::warn!(cause, "the shim"),
+                Report::NotRecorded => self.owner.record_again()?,
                 Report::ViewOver { .. } | Report::Gate(_) => {}
             }
         }

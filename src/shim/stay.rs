@@ -3,6 +3,7 @@
 use super::ShimError;
 use super::keep::{GateSide, Keep};
 use super::protocol::{Ask, Born, GateBorn, Greeting};
+use super::record::{self, Prepared, Recording};
 use crate::confine::{self, Bounds, Reach};
 use crate::launch::{Jail, Standard, Timings, launch};
 use crate::plan::{HelperPlan, Mode, Plan, WallState};
@@ -10,7 +11,7 @@ use crate::planning::{self, PlanningError};
 use crate::sys;
 use crate::wire;
 use nix::sys::signal::SigSet;
-use rustix::fd::{AsFd as _, AsRawFd as _, OwnedFd};
+use rustix::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
 use rustix::fs::{CWD, Mode as FileMode, OFlags};
 use rustix::io::Errno;
 use rustix::process::Pid;
@@ -85,14 +86,16 @@ pub(super) fn serve(plan: &Plan, link: OwnedFd, stay: Stay, mut timings: Timings
         Stay::With(owner) => Some(*owner),
         Stay::Lasting { .. } => None,
     };
-    let launched = prepare()
-        .map_err(ShimError::Wait)
-        .and_then(|()| Ok(launch(plan, Standard::Inherit, with, &mut timings)?));
-    let jail = match launched {
-        Ok(jail) => jail,
+    let launched = prepare().map_err(ShimError::Wait).and_then(|()| {
+        let recording = record::prepare(plan)?;
+        let jail = launch(plan, Standard::Inherit, with, &mut timings)?;
+        Ok((jail, recording))
+    });
+    let launched = match launched {
+        Ok(launched) => launched,
         Err(error) => return refuse(&link, &stay, refusal(&error)),
     };
-    match settle(plan, jail, link, stay, timings) {
+    match settle(plan, launched, (link, stay), timings) {
         Ok(keep) => match keep.keep() {
             Ok(()) => 0,
             Err(_) => FAILED,
@@ -120,9 +123,8 @@ fn prepare() -> Result<(), Errno> {
 /// Gives up all rights; what is kept afterwards.
 fn settle(
     plan: &Plan,
-    mut jail: Jail,
-    link: OwnedFd,
-    stay: Stay,
+    (mut jail, recording): (Jail, Option<Prepared>),
+    (link, stay): (OwnedFd, Stay),
     timings: Timings,
 ) -> Result<Keep, u8> {
     let listens = plan.egress.as_ref().is_some_and(|egress| egress.listens);
@@ -144,6 +146,7 @@ fn settle(
         without: without.collect(),
         timings,
         up: false,
+        records: recording.is_some(),
     };
     let gate = gate.map(crate::launch::Gate::into_control);
     let gate = gate.map(|control| GateSide { control, line: None });
@@ -162,23 +165,34 @@ fn settle(
         born,
         gate,
         views: BTreeMap::new(),
+        recording: None,
         end: None,
     };
     let shim =
         plan.terminal.as_ref().map_or(HelperPlan { uid: u32::MAX, new_uid: false }, |it| it.shim);
-    match keep.confine(shim.uid, plan.landlock.abi > 0) {
-        Ok(()) => Ok(keep),
+    let folder = recording.as_ref().map(|prepared| prepared.folder.as_fd());
+    match keep.confine(shim.uid, plan.landlock.abi > 0, folder) {
+        Ok(()) => Ok(Keep { recording: recording.map(Recording::new), ..keep }),
         Err(error) => Err(keep.give_up(&error)),
     }
 }
 
 impl Keep {
     /// Closes all that is not needed, and gives up every right.
-    fn confine(&self, uid: u32, landlock: bool) -> Result<(), ShimError> {
-        sys::close_all_but(&self.descriptors()).map_err(ShimError::Wait)?;
+    fn confine(
+        &self,
+        uid: u32,
+        landlock: bool,
+        recordings: Option<BorrowedFd<'_>>,
+    ) -> Result<(), ShimError> {
+        let mut kept = self.descriptors();
+        kept.extend(recordings.map(|folder| folder.as_raw_fd()));
+        sys::close_all_but(&kept).map_err(ShimError::Wait)?;
         let confined = confine::bound(BOUNDS)
             .and_then(|()| confine::give_up_rights(uid, false))
-            .and_then(|()| confine::restrict("shim", landlock, &Reach::Write(Vec::new())));
+            .and_then(|()| {
+                confine::restrict("shim", landlock, &Reach::Write(recordings.into_iter().collect()))
+            });
         confined.map_err(ShimError::Confine)
     }
 

@@ -89,6 +89,8 @@ pub(super) enum Wish {
     Nothing,
     /// Pass a signal on to its command.
     Signal(i32),
+    /// The session has this size now.
+    Resized(Size),
     /// The person is gone.
     Gone,
 }
@@ -187,7 +189,11 @@ impl View {
                 {
                     tracing::debug!(%error, "the size stays");
                 }
-                Wish::Nothing
+                if self.of == Of::Session && self.types {
+                    Wish::Resized(size)
+                } else {
+                    Wish::Nothing
+                }
             }
             Ok(Some(News::Signal(signal))) if self.of == Of::Command => Wish::Signal(signal),
             Ok(Some(News::Signal(_))) | Err(Errno::AGAIN) => Wish::Nothing,

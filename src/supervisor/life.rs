@@ -194,7 +194,8 @@ impl Supervisor {
                 }
                 Report::ViewOver { view } => self.left(name, view),
                 Report::Over { status } => over = Some(status),
-                Report::Trouble(cause) => tracing::warn!(agent = name, cause, "the shim"),
+                Report::Trouble(cause) => self.note(name, "trouble", None, cause),
+                Report::NotRecorded => self.record_again(name),
                 Report::Gate(_) => {}
             }
         }
@@ -222,6 +223,9 @@ impl Supervisor {
         match up.owner.prove() {
             Ok(()) => {
                 let again = up.until_up.take().is_none();
+                if !again && let Err(error) = up.owner.record() {
+                    tracing::error!(%error, agent = name, "is not recorded");
+                }
                 record.stage = Stage::Running;
                 if !again {
                     record.since = now();
@@ -241,6 +245,14 @@ impl Supervisor {
                 );
             }
             Err(error) => self.lose(name, &error),
+        }
+    }
+
+    /// The client that records was ended.
+    fn record_again(&mut self, name: &str) {
+        let Some(Agent { phase: Phase::Up(up), .. }) = self.agents.get_mut(name) else { return };
+        if let Err(error) = up.owner.record_again() {
+            self.note(name, "trouble", None, format!("{name} is not recorded: {error}"));
         }
     }
 
