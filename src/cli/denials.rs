@@ -3,12 +3,13 @@
 use super::error::CliError;
 use super::output::{Output, Tone};
 use crate::exit::Exit;
+use crate::host;
 use crate::launch::LaunchError;
 use crate::limits::journal;
-use crate::planning::wrong;
+use crate::planning::{self, wrong};
 use clap::Args;
 use serde_json::Value;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The arguments.
 #[derive(Args, Debug)]
@@ -20,6 +21,9 @@ pub struct Denials {
     /// How many, the newest ones
     #[arg(long, short = 'n', value_name = "COUNT", default_value_t = 20)]
     lines: usize,
+    /// The installation's configuration instead of /etc/cellblock/config.toml
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
     /// The agent
     #[arg(value_name = "NAME")]
     name: String,
@@ -46,7 +50,8 @@ impl Denials {
         if let Err(cause) = crate::profile::types::AgentName::parse(name) {
             return Err(CliError::from(wrong("NAME", cause, "")));
         }
-        let folder = Path::new(journal::FOLDER);
+        let config = planning::config(self.config.as_deref(), &host::probe::caller())?;
+        let folder = Path::new(&config.paths.log.value);
         let denials = journal::last(folder, &journal::denials_of(name), self.lines);
         let denials = denials.map_err(|errno| {
             let file = journal::path(folder, &journal::denials_of(name));

@@ -12,7 +12,6 @@ use crate::limits::{Figures, Gauge, Source, journal, read};
 use crate::planning;
 use clap::Args;
 use serde::Serialize;
-use std::path::Path;
 
 /// The arguments.
 #[derive(Args, Debug)]
@@ -118,7 +117,7 @@ impl Limits {
         }
         for jail in changed {
             let changed = changes.iter().map(|change| (change.key, change.value()));
-            let folder = Path::new(journal::FOLDER);
+            let folder = &jail.kept.log;
             journal::write_changes(folder, &jail.kept.agent, &jail.name, by, changed).map_err(
                 |errno| CliError::Write {
                     path: journal::path(folder, &jail.kept.agent),
@@ -156,7 +155,7 @@ fn objections(jail: &Running, changes: &[Change]) -> Vec<(String, String)> {
 fn show(jail: Running) -> Shown {
     let Running { name, kept } = jail;
     let (agent, profile, uid) = (kept.agent.clone(), kept.profile.clone(), kept.uid);
-    let events = journal::newest(Path::new(journal::FOLDER), &agent, &name, EVENTS);
+    let events = journal::newest(&kept.log, &agent, &name, EVENTS);
     Shown { jail: name, agent, profile, uid, figures: Source::open(kept).read(), events }
 }
 

@@ -4,9 +4,10 @@ use super::error::CliError;
 use super::output::{Output, Tone};
 use super::verify::date;
 use crate::exit::Exit;
+use crate::host;
 use crate::limits::Unit;
 use crate::limits::hits::amount;
-use crate::planning::wrong;
+use crate::planning::{self, wrong};
 use crate::terminal::filter::{Charset, TextFilter};
 use crate::terminal::plain::plain_within;
 use crate::terminal::recording::catalog::Summary;
@@ -48,6 +49,9 @@ pub struct Play {
     /// Print the text alone, without waiting; so it is where standard output is no terminal
     #[arg(long, conflicts_with_all = ["speed", "idle_limit", "at"])]
     text: bool,
+    /// The installation's configuration instead of /etc/cellblock/config.toml
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
     /// The agent, or the file of a recording: with `/` in its name, or ending in .cast
     #[arg(value_name = "NAME")]
     name: String,
@@ -98,7 +102,9 @@ impl Play {
             let hint = "name an agent, or a file with `/` in its name or ending in .cast";
             return Err(wrong("NAME", cause, hint).into());
         }
-        let catalog = Catalog::read(Path::new(FOLDER), &self.name)?;
+        let config = planning::config(self.config.as_deref(), &host::probe::caller())?;
+        let folder = Path::new(&config.paths.log.value).join(FOLDER);
+        let catalog = Catalog::read(&folder, &self.name)?;
         if self.list {
             return Ok(list(&catalog, self.json, out));
         }

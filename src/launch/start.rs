@@ -263,6 +263,7 @@ impl<'p> Launcher<'p> {
         let disks = self.record.iter().flat_map(|record| &record.made().disk);
         Kept {
             agent: plan.agent.clone(),
+            log: PathBuf::from(&plan.log),
             profile: plan.profile.clone(),
             init,
             uid: plan.identity.uid,

@@ -8,8 +8,6 @@ use std::fs::File;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
-/// The folder, which only root can look into.
-pub const FOLDER: &str = "/var/log/cellblock";
 /// A file of this many bytes becomes the old one; there is one old one.
 const MOST: u64 = 1 << 20;
 

@@ -192,8 +192,7 @@ impl Meter {
     }
 
     fn write_down(&mut self, hits: &[Hit]) {
-        let folder = Path::new(journal::FOLDER);
-        if let Err(errno) = journal::write(folder, &self.kept.agent, &self.jail, hits) {
+        if let Err(errno) = journal::write(&self.kept.log, &self.kept.agent, &self.jail, hits) {
             let trouble = format!("what happened at its limits was not recorded: {errno}");
             if !self.troubles.contains(&trouble) {
                 self.troubles.push(trouble);

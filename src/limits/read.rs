@@ -20,6 +20,8 @@ use std::path::{Path, PathBuf};
 pub struct Kept {
     /// The agent's name.
     pub agent: String,
+    /// The folder with its journal.
+    pub log: PathBuf,
     /// The profile's name.
     pub profile: String,
     /// PID 1 of the jail, by its number outside.

@@ -191,6 +191,7 @@ impl Decided {
             masks,
             seccomp,
             terminal,
+            log: request.config.paths.log.value.clone(),
         }
     }
 }

@@ -27,7 +27,12 @@ pub(super) fn resolve(input: Input<'_>, tmux: String, shim: HelperPlan) -> Termi
 fn record(profile: &Profile, request: &Request) -> Option<RecordPlan> {
     let record = &profile.terminal.record;
     record.value.then(|| RecordPlan {
-        folder: format!("{}/{}", recording::FOLDER, request.agent),
+        folder: format!(
+            "{}/{}/{}",
+            request.config.paths.log.value,
+            recording::FOLDER,
+            request.agent
+        ),
         bound: profile.terminal.record_size.value.0,
         origin: record.place.to_string(),
     })

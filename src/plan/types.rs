@@ -50,6 +50,8 @@ pub struct Plan {
     pub environment: Vec<Variable>,
     /// The tmux session, in `run`.
     pub terminal: Option<TerminalPlan>,
+    /// The folder of the host with the journals.
+    pub log: String,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature is serde's")]

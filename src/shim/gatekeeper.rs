@@ -10,7 +10,6 @@ use crate::limits::{Kept, journal};
 use rustix::event::PollFlags;
 use rustix::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use serde::Serialize;
-use std::path::Path;
 
 /// The most refusals in a second for which the process is looked for.
 const LOOKS: u32 = 2;
@@ -156,7 +155,7 @@ impl Gatekeeper {
     }
 
     fn write(&mut self, refused: &Refused) {
-        let Kept { agent, init, uid, .. } = &self.kept;
+        let Kept { agent, init, uid, log, .. } = &self.kept;
         self.refused += u64::from(refused.times);
         let from = refused.from.filter(|_| self.looks.take(std::time::Instant::now()));
         let process = from.and_then(|from| asker::of(*init, *uid, from));
@@ -172,8 +171,7 @@ impl Gatekeeper {
         };
         let port = refused.port.map(|port| format!(":{port}")).unwrap_or_default();
         let told = format!("{}{port} was refused: {}", refused.to, refused.why);
-        let folder = Path::new(journal::FOLDER);
-        if let Err(errno) = journal::write_denial(folder, agent, &self.jail, denial, told) {
+        if let Err(errno) = journal::write_denial(log, agent, &self.jail, denial, told) {
             tracing::warn!(%errno, agent, "a refusal was not written down");
         }
     }

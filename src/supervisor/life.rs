@@ -40,10 +40,10 @@ impl Supervisor {
     /// Writes an event of `name` down.
     pub(super) fn note(&self, name: &str, event: &'static str, by_uid: Option<u32>, told: String) {
         tracing::info!(agent = name, event, by_uid, told, "agent");
-        let folder = Path::new(journal::FOLDER);
+        let folder = self.log();
         let what = Event { by_uid, status: None };
         let jail = format!("{name}.run");
-        if let Err(errno) = journal::write_event(folder, name, (&jail, event), what, told) {
+        if let Err(errno) = journal::write_event(&folder, name, (&jail, event), what, told) {
             tracing::warn!(%errno, agent = name, event, "an event was not written down");
         }
     }

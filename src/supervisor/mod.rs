@@ -210,6 +210,11 @@ fn group(config: &Config) -> Option<u32> {
 }
 
 impl Supervisor {
+    /// The folder with the journals.
+    fn log(&self) -> PathBuf {
+        PathBuf::from(&self.config.paths.log.value)
+    }
+
     fn patience(&self) -> Duration {
         self.config.supervisor.patience.value
     }
@@ -380,7 +385,8 @@ impl Supervisor {
                 self.roles = resolve_roles(&config);
                 let mut told = vec!["the configuration was read".to_owned()];
                 let (old, new) = (&self.config.paths, &config.paths);
-                if (&old.run.value, &old.state.value) != (&new.run.value, &new.state.value) {
+                let moved = |of: fn(&crate::config::Paths) -> &str| of(old) != of(new);
+                if moved(|paths| &paths.run.value) || moved(|paths| &paths.state.value) {
                     told.push(
                         "[paths] run and state are taken over by the next start alone".to_owned(),
                     );

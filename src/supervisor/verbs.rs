@@ -66,7 +66,7 @@ impl Supervisor {
                 let person = person_of(caller, *person);
                 self.start(number, person, *wanted, restart)
             }
-            Request::Logs { agent, lines } => at_once(logs(&agent, lines)),
+            Request::Logs { agent, lines } => at_once(logs(&self.log(), &agent, lines)),
             Request::Status { agent } => self.with(&agent, |this| at_once(this.status(&agent))),
             Request::Screen { agent } => self.with(&agent, |this| this.screen(number, &agent)),
             Request::Attach { agent, types, size } => self.with(&agent, |this| {
@@ -148,7 +148,7 @@ impl Supervisor {
             Phase::Up(_) | Phase::Starting { .. } | Phase::Cleaning { .. } | Phase::Ended => None,
         };
         let figures = kept.clone().filter(|_| up.is_some()).map(|kept| Source::open(kept).read());
-        let folder = Path::new(journal::FOLDER);
+        let folder = self.log();
         Answer::Status(Box::new(Status {
             shown: agent.shown(),
             wanted: wanted.clone(),
@@ -159,7 +159,7 @@ impl Supervisor {
             people: agent.people.values().cloned().collect(),
             figures: serde_json::to_value(figures).unwrap_or(Value::Null),
             network: serde_json::to_value(network).unwrap_or(Value::Null),
-            events: journal::newest(folder, name, &agent.jail(), EVENTS),
+            events: journal::newest(&folder, name, &agent.jail(), EVENTS),
         }))
     }
 
@@ -363,13 +363,13 @@ fn not_running(name: &str) -> Answered {
     refused(format!("{name} does not run"), "cellblock start, or cellblock restart, starts it")
 }
 
-fn logs(name: &str, lines: u32) -> Answer {
+fn logs(folder: &Path, name: &str, lines: u32) -> Answer {
     let most = usize::try_from(lines.min(MOST_LINES)).unwrap_or(usize::MAX);
     // The name is somebody's word, and becomes the name of a file.
     if let Err(cause) = AgentName::parse(name) {
         return Answer::failed(cause, "");
     }
-    match journal::last(Path::new(journal::FOLDER), name, most) {
+    match journal::last(folder, name, most) {
         Ok(lines) => Answer::Logs(lines),
         Err(errno) => Answer::failed(format!("cannot read the journal of {name}: {errno}"), ""),
     }

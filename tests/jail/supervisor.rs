@@ -24,10 +24,25 @@ struct Supervisor {
 impl Supervisor {
     /// With `more` in its configuration; it is the one of `agents`.
     fn new(agents: &[&'static str], more: &str) -> Self {
+        Self::with_paths(agents, "", more)
+    }
+
+    /// The same, with `paths` in the table of that name.
+    fn with_paths(agents: &[&'static str], paths: &str, more: &str) -> Self {
         let folder =
             tempfile::Builder::new().prefix("cellblock-sv").tempdir_in("/var/tmp").unwrap();
         let at = folder.path().display();
-        let text = format!("schema = 1\n[paths]\nrun = '{at}/run'\nstate = '{at}/state'\n{more}\n");
+        let state =
+            if paths.contains("state") { String::new() } else { format!("state = '{at}/state'") };
+        let text = format!(
+            "schema = 1
+[paths]
+run = '{at}/run'
+{state}
+{paths}
+{more}
+"
+        );
         std::fs::write(folder.path().join("config.toml"), text).unwrap();
         // Whoever is not root reaches the socket through it.
         std::fs::set_permissions(
@@ -480,4 +495,62 @@ fn killed_at_any_moment_it_loses_and_doubles_nothing() {
         assert_eq!(now, steady, "round {round}");
     }
     AGENTS.iter().for_each(|name| drop(supervisor.ask("stop", &["--now", name])));
+}
+
+#[test]
+fn a_session_is_recorded_out_of_the_agents_reach() {
+    needs!("root", "cgroup2", "tmux");
+    let folder = tempfile::tempdir_in("/var/tmp").unwrap();
+    let log = folder.path().join("log").display().to_string();
+    let profile = folder.path().join("recorded.toml");
+    std::fs::write(&profile, "extends = ['demo']\n[terminal]\nrecord = true\n").unwrap();
+    let profile = profile.display().to_string();
+    let supervisor = Supervisor::with_paths(&["jt-sv-record"], &format!("log = '{log}'"), "");
+    let script = "echo to be kept$((1 + 1)); tmux detach-client -a; sleep 0.5; echo later$((2 + 2)); sleep 0.5";
+    let words = ["--name", "jt-sv-record", &profile, "--", "bash", "-c", script];
+    supervisor.ask("start", &words).expect(0);
+    supervisor.becomes("jt-sv-record", "ended");
+    let config = supervisor.path("config.toml").display().to_string();
+    let play = |words: &[&str]| {
+        let mut play = command(program());
+        play.args(["play", "--config", &config]).args(words);
+        finish(&mut play)
+    };
+    let text = play(&["--text", "jt-sv-record"]).expect(0).out.clone();
+    assert!(text.contains("to be kept2") && text.contains("later4"), "{text}");
+    let listed = play(&["--list", "--json", "jt-sv-record"]).expect(0).out.clone();
+    let listed: Value = serde_json::from_str(&listed).unwrap();
+    assert_eq!(listed.as_array().unwrap().len(), 1, "{listed}");
+    // It is the shim's, and neither the agent's nor anybody's else.
+    let at = Path::new(&log).join("recordings/jt-sv-record");
+    let owner = std::os::unix::fs::MetadataExt::uid(&at.metadata().unwrap());
+    assert!(owner != 0 && Some(owner) != host::uid_of("jt-sv-record"), "{owner}");
+    let journal = std::fs::read_to_string(Path::new(&log).join("jt-sv-record.jsonl")).unwrap();
+    assert!(journal.contains("was started"), "{journal}");
+}
+
+#[test]
+fn a_full_disk_keeps_an_agent_from_starting_and_ends_none() {
+    needs!("root", "cgroup2", "tmux");
+    let disk = tempfile::tempdir_in("/var/tmp").unwrap();
+    let at = disk.path().display().to_string();
+    let run = |words: &[&str]| finish(command("/usr/bin/env").args(words));
+    run(&["mount", "-t", "tmpfs", "-o", "size=64k,mode=755", "none", &at]).expect(0);
+    {
+        let state = format!("state = '{at}/state'");
+        let supervisor = Supervisor::with_paths(&["jt-sv-full", "jt-sv-late"], &state, "");
+        supervisor.start("jt-sv-full", COUNTS).expect(0);
+        let filler = disk.path().join("filler");
+        // Nothing is left, not even for one page.
+        run(&["dd", "if=/dev/zero", &format!("of={}", filler.display()), "bs=4k"]).expect(1);
+        supervisor
+            .start("jt-sv-late", "true")
+            .expect_refusal(125, &["cannot write", "No space left"]);
+        assert_eq!(supervisor.state("jt-sv-late"), "");
+        assert_eq!(supervisor.state("jt-sv-full"), "running");
+        std::fs::remove_file(&filler).unwrap();
+        supervisor.start("jt-sv-late", "sleep 1000").expect(0);
+        supervisor.ask("stop", &["--now", "jt-sv-full", "jt-sv-late"]).expect(0);
+    }
+    run(&["umount", &at]).expect(0);
 }

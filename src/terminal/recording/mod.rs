@@ -43,8 +43,8 @@ pub use shelf::{Folder, Kept, Shelf};
 pub use stage::Stage;
 pub use tape::Tape;
 
-/// The folder with one directory for each agent that is recorded.
-pub const FOLDER: &str = "/var/log/cellblock/recordings";
+/// The folder, in that of the journals, with one directory for each agent that is recorded.
+pub const FOLDER: &str = "recordings";
 
 /// What enters the alternate screen: a part begins with it where the session is on that screen.
 ///
