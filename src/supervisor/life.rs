@@ -106,7 +106,8 @@ impl Supervisor {
         let ran = Duration::from_secs(now().saturating_sub(record.since));
         record.outcome = Some(end);
         self.agents.insert(name.clone(), Agent::new(record, Phase::Ended));
-        self.clean(&name, ran);
+        // What it had made ended with the machine.
+        if rebooted { self.ended(&name, ran) } else { self.clean(&name, ran) }
     }
 
     /// What came for the agent `name` on those of its descriptors that are waited for.

@@ -147,7 +147,7 @@ pub fn supervise(config: Config, read: &ReadConfig<'_>, up: bool) -> Result<(), 
     };
     records.into_iter().for_each(|record| supervisor.come_back(record));
     if up {
-        for told in supervisor.up_all() {
+        for told in supervisor.up_all(true) {
             tracing::info!(told, "up");
         }
     }

@@ -1,7 +1,7 @@
 //! What callers ask for.
 
 use super::agent::{Agent, Phase, Up, Wait, now};
-use super::state::{Record, SCHEMA};
+use super::state::{Record, SCHEMA, boot};
 use super::{SuperviseError, Supervisor};
 use crate::config::{AgentEntry, Restart};
 use crate::control::protocol::{Answer, Looks, Request, Status, name_of};
@@ -57,7 +57,7 @@ impl Supervisor {
         }
         match request {
             Request::List => at_once(self.list(caller)),
-            Request::Up => at_once(Answer::Done(self.up_all())),
+            Request::Up => at_once(Answer::Done(self.up_all(false))),
             Request::Reload => {
                 self.reload = true;
                 at_once(Answer::Done(vec!["the configuration is read anew".to_owned()]))
@@ -259,9 +259,16 @@ impl Supervisor {
         })
     }
 
-    /// Starts what the configuration names and does not run; what there is to say about each.
-    pub(super) fn up_all(&mut self) -> Vec<String> {
-        let entries = self.config.agents.clone();
+    /// Starts what the configuration names and does not run; what there is to say about each. At the start of the supervisor
+    /// those are left out that have ended, or were stopped, since the machine was started: it may only have been upgraded.
+    pub(super) fn up_all(&mut self, at_start: bool) -> Vec<String> {
+        let boot = boot();
+        let mut entries = self.config.agents.clone();
+        entries.retain(|entry| {
+            let known = self.agents.get(entry.name.value.as_str());
+            let rests = |agent: &Agent| agent.record.boot == boot && !agent.is_active();
+            !at_start || !known.is_some_and(rests)
+        });
         let told: Vec<String> = entries.iter().map(|entry| self.up(entry)).collect();
         if told.is_empty() { vec!["the configuration names no agents".to_owned()] } else { told }
     }
