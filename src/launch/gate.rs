@@ -26,8 +26,6 @@ const SHORT: Duration = Duration::from_secs(3);
 /// What must be known to take a gate over.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GateKept {
-    /// PID 1 of its jail.
-    init: i32,
     openings: Openings,
 }
 
@@ -76,16 +74,16 @@ impl Gate {
         }
     }
 
-    /// Takes over a gate that somebody else holds, to whom `line` leads.
+    /// Takes over a gate that somebody else holds, to whom `line` leads; PID 1 of its jail is `init`.
     #[must_use]
-    pub fn adopt(line: OwnedFd, kept: &GateKept) -> Self {
-        Self { init: Some(kept.init), openings: kept.openings.clone(), ..Self::over(line) }
+    pub fn adopt(line: OwnedFd, init: i32, kept: &GateKept) -> Self {
+        Self { init: Some(init), openings: kept.openings.clone(), ..Self::over(line) }
     }
 
     /// What must be known to take it over.
     #[must_use]
     pub fn kept(&self) -> GateKept {
-        GateKept { init: self.init.unwrap_or_default(), openings: self.openings.clone() }
+        GateKept { openings: self.openings.clone() }
     }
 
     /// The socket to the gate alone, which ends once nobody holds that. What it has said before is lost.

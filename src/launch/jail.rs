@@ -182,6 +182,14 @@ impl Jail {
         Ok(status.and_then(|status| u8::try_from(status & 0xff).ok()).unwrap_or(125))
     }
 
+    /// Goes on holding the record without a way to write it: what it tells of is removed by root.
+    ///
+    /// # Errors
+    /// [`LaunchError::Call`].
+    pub fn keep_record_unwritten(&mut self) -> Result<(), LaunchError> {
+        self.record.as_mut().map_or(Ok(()), Record::give_up_writing)
+    }
+
     /// Waits for the end of the jail and gives the status as a shell does. Removing what was made is left to
     /// whoever may: the record stays, and nobody holds it once this process has ended.
     ///

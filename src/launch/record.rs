@@ -175,6 +175,19 @@ fn is_dying(file: &File) -> bool {
     with.is_some_and(|pid| !crate::limits::processes::is_running(pid))
 }
 
+/// What the record of the jail called `name` tells of it, which stands: nothing is written to it any more, so that nobody
+/// is waited for.
+///
+/// # Errors
+/// [`LaunchError::Call`] where there is none, or it is not whole.
+pub fn kept(name: &str) -> Result<Kept, LaunchError> {
+    let path = folder().join(name);
+    let shown = path.display().to_string();
+    let text = std::fs::read_to_string(&path).map_err(cannot_io("read", &shown))?;
+    let made: Option<Made> = serde_json::from_str(&text).ok();
+    made.and_then(|made| made.kept).ok_or_else(|| cannot("understand", &shown)(Errno::PROTO))
+}
+
 /// Removes what the launcher of the jail called `name` has made, which has ended or is about to.
 ///
 /// # Errors
@@ -314,6 +327,20 @@ impl Record {
     /// launcher lives, and must not outlast it in a child that is about to die. `other` takes its place.
     pub(super) fn leave_to_parent(&mut self, other: impl AsFd) -> Result<(), Errno> {
         rustix::io::dup3(other, &mut self.file, DupFlags::CLOEXEC)
+    }
+
+    /// Holds the lock by a descriptor that cannot write. The lock over all records keeps others from taking it for one
+    /// that nobody holds.
+    pub(super) fn give_up_writing(&mut self) -> Result<(), LaunchError> {
+        let shown = self.path.display().to_string();
+        let _all = lock_alone()?;
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+        let file = rustix::fs::open(&self.path, flags, Mode::empty());
+        let file = file.map_err(cannot("open", &shown))?;
+        flock(&self.file, FlockOperation::Unlock).map_err(cannot("let go of", &shown))?;
+        flock(&file, FlockOperation::NonBlockingLockExclusive).map_err(cannot("lock", &shown))?;
+        self.file = file;
+        Ok(())
     }
 
     /// The descriptor that holds the lock.

@@ -7,8 +7,8 @@ use super::ShimError;
 use super::gatekeeper::Gatekeeper;
 use super::protocol::{Ask, Born, GateMemory, Greeting, Line, Order, Report};
 use super::stay::{self, Stay};
-use crate::launch::{Gate, LaunchError, Session, start_own};
-use crate::limits::Meter;
+use crate::launch::{Gate, LaunchError, Session, record, start_own};
+use crate::limits::{Kept, Meter};
 use crate::plan::Plan;
 use crate::sys::{self, Cloned};
 use crate::terminal::size::Size;
@@ -27,9 +27,16 @@ fn cannot(verb: &'static str, object: &str) -> impl FnOnce(Errno) -> ShimError {
     move |errno| ShimError::Launch(LaunchError::Call { verb, object: object.to_owned(), errno })
 }
 
+/// What the jail of an agent's session is called.
+fn jail_of(agent: &str) -> String {
+    format!("{agent}.run")
+}
+
 /// A shim that has not said yet whether there is a jail.
 #[derive(Debug)]
 pub struct Starting {
+    /// The name of its jail, as in the records.
+    jail: String,
     link: OwnedFd,
     process: Option<Cloned>,
 }
@@ -46,27 +53,32 @@ impl Starting {
         let with = Stay::With(rustix::process::getpid());
         let process = sys::fork(|| stay::serve(plan, inner, with, Vec::new()).into());
         let process = process.map_err(cannot("make", "the process of the shim"))?;
-        Ok(Self { link, process: Some(process) })
+        Ok(Self { jail: jail_of(&plan.agent), link, process: Some(process) })
     }
 
-    /// A new shim does as it is asked, and outlives this process: `listener` is where owners come back, `seen` the file for
+    /// A new shim of `agent` does as it is asked, and outlives this process: `listener` is where owners come back, `seen` the file for
     /// what it sees while there is none.
     ///
     /// The caller must have no second thread.
     ///
     /// # Errors
     /// [`ShimError::Launch`].
-    pub fn spawn(ask: &Ask, listener: OwnedFd, seen: OwnedFd) -> Result<Self, ShimError> {
+    pub fn spawn(
+        agent: &str,
+        ask: &Ask,
+        listener: OwnedFd,
+        seen: OwnedFd,
+    ) -> Result<Self, ShimError> {
         let (link, inner) = wire::pair().map_err(cannot("make", "the shim's socket"))?;
         let process = start_own(&inner, &[stay::NAME.to_owned()])?;
         wire::send_sealed(&link, ask, &[listener, seen]).map_err(cannot("ask", "the shim"))?;
-        Ok(Self { link, process: Some(process) })
+        Ok(Self { jail: jail_of(agent), link, process: Some(process) })
     }
 
-    /// A shim that has lost its owner, or is about to say what it keeps: `link` leads to it.
+    /// A shim that has lost its owner, or is about to say what it keeps: that of `agent`, to which `link` leads.
     #[must_use]
-    pub fn adopt(link: OwnedFd) -> Self {
-        Self { link, process: None }
+    pub fn adopt(agent: &str, link: OwnedFd) -> Self {
+        Self { jail: jail_of(agent), link, process: None }
     }
 
     /// Whether it had an owner before.
@@ -94,11 +106,12 @@ impl Starting {
     /// # Errors
     /// As [`Starting::wait`].
     pub fn wait_with(self, memory: Option<&GateMemory>) -> Result<Owner, ShimError> {
-        let Self { link, process } = self;
+        let Self { jail, link, process } = self;
         match wire::receive_sealed::<Greeting>(&link) {
             Ok(Some((Greeting::Born(born), lines))) => {
                 let line = lines.into_iter().next();
-                Owner::new((link, process), *born, line, memory)
+                let kept = record::kept(&jail)?;
+                Owner::new((link, process), (jail, kept, *born), line, memory)
             }
             Ok(Some((Greeting::Failed { cause, hint, status }, _))) => {
                 Err(ShimError::Refused { cause, hint, status })
@@ -125,6 +138,8 @@ pub struct Heard {
 pub struct Owner {
     link: OwnedFd,
     process: Option<Cloned>,
+    jail: String,
+    kept: Kept,
     born: Born,
     meter: Meter,
     gate: Option<Gatekeeper>,
@@ -138,17 +153,17 @@ pub struct Owner {
 impl Owner {
     fn new(
         (link, process): (OwnedFd, Option<Cloned>),
-        born: Born,
+        (jail, kept, born): (String, Kept, Born),
         line: Option<OwnedFd>,
         memory: Option<&GateMemory>,
     ) -> Result<Self, ShimError> {
-        let meter = Meter::new(&born.jail, born.kept.clone());
+        let meter = Meter::new(&jail, kept.clone());
         let gate = match (&born.gate, line) {
             (Some(gate), Some(line)) => {
-                let adopted = Gate::adopt(line, memory.map_or(&gate.kept, |memory| &memory.kept));
-                let kept = born.kept.clone();
+                let known = memory.map_or(&gate.kept, |memory| &memory.kept);
+                let adopted = Gate::adopt(line, kept.init, known);
                 let (listens, rules) = (gate.listens, &gate.rules);
-                let mut keeper = Gatekeeper::new(&born.jail, kept, adopted, listens, rules)?;
+                let mut keeper = Gatekeeper::new(&jail, kept.clone(), adopted, listens, rules)?;
                 memory.into_iter().for_each(|memory| keeper.remember(memory));
                 Some(keeper)
             }
@@ -156,13 +171,36 @@ impl Owner {
         };
         // Numbers that earlier owners gave are not given again: who they were for may look still.
         let last = u32::from_ne_bytes(random()?) & 0x7fff_0000;
-        Ok(Self { link, process, born, meter, gate, session: None, last, recorded_again: 0 })
+        Ok(Self {
+            link,
+            process,
+            jail,
+            kept,
+            born,
+            meter,
+            gate,
+            session: None,
+            last,
+            recorded_again: 0,
+        })
     }
 
     /// What the shim keeps.
     #[must_use]
     pub fn born(&self) -> &Born {
         &self.born
+    }
+
+    /// The name of its jail, as in the records.
+    #[must_use]
+    pub fn jail(&self) -> &str {
+        &self.jail
+    }
+
+    /// What the record of the launch tells of the jail.
+    #[must_use]
+    pub fn kept(&self) -> &Kept {
+        &self.kept
     }
 
     /// How long each step of the launch took; once.
@@ -244,7 +282,7 @@ impl Owner {
 
     fn session(&mut self) -> Result<&Session, ShimError> {
         if self.session.is_none() {
-            self.session = Some(Session::open(&self.born.kept)?);
+            self.session = Some(Session::open(&self.kept)?);
         }
         self.session.as_ref().ok_or(ShimError::NoShim)
     }

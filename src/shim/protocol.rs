@@ -13,7 +13,6 @@ use crate::gate;
 use crate::host::Caller;
 use crate::jail;
 use crate::launch::GateKept;
-use crate::limits::Kept;
 use crate::planning::Wanted;
 use crate::terminal::size::Size;
 use crate::wire;
@@ -49,13 +48,10 @@ pub enum Greeting {
     },
 }
 
-/// A jail that stands.
+/// A jail that stands. What its owner does with rights rests on nothing of it: that the record of the launch tells, which the
+/// shim wrote as root and cannot change any more.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Born {
-    /// Its name, as in the records.
-    pub jail: String,
-    /// What must be known to read its figures.
-    pub kept: Kept,
     /// Its gate, where it has one.
     pub gate: Option<GateBorn>,
     /// Columns and rows where nobody is attached.

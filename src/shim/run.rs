@@ -109,7 +109,7 @@ impl Run {
     fn abandon(self, error: ShimError) -> ShimError {
         let Self { owner, client, .. } = self;
         let closed = client.map_or(Ok(()), Client::close);
-        let jail = owner.born().jail.clone();
+        let jail = owner.jail().to_owned();
         let killed = owner.kill();
         let (_, process) = owner.finish();
         let ended = process.map_or(Ok(()), |process| wait_for(&process));
@@ -231,7 +231,7 @@ impl Run {
             client.close()?;
         }
         let Self { owner, mut told, said, status, up, agent, on_terminal, .. } = self;
-        let jail = owner.born().jail.clone();
+        let jail = owner.jail().to_owned();
         let (more, process) = owner.finish();
         told.extend(more);
         process.map_or(Ok(()), |process| wait_for(&process))?;

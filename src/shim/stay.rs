@@ -139,8 +139,6 @@ fn settle(
         | WallState::CannotStand(_) => None,
     });
     let born = Born {
-        jail: jail.name(),
-        kept: jail.kept(),
         gate: kept.map(|kept| GateBorn { kept, listens, rules }),
         size: plan.terminal.as_ref().map_or((80, 24), |terminal| terminal.size),
         without: without.collect(),
@@ -150,7 +148,10 @@ fn settle(
     };
     let gate = gate.map(crate::launch::Gate::into_control);
     let gate = gate.map(|control| GateSide { control, line: None });
-    let switches = match jail.switches() {
+    let switches = match jail.switches().and_then(|switches| {
+        jail.keep_record_unwritten()?;
+        Ok(switches)
+    }) {
         Ok(switches) => switches,
         Err(error) => {
             drop(jail);

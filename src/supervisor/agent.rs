@@ -144,7 +144,7 @@ impl Agent {
 
 /// By the kernel's word: whoever froze it.
 fn is_frozen(owner: &Owner) -> bool {
-    let cgroup = owner.born().kept.cgroup.as_ref();
+    let cgroup = owner.kept().cgroup.as_ref();
     let frozen = cgroup.and_then(|path| crate::host::text::read(path.join("cgroup.freeze")).ok());
     frozen.is_some_and(|text| text.trim() == "1")
 }

@@ -77,7 +77,7 @@ impl Supervisor {
         let listener = listener.map_err(|errno| SuperviseError::Socket { path, errno })?;
         let seen = self.folders.new_seen(&record.name)?;
         let ask = Ask { wanted: record.wanted.clone(), caller: record.caller.clone() };
-        Ok(Starting::spawn(&ask, listener, seen.into())?)
+        Ok(Starting::spawn(&record.name, &ask, listener, seen.into())?)
     }
 
     /// Takes over the agent of `record`, whose shim may have outlived its owner.
@@ -89,7 +89,7 @@ impl Supervisor {
             return;
         }
         if let Ok(link) = reach(&self.folders.socket(&name)) {
-            let shim = Some(Starting::adopt(link));
+            let shim = Some(Starting::adopt(&name, link));
             self.agents.insert(name, Agent::new(record, Phase::Starting { shim }));
             return;
         }
@@ -134,7 +134,7 @@ impl Supervisor {
         let adopted = shim.is_adopted();
         match shim.wait_with(agent.record.gate.as_ref()) {
             Ok(owner) => {
-                agent.record.kept = Some(owner.born().kept.clone());
+                agent.record.kept = Some(owner.kept().clone());
                 let until_up = (!owner.born().up).then(|| Instant::now() + UP);
                 let up = Up {
                     owner: Box::new(owner),
@@ -439,7 +439,7 @@ impl Supervisor {
 /// By the shim, and by root itself where the shim does not: it may have been stopped.
 fn end_now(name: &str, up: &Up) {
     let killed = up.owner.kill();
-    let cgroup = up.owner.born().kept.cgroup.as_deref();
+    let cgroup = up.owner.kept().cgroup.as_deref();
     let ended = cgroup.map_or(Ok(()), launch::end_all);
     if let Err(error) = killed {
         tracing::warn!(%error, agent = name, "its shim does not hear");

@@ -155,7 +155,7 @@ impl Supervisor {
             restart: restart.clone(),
             again,
             without: up.map(|up| up.owner.born().without.clone()).unwrap_or_default(),
-            init: up.map(|up| up.owner.born().kept.init),
+            init: up.map(|up| up.owner.kept().init),
             people: agent.people.values().cloned().collect(),
             figures: serde_json::to_value(figures).unwrap_or(Value::Null),
             network: serde_json::to_value(network).unwrap_or(Value::Null),
@@ -337,7 +337,7 @@ impl Supervisor {
 
     fn freeze(&mut self, caller: &Caller, name: &str, frozen: bool) -> Answered {
         let Some(up) = self.running(name) else { return not_running(name) };
-        if up.owner.born().kept.cgroup.is_none() {
+        if up.owner.kept().cgroup.is_none() {
             return refused(
                 format!("{name} has no cgroup, which is what freezes"),
                 "start it with the wall `cgroup`",
