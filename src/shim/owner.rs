@@ -328,7 +328,8 @@ impl Owner {
     /// [`ShimError::Launch`].
     pub fn record_again(&mut self) -> Result<(), ShimError> {
         if self.recorded_again >= RECORDED_AGAIN {
-            return Ok(());
+            let cause = format!("the client that records was ended {RECORDED_AGAIN} times");
+            return Err(LaunchError::Unusable(cause).into());
         }
         self.recorded_again += 1;
         self.record()

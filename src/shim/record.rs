@@ -38,8 +38,10 @@ pub(super) fn prepare(plan: &Plan) -> Result<Option<Prepared>, LaunchError> {
 /// A session that is recorded.
 pub(super) struct Recording {
     recorder: Recorder<Folder>,
-    /// What its client draws on; nothing where it has none now.
-    master: Option<(u32, OwnedFd)>,
+    /// Its client, until init says that it has ended.
+    view: Option<u32>,
+    /// What that draws on; nothing once it has closed it.
+    master: Option<OwnedFd>,
     size: Size,
 }
 
@@ -47,31 +49,36 @@ impl Recording {
     pub(super) fn new(prepared: Prepared) -> Self {
         let Prepared { folder, about } = prepared;
         let size = about.size;
-        Self { recorder: Recorder::new(folder, about, Instant::now()), master: None, size }
+        Self {
+            recorder: Recorder::new(folder, about, Instant::now()),
+            view: None,
+            master: None,
+            size,
+        }
     }
 
     /// Its client, called `view`, draws on `master` from now on.
     pub(super) fn begin(&mut self, view: u32, master: OwnedFd) {
-        self.master = Some((view, master));
+        (self.view, self.master) = (Some(view), Some(master));
     }
 
     /// Whether its client is the one called `view`, which has ended then.
     pub(super) fn ends(&mut self, view: u32) -> bool {
-        let ended = self.master.as_ref().is_some_and(|(own, _)| *own == view);
-        if ended {
-            self.read();
-            self.master = None;
+        if self.view != Some(view) {
+            return false;
         }
-        ended
+        self.read();
+        (self.view, self.master) = (None, None);
+        true
     }
 
     pub(super) fn master(&self) -> Option<BorrowedFd<'_>> {
-        self.master.as_ref().map(|(_, master)| master.as_fd())
+        self.master.as_ref().map(|master| master.as_fd())
     }
 
     /// Writes down what was drawn.
     pub(super) fn read(&mut self) {
-        let Some((_, master)) = &self.master else { return };
+        let Some(master) = &self.master else { return };
         let mut bytes = [0; READ];
         match rustix::io::read(master, &mut bytes) {
             Ok(count) if count > 0 => self.recorder.output(Instant::now(), &bytes[..count]),
@@ -91,7 +98,7 @@ impl Recording {
     }
 
     fn set_size(&self, size: Size) {
-        if let Some((_, master)) = &self.master
+        if let Some(master) = &self.master
             && let Err(error) = size::set(master, size)
         {
             tracing::debug!(%error, "the recording keeps its size");
@@ -119,7 +126,7 @@ impl Recording {
 
     fn has_more(&self) -> bool {
         use rustix::event::{PollFd, PollFlags, Timespec, poll};
-        let Some((_, master)) = &self.master else { return false };
+        let Some(master) = &self.master else { return false };
         let mut polled = [PollFd::new(master, PollFlags::IN)];
         let now = Timespec { tv_sec: 0, tv_nsec: 0 };
         poll(&mut polled, Some(&now)).is_ok_and(|count| count > 0)

@@ -212,7 +212,11 @@ impl Run {
                 Report::Said(said) => self.said = Some(said),
                 Report::Over { status } => self.status = Some(status),
                 Report::Trouble(cause) => tracing::warn!(cause, "the shim"),
-                Report::NotRecorded => self.owner.record_again()?,
+                Report::NotRecorded => {
+                    if let Err(error) = self.owner.record_again() {
+                        self.told.push(format!("{} is not recorded any more: {error}", self.agent));
+                    }
+                }
                 Report::ViewOver { .. } | Report::Gate(_) => {}
             }
         }
