@@ -3,6 +3,7 @@
 use super::{Cloned, last_errno, result};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, WaitOptions};
+use std::os::unix::process as unix;
 
 /// Runs `child` in a copy of this process; what it returns becomes its exit status.
 ///
@@ -37,8 +38,7 @@ pub fn fork(child: impl FnOnce() -> i32) -> Result<Cloned, Errno> {
 
 /// Has the program of `command` lead a session of its own, whose terminal is its standard input (setsid(2), ioctl_tty(2),
 /// `TIOCSCTTY`). Where that fails, the program is not started.
-pub fn lead_session_of_stdin(command: &mut std::process::Command) {
-    use std::os::unix::process::CommandExt as _;
+pub fn lead_session_of_stdin(command: &mut impl unix::CommandExt) {
     let lead = || {
         rustix::process::setsid()?;
         Ok(rustix::process::ioctl_tiocsctty(rustix::stdio::stdin())?)

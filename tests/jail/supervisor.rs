@@ -319,7 +319,7 @@ fn an_operator_starts_what_root_has_made_and_in_their_own_place() {
     let supervisor = Supervisor::new(&["jt-sv-op"], &roles);
     let ask = |verb: &str, words: &[&str]| as_user(STRANGER, &supervisor.verb(verb, words));
     let own = supervisor.path("own.toml");
-    std::fs::write(&own, "extends = ['demo']\n").unwrap();
+    std::fs::write(&own, "schema = 1\nextends = ['demo']\n").unwrap();
     let own = own.display().to_string();
     for (words, told) in [
         (&["--name", "jt-sv-op", &own][..], "for root alone"),
@@ -503,7 +503,8 @@ fn a_session_is_recorded_out_of_the_agents_reach() {
     let folder = tempfile::tempdir_in("/var/tmp").unwrap();
     let log = folder.path().join("log").display().to_string();
     let profile = folder.path().join("recorded.toml");
-    std::fs::write(&profile, "extends = ['demo']\n[terminal]\nrecord = true\n").unwrap();
+    std::fs::write(&profile, "schema = 1\nextends = ['demo']\n[terminal]\nrecord = true\n")
+        .unwrap();
     let profile = profile.display().to_string();
     let supervisor = Supervisor::with_paths(&["jt-sv-record"], &format!("log = '{log}'"), "");
     let script = "echo to be kept$((1 + 1)); tmux detach-client -a; sleep 0.5; echo later$((2 + 2)); sleep 0.5";
