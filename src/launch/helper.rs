@@ -47,7 +47,17 @@ pub(super) fn start(
     }
 }
 
-/// The same of this very program, with the variables of this process.
+/// Variables by which a service manager speaks to this process alone.
+const OWN: [&str; 6] = [
+    "NOTIFY_SOCKET",
+    "WATCHDOG_USEC",
+    "WATCHDOG_PID",
+    "LISTEN_FDS",
+    "LISTEN_PID",
+    "LISTEN_FDNAMES",
+];
+
+/// The same of this very program, with the variables of this process, but for those that are meant for it alone.
 ///
 /// # Errors
 /// As for [`start`].
@@ -55,6 +65,9 @@ pub fn start_own(control: &OwnedFd, words: &[String]) -> Result<Cloned, LaunchEr
     use std::os::unix::ffi::OsStrExt as _;
     let program = program::open()?;
     let variable = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
+        if OWN.iter().any(|own| name == *own) {
+            return None;
+        }
         let text = [name.as_bytes(), b"=", value.as_bytes()].concat();
         CString::new(text).ok()
     };

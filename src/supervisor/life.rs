@@ -64,7 +64,14 @@ impl Supervisor {
         record.since = now();
         record.gate = None;
         self.folders.save(&record)?;
-        let shim = self.spawn(&record)?;
+        let shim = match self.spawn(&record) {
+            Ok(shim) => shim,
+            Err(error) => {
+                // Nothing was started: the next supervisor must not look for it.
+                self.folders.save(&Record { stage: Stage::Ended, goes: false, ..record })?;
+                return Err(error);
+            }
+        };
         let waits = self.agents.remove(&name).map(|agent| agent.waits).unwrap_or_default();
         let agent = Agent::new(record, Phase::Starting { shim: Some(shim) });
         self.agents.insert(name, Agent { waits, ..agent });
