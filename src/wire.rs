@@ -182,10 +182,10 @@ pub fn pass_on(from: impl AsFd, to: impl AsFd) -> Result<bool, Errno> {
     Ok(true)
 }
 
-/// Sends a message of any length, as a sealed file in memory, and `descriptors` with it.
+/// Sends a message of any length, as a sealed file in memory, and `descriptors` with it. Nobody is waited for.
 ///
 /// # Errors
-/// The kernel's answer.
+/// The kernel's answer; `EAGAIN` where the other side has too much unread.
 pub fn send_sealed<T: Serialize>(
     socket: impl AsFd,
     message: &T,
@@ -202,7 +202,7 @@ pub fn send_sealed<T: Serialize>(
     fcntl_add_seals(&file, SEALS)?;
     let descriptors: Vec<BorrowedFd<'_>> =
         std::iter::once(&file).chain(descriptors).map(AsFd::as_fd).collect();
-    send_with(socket, b"o", &descriptors, SendFlags::NOSIGNAL)
+    send_with(socket, b"o", &descriptors, SendFlags::NOSIGNAL | SendFlags::DONTWAIT)
 }
 
 const SEALS: SealFlags = SealFlags::WRITE.union(SealFlags::SHRINK).union(SealFlags::GROW);

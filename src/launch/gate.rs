@@ -20,6 +20,9 @@ use std::time::{Duration, Instant};
 /// How long the gate may take to begin.
 const LONG: Duration = Duration::from_secs(10);
 
+/// What is kept of what it says while something else is waited for.
+const MOST_UNREAD: usize = 1000;
+
 /// How long it may take for anything else: the agent's terminal waits meanwhile.
 const SHORT: Duration = Duration::from_secs(3);
 
@@ -192,7 +195,9 @@ impl Gate {
             match protocol::hear(&self.control, true) {
                 Ok(Some(report)) if wanted(&report) => return Ok(()),
                 Ok(Some(Report::Failed { cause })) => return Err(LaunchError::Unusable(cause)),
-                Ok(Some(report)) => self.unread.push(report),
+                // What is too much is lost, as where nobody hears it in time.
+                Ok(Some(report)) if self.unread.len() < MOST_UNREAD => self.unread.push(report),
+                Ok(Some(_)) => {}
                 Ok(None) | Err(Errno::CONNRESET) => {
                     return Err(LaunchError::Unusable("the gate ended".to_owned()));
                 }

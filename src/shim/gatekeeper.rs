@@ -100,6 +100,11 @@ impl Gatekeeper {
         std::mem::take(&mut self.changed)
     }
 
+    /// Whether it has given the gate up.
+    pub(super) fn is_lost(&self) -> bool {
+        self.gate.is_none()
+    }
+
     /// The network of the jail now; nothing where the gate does not say.
     pub(super) fn shown(&mut self) -> Option<Shown> {
         match self.show() {

@@ -21,6 +21,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 const MOST_SEEN: u64 = 1 << 20;
 /// How long those who look at a jail that has ended have to read its last bytes.
 const LAST_BYTES: Duration = Duration::from_secs(2);
+/// Messages of the gate that are heard at the end.
+const LAST_WORDS: usize = 1000;
 /// How long the owner has to read the last figures.
 const LAST_LOOK: Duration = Duration::from_secs(5);
 /// Views at the most: each has three descriptors.
@@ -184,6 +186,7 @@ impl Keep {
             match said {
                 Said::Detached { client } => {
                     if self.recording.as_mut().is_some_and(|recording| recording.ends(client)) {
+                        self.born.recording = false;
                         self.tell(Report::NotRecorded);
                     }
                     self.end_view(client, Of::Session, End::Detached);
@@ -195,8 +198,11 @@ impl Keep {
                     self.end = Some((status, signal));
                     self.tell(Report::Said(said));
                 }
+                Said::Up => {
+                    self.born.session = true;
+                    self.tell(Report::Said(said));
+                }
                 Said::Failed { .. }
-                | Said::Up
                 | Said::NoSession { .. }
                 | Said::Screen(_)
                 | Said::ServerGone => self.tell(Report::Said(said)),
@@ -311,11 +317,17 @@ impl Keep {
             let Some(owner) = &self.owner else { return };
             match wire::take::<Order>(owner) {
                 Ok(Some((order, descriptors))) => {
+                    let view = order.view();
                     if let Err(trouble) = self.perform(order, descriptors) {
                         self.tell(Report::Trouble(trouble));
+                        view.into_iter().for_each(|view| self.tell(Report::ViewOver { view }));
                     }
                 }
                 Err(Errno::AGAIN) => return,
+                // Of another version: the jail is not given up for that.
+                Err(Errno::PROTO) => {
+                    self.tell(Report::Trouble("an order is not understood".to_owned()));
+                }
                 Ok(None) | Err(_) => self.lose_owner(),
             }
         }
@@ -331,6 +343,8 @@ impl Keep {
             Order::Screen => self.order(&Say::Screen, &[]),
             Order::Stop => self.order(&Say::Stop, &[]),
             Order::Kill => self.kill(),
+            // It ends when nobody holds its socket any more.
+            Order::EndGate => self.gate = None,
             Order::Freeze(frozen) => {
                 let switches =
                     self.switches.as_ref().ok_or("cannot freeze the jail: it has no cgroup")?;
@@ -347,6 +361,7 @@ impl Keep {
                 let [master, slave] = two.map_err(|_| "the shim was not given a terminal")?;
                 let recording = self.recording.as_mut().ok_or("this session is not recorded")?;
                 recording.begin(view, master);
+                self.born.recording = true;
                 self.order(&Say::Attach { client: view, types: false }, &[slave.as_fd()]);
             }
             Order::Run { view, words, shown: true } => {
@@ -375,7 +390,10 @@ impl Keep {
     /// The jail has ended.
     fn finish(mut self) -> Result<(), Errno> {
         self.hear_init(1000);
-        while self.gate.is_some() && self.wait_for_gate() {
+        for _ in 0..LAST_WORDS {
+            if !self.wait_for_gate() {
+                break;
+            }
             self.hear_gate();
         }
         let (status, signal) = self.end.unwrap_or_default();

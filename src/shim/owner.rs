@@ -16,10 +16,13 @@ use crate::wire;
 use rustix::event::PollFlags;
 use rustix::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How often a client that records is started again.
 const RECORDED_AGAIN: u32 = 100;
+/// How long a gate may take to say what it counts, and how long it is not asked again where it took longer.
+const PROMPT: Duration = Duration::from_millis(500);
+const PAUSE: Duration = Duration::from_secs(60);
 /// Reports that are heard in a turn.
 const HEARD: usize = 32;
 
@@ -81,6 +84,14 @@ impl Starting {
         Self { jail: jail_of(agent), link, process: None }
     }
 
+    /// Ends it, where it is a child of this process.
+    ///
+    /// # Errors
+    /// [`ShimError::Launch`].
+    pub fn end(&self) -> Result<(), ShimError> {
+        end(self.process.as_ref())
+    }
+
     /// Whether it had an owner before.
     #[must_use]
     pub fn is_adopted(&self) -> bool {
@@ -122,6 +133,14 @@ impl Starting {
     }
 }
 
+fn end(process: Option<&Cloned>) -> Result<(), ShimError> {
+    let Some(process) = process else { return Ok(()) };
+    match rustix::process::pidfd_send_signal(&process.pidfd, rustix::process::Signal::KILL) {
+        Ok(()) | Err(Errno::SRCH) => Ok(()),
+        Err(errno) => Err(cannot("end", "the shim")(errno)),
+    }
+}
+
 /// What a shim had to say, and whether that was all.
 #[derive(Debug, Default)]
 pub struct Heard {
@@ -148,6 +167,10 @@ pub struct Owner {
     last: u32,
     /// How often the client that records was started again.
     recorded_again: u32,
+    /// Whether the shim was told to end the gate.
+    gate_ended: bool,
+    /// Until when the gate is not asked for what it counts: it took too long the last time.
+    asked_again: Option<Instant>,
 }
 
 impl Owner {
@@ -182,6 +205,8 @@ impl Owner {
             session: None,
             last,
             recorded_again: 0,
+            gate_ended: false,
+            asked_again: None,
         })
     }
 
@@ -237,6 +262,11 @@ impl Owner {
         }
         if let Some(gate) = self.gate.as_mut().filter(|_| any(came.get(limits..))) {
             gate.turn();
+        }
+        if self.gate.as_ref().is_some_and(Gatekeeper::is_lost) && !self.gate_ended {
+            // Whatever rules it has: nobody knows them any more.
+            self.gate_ended = true;
+            self.tell(&Order::EndGate, &[])?;
         }
         if let Some(used) = self.meter.turn(any(came.get(1..limits))) {
             self.meter.watch_ended(used);
@@ -378,9 +408,23 @@ impl Owner {
         if gate.take_changed() { gate.memory() } else { None }
     }
 
-    /// The jail's network now; nothing where it has no gate.
+    /// The jail's network now; nothing where it has no gate, or one that took too long to say a moment ago.
     pub fn network(&mut self) -> Option<crate::control::network::Shown> {
-        self.gate.as_mut()?.shown()
+        let begun = Instant::now();
+        if self.asked_again.is_some_and(|until| begun < until) {
+            return None;
+        }
+        let shown = self.gate.as_mut()?.shown();
+        self.asked_again = (begun.elapsed() > PROMPT).then(|| Instant::now() + PAUSE);
+        shown
+    }
+
+    /// Ends the shim itself, where it is a child of this process: it does not do what it is told.
+    ///
+    /// # Errors
+    /// [`ShimError::Launch`].
+    pub fn end_shim(&self) -> Result<(), ShimError> {
+        end(self.process.as_ref())
     }
 
     /// Asks for the screen; a report brings it.

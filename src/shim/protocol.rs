@@ -51,6 +51,7 @@ pub enum Greeting {
 /// A jail that stands. What its owner does with rights rests on nothing of it: that the record of the launch tells, which the
 /// shim wrote as root and cannot change any more.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Born {
     /// Its gate, where it has one.
     pub gate: Option<GateBorn>,
@@ -60,14 +61,19 @@ pub struct Born {
     pub without: Vec<(String, String)>,
     /// How long each step took.
     pub timings: Vec<(String, Duration)>,
-    /// Whether the session is there already, and seen to be the agent's.
+    /// Whether the session is there already, as init says.
+    pub session: bool,
+    /// Whether an owner has seen that it is the agent's.
     pub up: bool,
     /// Whether the session is to be recorded.
     pub records: bool,
+    /// Whether it is.
+    pub recording: bool,
 }
 
 /// The gate of such a jail.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct GateBorn {
     /// What must be known to take it over, as it was in the beginning.
     pub kept: GateKept,
@@ -118,8 +124,27 @@ pub enum Order {
     Stop,
     /// Freeze the jail, or let it go on.
     Freeze(bool),
+    /// End the gate, which did not do what it was told: the jail has no network from now on.
+    EndGate,
     /// End the jail now.
     Kill,
+}
+
+impl Order {
+    /// The view that it is about, if it begins one.
+    #[must_use]
+    pub fn view(&self) -> Option<u32> {
+        match self {
+            Self::Attach { view, .. } | Self::Run { view, .. } => Some(*view),
+            Self::Watch
+            | Self::Record { .. }
+            | Self::Screen
+            | Self::Stop
+            | Self::Freeze(_)
+            | Self::EndGate
+            | Self::Kill => None,
+        }
+    }
 }
 
 /// What a shim tells its owner, and writes down where there is none.

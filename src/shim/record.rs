@@ -14,6 +14,9 @@ use std::time::{Duration, Instant};
 /// The most that is read at once, in bytes.
 const READ: usize = 16 << 10;
 
+/// How often a master is read at the end: more than it holds.
+const LAST_READS: u32 = 64;
+
 /// The folder of a recording, opened with the launcher's rights.
 pub(super) struct Prepared {
     pub(super) folder: OwnedFd,
@@ -118,7 +121,10 @@ impl Recording {
 
     /// The session has ended.
     pub(super) fn finish(&mut self, status: Option<i32>) {
-        while self.master.is_some() && self.has_more() {
+        for _ in 0..LAST_READS {
+            if !self.has_more() {
+                break;
+            }
             self.read();
         }
         self.recorder.exit(Instant::now(), status);

@@ -6,7 +6,7 @@ use super::protocol::{Ask, Born, GateBorn, Greeting};
 use super::record::{self, Prepared, Recording};
 use crate::confine::{self, Bounds, Reach};
 use crate::launch::{Jail, Standard, Timings, launch};
-use crate::plan::{HelperPlan, Mode, Plan, WallState};
+use crate::plan::{Mode, Plan, WallState};
 use crate::planning::{self, PlanningError};
 use crate::sys;
 use crate::wire;
@@ -143,7 +143,9 @@ fn settle(
         size: plan.terminal.as_ref().map_or((80, 24), |terminal| terminal.size),
         without: without.collect(),
         timings,
+        session: false,
         up: false,
+        recording: false,
         records: recording.is_some(),
     };
     let gate = gate.map(crate::launch::Gate::into_control);
@@ -169,10 +171,12 @@ fn settle(
         recording: None,
         end: None,
     };
-    let shim =
-        plan.terminal.as_ref().map_or(HelperPlan { uid: u32::MAX, new_uid: false }, |it| it.shim);
+    let Some(uid) = plan.terminal.as_ref().map(|terminal| terminal.shim.uid) else {
+        let none = "only a session is kept by a shim".to_owned();
+        return Err(keep.give_up(&ShimError::Launch(crate::launch::LaunchError::Unusable(none))));
+    };
     let folder = recording.as_ref().map(|prepared| prepared.folder.as_fd());
-    match keep.confine(shim.uid, plan.landlock.abi > 0, folder) {
+    match keep.confine(uid, plan.landlock.abi > 0, folder) {
         Ok(()) => Ok(Keep { recording: recording.map(Recording::new), ..keep }),
         Err(error) => Err(keep.give_up(&error)),
     }

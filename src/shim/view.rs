@@ -13,6 +13,9 @@ use rustix::io::Errno;
 /// The most that is read at once, in bytes.
 const READ: usize = 16 << 10;
 
+/// How often a master is read at the end: more than it holds.
+const LAST_READS: u32 = 64;
+
 /// Bytes from one descriptor to another: read when all of before is written.
 #[derive(Debug, Default)]
 struct Flow {
@@ -214,7 +217,10 @@ impl View {
 
     /// Whether it is over; the person has been told then.
     pub(super) fn is_over(&mut self) -> bool {
-        if self.ending.is_some() && !self.read_out && self.out.is_empty() {
+        for _ in 0..LAST_READS {
+            if self.ending.is_none() || self.read_out || !self.out.is_empty() {
+                break;
+            }
             self.turn_master(PollFlags::IN);
             self.carry();
         }

@@ -119,6 +119,8 @@ impl<'t> Tmux<'t> {
         let target = self.pane_target();
         let capture = [OsStr::new("capture-pane"), OsStr::new("-p"), OsStr::new("-t"), &target];
         let mut screen = self.output(&capture, None)?;
+        // A screen has none; in JSON each would take six times the room, and the message would be too long.
+        screen.retain(|c| c == '\n' || !c.is_control());
         let mut end = screen.len().min(MAX_SCREEN);
         while !screen.is_char_boundary(end) {
             end -= 1;
