@@ -14,7 +14,7 @@ use nix::sys::signal::SigSet;
 use rustix::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
 use rustix::fs::{CWD, Mode as FileMode, OFlags};
 use rustix::io::Errno;
-use rustix::process::Pid;
+use rustix::process::{Pid, Signal};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 
@@ -86,7 +86,7 @@ pub(super) fn serve(plan: &Plan, link: OwnedFd, stay: Stay, mut timings: Timings
         Stay::With(owner) => Some(*owner),
         Stay::Lasting { .. } => None,
     };
-    let launched = prepare().map_err(ShimError::Wait).and_then(|()| {
+    let launched = prepare(with).map_err(ShimError::Wait).and_then(|()| {
         let recording = record::prepare(plan)?;
         let jail = launch(plan, Standard::Inherit, with, &mut timings)?;
         Ok((jail, recording))
@@ -105,7 +105,16 @@ pub(super) fn serve(plan: &Plan, link: OwnedFd, stay: Stay, mut timings: Timings
 }
 
 /// Nothing that the owner's terminal or signals do reaches a shim.
-fn prepare() -> Result<(), Errno> {
+///
+/// One that ends with its owner is ended by the kernel as long as it has rights: what it has made by then, the next launch
+/// removes. Later the end of file on its socket takes the place of that (PR_SET_PDEATHSIG(2const)).
+fn prepare(with: Option<Pid>) -> Result<(), Errno> {
+    if let Some(owner) = with {
+        rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
+        if rustix::process::getppid() != Some(owner) {
+            return Err(Errno::SRCH);
+        }
+    }
     // One that was started for it leads a session already.
     match rustix::process::setsid() {
         Ok(_) | Err(Errno::PERM) => {}

@@ -41,12 +41,18 @@ pub(super) struct Up {
     pub(super) since: Instant,
     /// Until when its session must be there; nothing once it is.
     pub(super) until_up: Option<Instant>,
+    /// When it is looked again whether the session is the agent's, which could not be seen.
+    pub(super) prove_at: Option<Instant>,
     /// When everything of it is ended, where it was asked to end.
     pub(super) stopping: Option<Instant>,
     /// What its init said last about the session.
     pub(super) said: Option<Said>,
     /// Why it was ended from here.
     pub(super) ended_for: Option<String>,
+    /// How often everything of it was ended.
+    pub(super) endings: u32,
+    /// Troubles that were written down.
+    pub(super) troubles: u32,
 }
 
 /// Where it stands.
@@ -56,6 +62,8 @@ pub(super) enum Phase {
     Starting {
         /// The shim; taken when it says something.
         shim: Option<Starting>,
+        /// Until when it must.
+        until: Instant,
     },
     /// Its jail stands.
     Up(Up),
@@ -79,8 +87,8 @@ pub(super) struct Agent {
     pub(super) phase: Phase,
     /// Those who look, by the number of their view.
     pub(super) people: BTreeMap<u32, Looks>,
-    /// Those who wait, by the number of their connection.
-    pub(super) waits: Vec<(u64, Wait)>,
+    /// Those who wait, by the number of their connection, and since when.
+    pub(super) waits: Vec<(u64, Wait, Instant)>,
 }
 
 impl Agent {

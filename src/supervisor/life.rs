@@ -8,7 +8,7 @@ use crate::config::Restart;
 use crate::control::protocol::Answer;
 use crate::control::socket;
 use crate::jail::protocol::Report as Said;
-use crate::launch::{self, record};
+use crate::launch::{self, LaunchError, record};
 use crate::limits::journal;
 use crate::shim::ShimError;
 use crate::shim::owner::{Heard, Starting};
@@ -24,6 +24,18 @@ use std::time::{Duration, Instant};
 
 /// How long a session may take to come up.
 const UP: Duration = Duration::from_secs(60);
+/// How long a shim may take to say whether there is a jail.
+const BORN: Duration = Duration::from_secs(120);
+/// How long a screen may take.
+const SCREEN: Duration = Duration::from_secs(10);
+/// How soon it is looked again whose session it is.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+/// Troubles of an agent that are written down; they must not push out of the journal what else happened.
+const TROUBLES: u32 = 50;
+/// The longest trouble, in characters.
+const TROUBLE: usize = 300;
+/// How often everything of an agent is ended before its shim is.
+const ENDINGS: u32 = 3;
 /// How long the end of everything may take before root itself ends what is in the cgroup.
 const LAST: Duration = Duration::from_secs(5);
 
@@ -59,10 +71,17 @@ impl Supervisor {
     pub(super) fn begin(&mut self, mut record: Record) -> Result<(), SuperviseError> {
         let name = record.name.clone();
         record.stage = Stage::Starting;
-        record.goes = true;
+        (record.goes, record.again) = (true, false);
         record.boot = boot();
         record.since = now();
         record.gate = None;
+        // One that lives is nobody's to replace: its owner comes back to it.
+        let path = self.folders.socket(&name);
+        if reach(&path).is_ok() {
+            return Err(SuperviseError::Socket { path, errno: Errno::ADDRINUSE });
+        }
+        // First: what an earlier one has seen is not this one's.
+        self.folders.forget_seen(&name)?;
         self.folders.save(&record)?;
         let shim = match self.spawn(&record) {
             Ok(shim) => shim,
@@ -73,7 +92,8 @@ impl Supervisor {
             }
         };
         let waits = self.agents.remove(&name).map(|agent| agent.waits).unwrap_or_default();
-        let agent = Agent::new(record, Phase::Starting { shim: Some(shim) });
+        let until = Instant::now() + BORN;
+        let agent = Agent::new(record, Phase::Starting { shim: Some(shim), until });
         self.agents.insert(name, Agent { waits, ..agent });
         Ok(())
     }
@@ -91,13 +111,14 @@ impl Supervisor {
     pub(super) fn come_back(&mut self, mut record: Record) {
         let name = record.name.clone();
         if record.stage == Stage::Ended {
-            let phase = if record.goes { Phase::Resting(Instant::now()) } else { Phase::Ended };
+            let goes = record.goes || record.again;
+            let phase = if goes { Phase::Resting(Instant::now()) } else { Phase::Ended };
             self.agents.insert(name, Agent::new(record, phase));
             return;
         }
         if let Ok(link) = reach(&self.folders.socket(&name)) {
-            let shim = Some(Starting::adopt(&name, link));
-            self.agents.insert(name, Agent::new(record, Phase::Starting { shim }));
+            let (shim, until) = (Some(Starting::adopt(&name, link)), Instant::now() + BORN);
+            self.agents.insert(name, Agent::new(record, Phase::Starting { shim, until }));
             return;
         }
         let rebooted = record.boot != boot();
@@ -122,7 +143,7 @@ impl Supervisor {
         let Some(agent) = self.agents.get_mut(name) else { return };
         let any = came.iter().any(|flags| !flags.is_empty());
         match &mut agent.phase {
-            Phase::Starting { shim } if any => {
+            Phase::Starting { shim, .. } if any => {
                 if let Some(shim) = shim.take() {
                     self.born(name, shim);
                 }
@@ -147,9 +168,12 @@ impl Supervisor {
                     owner: Box::new(owner),
                     since: Instant::now(),
                     until_up,
+                    prove_at: None,
                     stopping: None,
                     said: None,
                     ended_for: None,
+                    endings: 0,
+                    troubles: 0,
                 };
                 agent.phase = Phase::Up(up);
                 self.save(name);
@@ -166,7 +190,8 @@ impl Supervisor {
                 // It may have written down why, before anybody came.
                 let seen = self.folders.end_of(name).filter(|_| matches!(error, ShimError::NoShim));
                 agent.record.outcome = Some(seen.unwrap_or(said));
-                self.clean(name, Duration::ZERO);
+                let ran = now().saturating_sub(agent.record.since);
+                self.clean(name, Duration::from_secs(if adopted { ran } else { 0 }));
             }
         }
     }
@@ -180,13 +205,14 @@ impl Supervisor {
         let reports: Vec<Report> = seen.into_iter().flatten().map(|seen| seen.report).collect();
         if let Some(Agent { phase: Phase::Up(up), .. }) = self.agents.get_mut(name) {
             reports.iter().for_each(|report| up.owner.catch_up(report));
-            // Its session was there, and no owner was left to look at it.
-            let stood = up.until_up.is_none();
-            if stood {
+            // Its session is there, whoever was told so.
+            if up.owner.born().session {
                 self.prove(name);
             }
         }
-        self.react(name, Heard { reports, ..Heard::default() });
+        let reports =
+            reports.into_iter().filter(|report| !matches!(report, Report::Said(Said::Up)));
+        self.react(name, Heard { reports: reports.collect(), ..Heard::default() });
     }
 
     fn react(&mut self, name: &str, heard: Heard) {
@@ -202,7 +228,7 @@ impl Supervisor {
                 }
                 Report::ViewOver { view } => self.left(name, view),
                 Report::Over { status } => over = Some(status),
-                Report::Trouble(cause) => self.note(name, "trouble", None, cause),
+                Report::Trouble(cause) => self.trouble(name, &cause),
                 Report::NotRecorded => self.record_again(name),
                 Report::Gate(_) => {}
             }
@@ -218,9 +244,27 @@ impl Supervisor {
         }
         match (over, heard.gone) {
             (Some(status), _) => self.over(name, Some(status)),
-            (None, true) => self.over(name, None),
+            (None, true) => self.gone(name),
             (None, false) => {}
         }
+    }
+
+    /// What a shim complains of, so often at the most.
+    fn trouble(&mut self, name: &str, cause: &str) {
+        let Some(Agent { phase: Phase::Up(up), .. }) = self.agents.get_mut(name) else { return };
+        up.troubles += 1;
+        if up.troubles <= TROUBLES {
+            self.note(name, "trouble", None, cause.chars().take(TROUBLE).collect());
+        }
+    }
+
+    /// Its shim does not speak to this owner any more: it has ended, or it was lost over something else.
+    fn gone(&mut self, name: &str) {
+        let Ok(link) = reach(&self.folders.socket(name)) else { return self.over(name, None) };
+        let Some(agent) = self.agents.get_mut(name) else { return };
+        tracing::warn!(agent = name, "its shim is taken over again");
+        let (shim, until) = (Some(Starting::adopt(name, link)), Instant::now() + BORN);
+        agent.phase = Phase::Starting { shim, until };
     }
 
     /// The session is there: it must be the agent's.
@@ -228,31 +272,38 @@ impl Supervisor {
         let Some(Agent { record, phase: Phase::Up(up), .. }) = self.agents.get_mut(name) else {
             return;
         };
+        up.prove_at = None;
         match up.owner.prove() {
-            Ok(()) => {
-                let again = up.until_up.take().is_none();
-                if !again && let Err(error) = up.owner.record() {
-                    tracing::error!(%error, agent = name, "is not recorded");
-                }
-                record.stage = Stage::Running;
-                if !again {
-                    record.since = now();
-                    let restarts = record.restarts;
-                    self.save(name);
-                    let again = if restarts > 0 {
-                        format!(" again, {restarts} times by now")
-                    } else {
-                        String::new()
-                    };
-                    self.note(name, "started", None, format!("{name} was started{again}"));
-                }
-                self.answer_waits(
-                    name,
-                    &[Wait::Start, Wait::Restart],
-                    &Answer::Done(vec![format!("{name} runs")]),
-                );
+            Ok(()) => {}
+            // It is another one's.
+            Err(error @ ShimError::Launch(LaunchError::NotAsPlanned { .. })) => {
+                return self.lose(name, &error);
             }
-            Err(error) => self.lose(name, &error),
+            Err(error) => {
+                tracing::warn!(%error, agent = name, "its session cannot be looked at");
+                up.prove_at = Some(Instant::now() + LOOK_AGAIN);
+                return;
+            }
+        }
+        let first = up.until_up.take().is_some() && record.stage != Stage::Running;
+        record.stage = Stage::Running;
+        let recorded = if up.owner.born().recording { Ok(()) } else { up.owner.record() };
+        let (goes, restarts) = (record.goes, record.restarts);
+        if first {
+            record.since = now();
+            self.save(name);
+            let again = match restarts {
+                0 => String::new(),
+                times => format!(" again, for the {times}. time"),
+            };
+            self.note(name, "started", None, format!("{name} was started{again}"));
+        }
+        if let Err(error) = recorded {
+            self.note(name, "trouble", None, format!("{name} is not recorded: {error}"));
+        }
+        if goes {
+            let runs = Answer::Done(vec![format!("{name} runs")]);
+            self.answer_waits(name, &[Wait::Start, Wait::Restart], &runs);
         }
     }
 
@@ -320,11 +371,30 @@ impl Supervisor {
         }
     }
 
+    /// What was left of its jail is removed, where that was `done`.
+    pub(super) fn cleaned(&mut self, name: &str, ran: Duration, done: bool) {
+        if !done {
+            // It was given up too early, and lives.
+            if let Ok(link) = reach(&self.folders.socket(name))
+                && let Some(agent) = self.agents.get_mut(name)
+            {
+                tracing::warn!(agent = name, "its shim lives, and is taken over again");
+                let (shim, until) = (Some(Starting::adopt(name, link)), Instant::now() + BORN);
+                agent.phase = Phase::Starting { shim, until };
+                return;
+            }
+            let told = format!("something of {name} is left; its next start removes it");
+            self.note(name, "trouble", None, told);
+        }
+        self.ended(name, ran);
+    }
+
     /// Nothing is left of it: it rests, or stays ended.
     pub(super) fn ended(&mut self, name: &str, ran: Duration) {
         let Some(agent) = self.agents.get_mut(name) else { return };
         let record = &mut agent.record;
         let end = record.outcome.clone().unwrap_or_default();
+        let asked = record.again;
         let policy = Restart::parse(&record.restart).unwrap_or(Restart::Never);
         let kind = match (record.goes, end.status) {
             (false, _) => End::Asked,
@@ -341,7 +411,7 @@ impl Supervisor {
             }
             None => {
                 (record.goes, record.row) = (false, 0);
-                Phase::Ended
+                if asked { Phase::Resting(Instant::now()) } else { Phase::Ended }
             }
         };
         let again =
@@ -352,16 +422,6 @@ impl Supervisor {
         self.answer_waits(name, &[Wait::End], &Answer::Done(vec![how.clone()]));
         let failed = Answer::Failed { cause: how, hint: String::new(), status: end.status.max(1) };
         self.answer_waits(name, &[Wait::Start, Wait::Screen], &failed);
-        self.begin_again(name);
-    }
-
-    /// Somebody asked for a restart, and waits.
-    fn begin_again(&mut self, name: &str) {
-        let Some(agent) = self.agents.get(name) else { return };
-        if agent.waits.iter().any(|(_, wait)| *wait == Wait::Restart) {
-            let record = agent.record.clone();
-            self.try_begin(record);
-        }
     }
 
     /// As [`Supervisor::begin`]; what hinders it is the agent's end, told to who waits.
@@ -383,7 +443,16 @@ impl Supervisor {
 
     /// Asks the agent to end; after `patience` everything of it is ended.
     pub(super) fn ask_to_end(&mut self, name: &str, patience: Duration) {
-        let Some(Agent { phase: Phase::Up(up), .. }) = self.agents.get_mut(name) else { return };
+        let Some(agent) = self.agents.get_mut(name) else { return };
+        let up = match &mut agent.phase {
+            Phase::Up(up) => up,
+            // Its jail is only being made, and nothing of the agent runs: its maker ends.
+            Phase::Starting { shim: Some(shim), .. } => return end_maker(name, shim),
+            Phase::Starting { shim: None, .. }
+            | Phase::Cleaning { .. }
+            | Phase::Resting(_)
+            | Phase::Ended => return,
+        };
         let asked = if patience.is_zero() {
             up.owner.kill()
         } else {
@@ -407,15 +476,15 @@ impl Supervisor {
                     let record = agent.record.clone();
                     self.try_begin(record);
                 }
+                Phase::Starting { shim: Some(shim), until } if *until <= now => {
+                    *until = now + BORN;
+                    end_maker(&name, shim);
+                }
                 Phase::Up(up) => {
-                    if up.until_up.is_some_and(|until| until <= now) && up.stopping.is_none() {
-                        up.ended_for =
-                            Some(format!("its session was not there after {} s", UP.as_secs()));
-                        up.stopping = Some(now);
-                    }
-                    if up.stopping.is_some_and(|until| until <= now) {
-                        end_now(&name, up);
-                        up.stopping = Some(now + LAST);
+                    let prove = up.prove_at.is_some_and(|at| at <= now);
+                    due(&name, up, now);
+                    if prove {
+                        self.prove(&name);
                     }
                 }
                 Phase::Resting(_)
@@ -423,6 +492,18 @@ impl Supervisor {
                 | Phase::Cleaning { .. }
                 | Phase::Ended => {}
             }
+            self.answer_late(&name, now);
+        }
+    }
+
+    /// Whoever waits too long for a screen.
+    fn answer_late(&mut self, name: &str, now: Instant) {
+        let Some(agent) = self.agents.get(name) else { return };
+        let late = |(_, wait, since): &(u64, Wait, Instant)| {
+            *wait == Wait::Screen && now.saturating_duration_since(*since) >= SCREEN
+        };
+        if agent.waits.iter().any(late) {
+            self.show_screen(name, None);
         }
     }
 
@@ -443,11 +524,35 @@ impl Supervisor {
     }
 }
 
+/// What is due of an agent that has a jail.
+fn due(name: &str, up: &mut Up, now: Instant) {
+    if up.until_up.is_some_and(|until| until <= now) && up.stopping.is_none() {
+        up.ended_for = Some(format!("its session was not there after {} s", UP.as_secs()));
+        up.stopping = Some(now);
+    }
+    if up.stopping.is_some_and(|until| until <= now) {
+        end_now(name, up);
+        up.endings += 1;
+        up.stopping = Some(now + LAST);
+    }
+}
+
+fn end_maker(name: &str, shim: &Starting) {
+    if let Err(error) = shim.end() {
+        tracing::warn!(%error, agent = name, "its shim does not end");
+    }
+}
+
 /// By the shim, and by root itself where the shim does not: it may have been stopped.
 fn end_now(name: &str, up: &Up) {
     let killed = up.owner.kill();
     let cgroup = up.owner.kept().cgroup.as_deref();
     let ended = cgroup.map_or(Ok(()), launch::end_all);
+    if up.endings >= ENDINGS
+        && let Err(error) = up.owner.end_shim()
+    {
+        tracing::warn!(%error, agent = name, "its shim does not end");
+    }
     if let Err(error) = killed {
         tracing::warn!(%error, agent = name, "its shim does not hear");
     }
@@ -460,8 +565,23 @@ fn with_hint(told: String, hint: &str) -> String {
     if hint.is_empty() { told } else { format!("{told}\n  hint: {hint}") }
 }
 
-/// The shim that listens at `path`.
+/// The shim that listens at `path`. What only passes is tried again: a shim that is not reached is taken for one that has
+/// ended.
 fn reach(path: &Path) -> Result<OwnedFd, Errno> {
+    for _ in 0..REACHES {
+        match reach_once(path) {
+            Err(errno @ (Errno::NOENT | Errno::CONNREFUSED)) => return Err(errno),
+            Err(_) => std::thread::sleep(Duration::from_millis(20)),
+            reached => return reached,
+        }
+    }
+    reach_once(path)
+}
+
+/// How often a shim is tried to be reached.
+const REACHES: u32 = 10;
+
+fn reach_once(path: &Path) -> Result<OwnedFd, Errno> {
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     let link = socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)?;
     connect(&link, &SocketAddrUnix::new(path)?)?;

@@ -110,7 +110,6 @@ enum Whose {
     Listener,
     Conn(u64),
     Agent(String),
-    Child(String),
 }
 
 /// Supervises until a signal says to end; agents go on then. Where it is asked to, it starts what `config` names.
@@ -122,6 +121,7 @@ pub fn supervise(config: Config, read: &ReadConfig<'_>, up: bool) -> Result<(), 
         return Err(SuperviseError::NotRoot);
     }
     // So that no child stays for longer than it lives.
+    raise_descriptors();
     let waiter = Waiter::with(&[Signal::SIGCHLD])?;
     let notifier = notifier()?;
     let run = PathBuf::from(&config.paths.run.value);
@@ -162,6 +162,15 @@ pub fn supervise(config: Config, read: &ReadConfig<'_>, up: bool) -> Result<(), 
     }
     notifier.stopping();
     Ok(())
+}
+
+/// Each agent takes some descriptors; agents have limits of their own.
+fn raise_descriptors() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let most = getrlimit(Resource::Nofile).maximum;
+    if let Err(errno) = setrlimit(Resource::Nofile, Rlimit { current: most, maximum: most }) {
+        tracing::warn!(%errno, "the number of agents is bounded by the descriptors of this process");
+    }
 }
 
 fn notifier() -> Result<Notifier, SuperviseError> {
@@ -237,7 +246,7 @@ impl Supervisor {
         self.dispatch(came);
         self.clock();
         self.drop_silent();
-        reap();
+        self.reap();
         Ok(())
     }
 
@@ -250,8 +259,7 @@ impl Supervisor {
                 Whose::Agent(name) => of_agents.entry(name).or_default().push(flags),
                 Whose::Listener if any => self.accept(),
                 Whose::Conn(number) if any => self.hear(number),
-                Whose::Child(name) if any => self.cleaned(&name),
-                Whose::Listener | Whose::Conn(_) | Whose::Child(_) => {}
+                Whose::Listener | Whose::Conn(_) => {}
             }
         }
         for (name, flags) in of_agents {
@@ -267,7 +275,7 @@ impl Supervisor {
         for (name, agent) in &self.agents {
             let mut add = |whose, fd, flags| wanted.push((whose, fd, flags));
             match &agent.phase {
-                Phase::Starting { shim: Some(shim) } => {
+                Phase::Starting { shim: Some(shim), .. } => {
                     add(Whose::Agent(name.clone()), shim.link(), PollFlags::IN);
                 }
                 Phase::Up(up) => {
@@ -275,10 +283,11 @@ impl Supervisor {
                         add(Whose::Agent(name.clone()), fd, flags);
                     }
                 }
-                Phase::Cleaning { child, .. } => {
-                    add(Whose::Child(name.clone()), child.pidfd.as_fd(), PollFlags::IN);
-                }
-                Phase::Starting { shim: None } | Phase::Resting(_) | Phase::Ended => {}
+                // The end of a child is told by a signal.
+                Phase::Starting { shim: None, .. }
+                | Phase::Cleaning { .. }
+                | Phase::Resting(_)
+                | Phase::Ended => {}
             }
         }
         wanted
@@ -290,14 +299,17 @@ impl Supervisor {
         let until = |instant: Instant| instant.saturating_duration_since(now);
         let of_agents = self.agents.values().filter_map(|agent| match &agent.phase {
             Phase::Up(up) => {
-                let due = up.until_up.into_iter().chain(up.stopping).map(until);
+                let due = up.stopping.or(up.until_up).into_iter().chain(up.prove_at).map(until);
                 due.chain([up.owner.patience()]).min()
             }
             Phase::Resting(instant) => Some(until(*instant)),
-            Phase::Starting { .. } | Phase::Cleaning { .. } | Phase::Ended => None,
+            Phase::Starting { until: late, .. } => Some(until(*late)),
+            Phase::Cleaning { .. } | Phase::Ended => None,
         });
+        let screens = self.agents.values().any(|agent| !agent.waits.is_empty());
+        let screens = screens.then_some(Duration::from_secs(1));
         let of_conns = self.conns.values().filter(|conn| !conn.waits).map(|conn| until(conn.until));
-        of_agents.chain(of_conns).chain(notifier.watchdog_period()).min()
+        of_agents.chain(of_conns).chain(screens).chain(notifier.watchdog_period()).min()
     }
 
     fn accept(&mut self) {
@@ -349,7 +361,7 @@ impl Supervisor {
     fn forget_conn(&mut self, number: u64) {
         self.conns.remove(&number);
         for agent in self.agents.values_mut() {
-            agent.waits.retain(|(conn, _)| *conn != number);
+            agent.waits.retain(|(conn, ..)| *conn != number);
         }
     }
 
@@ -358,9 +370,9 @@ impl Supervisor {
         let Some(agent) = self.agents.get_mut(name) else { return };
         let (met, others) = std::mem::take(&mut agent.waits)
             .into_iter()
-            .partition::<Vec<_>, _>(|(_, wait)| waits.contains(wait));
+            .partition::<Vec<_>, _>(|(_, wait, _)| waits.contains(wait));
         agent.waits = others;
-        for (number, _) in met {
+        for (number, ..) in met {
             self.answer(number, answer, &[]);
         }
     }
@@ -370,13 +382,21 @@ impl Supervisor {
         self.conns.retain(|_, conn| conn.waits || conn.until > now);
     }
 
-    /// The child that removed what was left has ended.
-    fn cleaned(&mut self, name: &str) {
-        let Some(Agent { phase: Phase::Cleaning { ran, .. }, .. }) = self.agents.get(name) else {
-            return;
-        };
-        let ran = *ran;
-        self.ended(name, ran);
+    /// Children that have ended: shims, and those that removed what was left.
+    fn reap(&mut self) {
+        while let Ok(Some((pid, status))) = rustix::process::wait(WaitOptions::NOHANG) {
+            let cleaned = self.agents.iter().find_map(|(name, agent)| match &agent.phase {
+                Phase::Cleaning { child, ran } if child.pid == pid => Some((name.clone(), *ran)),
+                Phase::Cleaning { .. }
+                | Phase::Starting { .. }
+                | Phase::Up(_)
+                | Phase::Resting(_)
+                | Phase::Ended => None,
+            });
+            if let Some((name, ran)) = cleaned {
+                self.cleaned(&name, ran, status.exit_status() == Some(0));
+            }
+        }
     }
 
     fn read_anew(&mut self, read: &ReadConfig<'_>) -> Answer {
@@ -400,9 +420,4 @@ impl Supervisor {
             }
         }
     }
-}
-
-/// Children that have ended: shims, and those that removed what was left.
-fn reap() {
-    while let Ok(Some(_)) = rustix::process::wait(WaitOptions::NOHANG) {}
 }

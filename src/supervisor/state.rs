@@ -47,6 +47,8 @@ pub(super) struct Record {
     pub(super) restart: String,
     /// Whether it is to run: nobody has asked it to end.
     pub(super) goes: bool,
+    /// Whether it is to be started again once it has ended, as somebody asked for.
+    pub(super) again: bool,
     /// How far it had come.
     pub(super) stage: Stage,
     /// The boot of the host in which that was.
@@ -167,7 +169,7 @@ impl Folders {
 
     /// What the shim of `name` has written there: reports, or why it launched no jail.
     pub(super) fn read_seen(&self, name: &str) -> Vec<Result<Seen, Refused>> {
-        let text = std::fs::read_to_string(self.seen(name)).unwrap_or_default();
+        let text = read_bounded(&self.seen(name));
         let line = |line: &str| {
             let seen = serde_json::from_str(line).ok().map(Ok);
             seen.or_else(|| Some(Err(Refused::from_line(line)?)))
@@ -253,6 +255,17 @@ impl Folders {
             }
         }
         Ok((records, unread))
+    }
+}
+
+/// The text of a file that somebody without rights writes, as far as it is bounded.
+fn read_bounded(path: &Path) -> String {
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    let Ok(file) = rustix::fs::open(path, flags, Mode::empty()) else { return String::new() };
+    let mut bytes = Vec::new();
+    // What is read up to an error is read.
+    match File::from(file).take(LONGEST).read_to_end(&mut bytes) {
+        Ok(_) | Err(_) => String::from_utf8_lossy(&bytes).into_owned(),
     }
 }
 

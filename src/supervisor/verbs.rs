@@ -15,7 +15,7 @@ use crate::shim::protocol::Line;
 use rustix::fd::OwnedFd;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// What is answered at once, with what comes along; `None` where the caller waits.
 type Answered = Option<(Answer, Vec<OwnedFd>)>;
@@ -143,7 +143,7 @@ impl Supervisor {
         };
         let again = match &agent.phase {
             Phase::Resting(until) => {
-                Some(until.saturating_duration_since(std::time::Instant::now()).as_secs())
+                Some(until.saturating_duration_since(Instant::now()).as_secs())
             }
             Phase::Up(_) | Phase::Starting { .. } | Phase::Cleaning { .. } | Phase::Ended => None,
         };
@@ -173,7 +173,7 @@ impl Supervisor {
 
     fn wait(&mut self, number: u64, name: &str, wait: Wait) -> Answered {
         if let Some(agent) = self.agents.get_mut(name) {
-            agent.waits.push((number, wait));
+            agent.waits.push((number, wait, Instant::now()));
         }
         None
     }
@@ -299,7 +299,7 @@ impl Supervisor {
 
     fn stop(&mut self, number: u64, caller: &Caller, name: &str, patience: Duration) -> Answered {
         let Some(agent) = self.agents.get_mut(name) else { return not_running(name) };
-        agent.record.goes = false;
+        (agent.record.goes, agent.record.again) = (false, false);
         match agent.phase {
             Phase::Ended => return at_once(Answer::Done(vec![format!("{name} does not run")])),
             Phase::Resting(_) => agent.phase = Phase::Ended,
@@ -321,10 +321,10 @@ impl Supervisor {
         self.note(name, "restart", Some(caller.uid), told);
         let Some(agent) = self.agents.get_mut(name) else { return not_running(name) };
         let active = agent.is_active();
-        agent.waits.push((number, Wait::Restart));
+        agent.waits.push((number, Wait::Restart, Instant::now()));
         if active {
-            // It ends as if it were stopped, and begins again because somebody waits for that.
-            agent.record.goes = false;
+            // It ends as if it were stopped, and begins again because somebody has asked for that.
+            (agent.record.goes, agent.record.again) = (false, true);
             self.save(name);
             let patience = self.patience();
             self.ask_to_end(name, patience);
