@@ -219,9 +219,6 @@ fn refuse_unbound(wanted: &Wanted) -> Result<(), Problems> {
     if !wanted.without.is_empty() {
         problems.push(wrong("--without", "only root takes walls away", own));
     }
-    if wanted.config.is_some() {
-        problems.push(wrong("--config", "only root names another configuration", "leave it out"));
-    }
     problems.into_result(())
 }
 

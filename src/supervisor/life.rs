@@ -10,6 +10,7 @@ use crate::control::socket;
 use crate::jail::protocol::Report as Said;
 use crate::launch::{self, LaunchError, record};
 use crate::limits::journal;
+use crate::planning::Wanted;
 use crate::shim::ShimError;
 use crate::shim::owner::{Heard, Starting};
 use crate::shim::protocol::{Ask, Report};
@@ -103,7 +104,9 @@ impl Supervisor {
         let listener = socket::open(&path, None);
         let listener = listener.map_err(|errno| SuperviseError::Socket { path, errno })?;
         let seen = self.folders.new_seen(&record.name)?;
-        let ask = Ask { wanted: record.wanted.clone(), caller: record.caller.clone() };
+        // All agents have the configuration of their supervisor.
+        let wanted = Wanted { config: self.named.clone(), ..record.wanted.clone() };
+        let ask = Ask { wanted, caller: record.caller.clone() };
         Ok(Starting::spawn(&record.name, &ask, listener, seen.into())?)
     }
 

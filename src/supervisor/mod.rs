@@ -91,6 +91,8 @@ pub type ReadConfig<'r> = dyn Fn() -> Result<Config, String> + 'r;
 /// A supervisor.
 struct Supervisor {
     config: Config,
+    /// The file that it is from, where another one than the usual was named.
+    named: Option<PathBuf>,
     roles: Roles,
     folders: Folders,
     agents: BTreeMap<String, Agent>,
@@ -112,11 +114,17 @@ enum Whose {
     Agent(String),
 }
 
-/// Supervises until a signal says to end; agents go on then. Where it is asked to, it starts what `config` names.
+/// Supervises as `config` says, which is from the file `named` or the usual one, until a signal says to end; agents go on
+/// then. Where it is asked to, it starts what `config` names.
 ///
 /// # Errors
 /// [`SuperviseError`].
-pub fn supervise(config: Config, read: &ReadConfig<'_>, up: bool) -> Result<(), SuperviseError> {
+pub fn supervise(
+    config: Config,
+    named: Option<PathBuf>,
+    read: &ReadConfig<'_>,
+    up: bool,
+) -> Result<(), SuperviseError> {
     if !rustix::process::geteuid().is_root() {
         return Err(SuperviseError::NotRoot);
     }
@@ -135,6 +143,7 @@ pub fn supervise(config: Config, read: &ReadConfig<'_>, up: bool) -> Result<(), 
         listener.map_err(|errno| SuperviseError::Socket { path: path.clone(), errno })?;
     let mut supervisor = Supervisor {
         config,
+        named,
         roles,
         folders,
         agents: BTreeMap::new(),

@@ -219,6 +219,12 @@ impl Supervisor {
         if let Err(cause) = Restart::parse(&restart) {
             return refused(cause, "");
         }
+        if wanted.config.is_some() {
+            return refused(
+                "an agent has the configuration of its supervisor",
+                "leave --config out",
+            );
+        }
         wanted.name = Some(name.clone());
         let uid = caller.person.uid;
         let record = Record { wanted, caller, restart, ..Record::default() };

@@ -39,7 +39,9 @@ impl Supervise {
         let named = self.supervisor.config.as_deref();
         let config = planning::config(named, &caller)?;
         let read = || planning::config(named, &caller).map_err(|problems| problems.to_string());
-        supervisor::supervise(config, &read, self.up)?;
+        // Shims have another directory.
+        let path = named.and_then(|named| std::path::absolute(named).ok());
+        supervisor::supervise(config, path, &read, self.up)?;
         Ok(Exit::Success)
     }
 }
