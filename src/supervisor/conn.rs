@@ -7,6 +7,7 @@ use crate::wire;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::net::{SocketFlags, accept_with, sockopt};
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 /// Connections at a time, of all and of one who is not root.
@@ -14,6 +15,31 @@ pub(super) const MOST: usize = 256;
 pub(super) const MOST_OF_ONE: usize = 32;
 /// How long one may be open without a call.
 const SILENCE: Duration = Duration::from_secs(30);
+
+/// How long it is taken for known which groups somebody is in.
+const KNOWN: Duration = Duration::from_secs(10);
+/// Whose groups are known at a time.
+const MOST_KNOWN: usize = 1000;
+
+/// Which groups callers are in: to look that up may take as long as the host's directory of users does, and somebody may call
+/// again and again.
+#[derive(Debug, Default)]
+pub(super) struct Groups(BTreeMap<u32, (Instant, Vec<u32>)>);
+
+impl Groups {
+    fn of(&mut self, uid: u32) -> Vec<u32> {
+        let now = Instant::now();
+        self.0.retain(|_, (until, _)| *until > now);
+        if let Some((_, groups)) = self.0.get(&uid) {
+            return groups.clone();
+        }
+        let groups = accounts::groups_of(uid);
+        if self.0.len() < MOST_KNOWN {
+            self.0.insert(uid, (Instant::now() + KNOWN, groups.clone()));
+        }
+        groups
+    }
+}
 
 /// A connection.
 #[derive(Debug)]
@@ -40,13 +66,13 @@ pub(super) enum Came {
 
 impl Conn {
     /// Whoever comes, by the kernel's word.
-    pub(super) fn accept(listener: &OwnedFd) -> Option<Self> {
+    pub(super) fn accept(listener: &OwnedFd, known: &mut Groups) -> Option<Self> {
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
         let socket = accept_with(listener, flags).ok()?;
         let peer = sockopt::socket_peercred(&socket).ok()?;
         let uid = peer.uid.as_raw();
-        // Root needs no groups, and looking them up may take as long as the host's directory of users does.
-        let mut groups = if uid == 0 { Vec::new() } else { accounts::groups_of(uid) };
+        // Root needs no groups.
+        let mut groups = if uid == 0 { Vec::new() } else { known.of(uid) };
         groups.push(peer.gid.as_raw());
         let caller = Caller { uid, groups };
         Some(Self { socket, caller, until: Instant::now() + SILENCE, waits: false })

@@ -25,7 +25,7 @@ use crate::shim::ShimError;
 use crate::shim::wait::Waiter;
 use crate::systemd::notify::{Notifier, NotifyError};
 use agent::{Agent, Phase, Wait};
-use conn::{Came, Conn};
+use conn::{Came, Conn, Groups};
 use nix::sys::signal::Signal;
 use rustix::event::PollFlags;
 use rustix::fd::{AsFd as _, BorrowedFd, OwnedFd};
@@ -101,6 +101,7 @@ struct Supervisor {
     listener: OwnedFd,
     conns: BTreeMap<u64, Conn>,
     next_conn: u64,
+    groups: Groups,
     /// Whether the configuration is to be read anew.
     reload: bool,
     ended: bool,
@@ -151,6 +152,7 @@ pub fn supervise(
         listener,
         conns: BTreeMap::new(),
         next_conn: 0,
+        groups: Groups::default(),
         reload: false,
         ended: false,
     };
@@ -323,7 +325,7 @@ impl Supervisor {
 
     fn accept(&mut self) {
         for _ in 0..TAKEN {
-            let Some(mut conn) = Conn::accept(&self.listener) else { return };
+            let Some(mut conn) = Conn::accept(&self.listener, &mut self.groups) else { return };
             let uid = conn.caller.uid;
             let same = self.conns.values().filter(|other| other.caller.uid == uid).count();
             let full = self.conns.len() >= conn::MOST && uid != 0;
