@@ -555,3 +555,20 @@ fn a_full_disk_keeps_an_agent_from_starting_and_ends_none() {
     }
     run(&["umount", &at]).expect(0);
 }
+
+#[test]
+fn a_restart_is_finished_by_the_next_supervisor() {
+    needs!("root", "cgroup2", "tmux");
+    let mut supervisor = Supervisor::new(&["jt-sv-re"], "[supervisor]\npatience = '4s'");
+    supervisor.start("jt-sv-re", "trap '' TERM HUP; while :; do sleep 0.1; done").expect(0);
+    let init = || host::processes(host::uid_of("jt-sv-re")?).iter().map(|(pid, _)| *pid).min();
+    let before = init();
+    let call = start(&mut supervisor.verb("restart", &["jt-sv-re"]));
+    supervisor.becomes("jt-sv-re", "stopping");
+    supervisor.dies();
+    assert_eq!(call.wait(harness::DEADLINE).status, Some(125));
+    supervisor.begin();
+    let again = || init().filter(|now| Some(*now) != before);
+    eventually("another one", again);
+    supervisor.becomes("jt-sv-re", "running");
+}
