@@ -19,14 +19,19 @@ use std::time::{Duration, Instant};
 
 /// When it looks first: most commands are over by then, and cost nothing.
 const FIRST: Duration = Duration::from_millis(100);
-/// How often it looks where nothing is told.
+/// How often it looks where nothing is told: at an agent that works, and at one that rests, after longer and longer pauses.
 const PERIOD: Duration = Duration::from_secs(1);
+const LONGEST: Duration = Duration::from_secs(8);
+/// Whoever uses less than one of so many parts of a processor rests.
+const REST_SHARE: u128 = 100;
 /// How soon it looks again where events come thick and fast; after so many times as long as the look took,
 /// where the jail's processes make it slow.
 const LEAST: Duration = Duration::from_millis(50);
 const REST: u32 = 4;
 /// How often the memory watch looks.
 const WATCH_PERIOD: Duration = Duration::from_millis(200);
+/// Who has used less processor time than this since, in microseconds, cannot have taken much: a page takes a fraction of one.
+const WATCH_WORK: u64 = 2000;
 /// The files of a cgroup whose changes the kernel tells.
 const EVENTS: &[&str] = &["memory.events", "memory.swap.events", "pids.events"];
 /// Tells when processes waited for memory a tenth of a second within one (psi.rst).
@@ -48,8 +53,12 @@ pub struct Meter {
     looked: Instant,
     /// How long that took.
     took: Duration,
-    /// When the memory watch looked last.
+    /// The pause before the next look, and the processor time that was used at the last.
+    pause: Duration,
+    used: Option<u64>,
+    /// When the memory watch looked last, and the processor time that was used when it added up.
     watched: Instant,
+    watched_at: Option<u64>,
     /// Processes that have their rank, with their start: a number may come to mean another.
     ranked: BTreeMap<i32, (u64, i32)>,
     troubles: Vec<String>,
@@ -82,7 +91,10 @@ impl Meter {
             next: now + FIRST,
             looked: now,
             took: Duration::ZERO,
+            pause: PERIOD,
+            used: None,
             watched: now,
+            watched_at: None,
             ranked: BTreeMap::new(),
             troubles: Vec::new(),
         }
@@ -135,11 +147,19 @@ impl Meter {
         self.opened();
         self.rank();
         let figures = self.opened().source.read();
+        let used = figures.cpu.map(|cpu| cpu.used_usec);
         let hits = self.compare(now, figures);
         self.write_down(&hits);
+        let since = now.saturating_duration_since(self.looked);
+        self.pause = if hits.is_empty() && rests(self.used, used, since) {
+            (self.pause * 2).min(LONGEST)
+        } else {
+            PERIOD
+        };
+        self.used = used;
         self.took = now.elapsed();
         self.looked = now + self.took;
-        self.next = self.looked + PERIOD;
+        self.next = self.looked + self.pause;
     }
 
     fn opened(&mut self) -> &Opened {
@@ -206,6 +226,13 @@ impl Meter {
             return None;
         }
         self.watched = Instant::now();
+        let used = self.kept.cgroup.as_deref().and_then(read::processor_time);
+        if let (Some(used), Some(before)) = (used, self.watched_at)
+            && used.saturating_sub(before) < WATCH_WORK
+        {
+            return None;
+        }
+        self.watched_at = used;
         Some(self.opened().source.held()).filter(|used| *used > limit)
     }
 
@@ -247,6 +274,12 @@ impl Meter {
     }
 }
 
+/// Whether an agent did next to nothing `since`, by the processor time that it had used in the beginning and in the end.
+fn rests(before: Option<u64>, after: Option<u64>, since: Duration) -> bool {
+    let (Some(before), Some(after)) = (before, after) else { return false };
+    u128::from(after.saturating_sub(before)) * REST_SHARE < since.as_micros()
+}
+
 /// Tells when one of the event files of the cgroup changes (inotify(7)).
 fn events(cgroup: &Path) -> Result<OwnedFd, Errno> {
     let flags = inotify::CreateFlags::CLOEXEC | inotify::CreateFlags::NONBLOCK;
@@ -270,4 +303,18 @@ fn pressure(cgroup: &Path) -> Result<OwnedFd, Errno> {
     let file = rustix::fs::open(cgroup.join("memory.pressure"), flags, Mode::empty())?;
     rustix::io::write(&file, TRIGGER)?;
     Ok(file)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_uses_next_to_no_processor_time_rests() {
+        let second = Duration::from_secs(1);
+        assert!(rests(Some(1000), Some(1000), second));
+        assert!(rests(Some(1000), Some(10_900), second));
+        assert!(!rests(Some(1000), Some(11_100), second));
+        assert!(!rests(None, Some(0), second) && !rests(Some(0), None, second));
+    }
 }

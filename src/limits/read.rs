@@ -245,6 +245,12 @@ pub fn of_cgroup(path: &Path) -> Figures {
     }
 }
 
+/// The processor time that a cgroup has used, in microseconds (`cpu.stat`).
+#[must_use]
+pub fn processor_time(cgroup: &Path) -> Option<u64> {
+    field(&text::read(cgroup.join("cpu.stat")).ok()?, "usage_usec")
+}
+
 fn throttle(stat: &str, max: &str) -> Option<Throttle> {
     let of = |name| field(stat, name);
     let mut parts = max.split_whitespace().map(str::parse::<u64>);

@@ -37,6 +37,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+/// What is due for agents within this time is done together.
+const TOGETHER: Duration = Duration::from_millis(50);
 /// Calls that are taken in a turn.
 const TAKEN: usize = 32;
 
@@ -311,7 +313,7 @@ impl Supervisor {
         let of_agents = self.agents.values().filter_map(|agent| match &agent.phase {
             Phase::Up(up) => {
                 let due = up.stopping.or(up.until_up).into_iter().chain(up.prove_at).map(until);
-                due.chain([up.owner.patience()]).min()
+                due.chain([up.owner.patience().max(TOGETHER)]).min()
             }
             Phase::Resting(instant) => Some(until(*instant)),
             Phase::Starting { until: late, .. } => Some(until(*late)),
