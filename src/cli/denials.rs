@@ -58,7 +58,7 @@ impl Denials {
             wrong("NAME", format!("cannot read {}: {errno}", file.display()), "")
         })?;
         if self.json {
-            denials.iter().for_each(|denial| out.line(&denial.to_string()));
+            denials.iter().for_each(|denial| out.json_line(denial));
             return Ok(Exit::Success);
         }
         if denials.is_empty() {

@@ -115,6 +115,14 @@ impl Output {
         }
     }
 
+    /// The same on one line.
+    pub fn json_line(&mut self, value: &impl Serialize) {
+        match serde_json::to_string(value) {
+            Ok(text) => self.write(&format!("{}\n", ascii(&text))),
+            Err(error) => self.failed = self.failed.take().or(Some(error.into())),
+        }
+    }
+
     /// Prints bytes that cellblock made itself, such as a man page, as they are.
     pub fn generated(&mut self, bytes: &[u8]) {
         self.pass("");

@@ -89,11 +89,13 @@ pub(super) struct Agent {
     pub(super) people: BTreeMap<u32, Looks>,
     /// Those who wait, by the number of their connection, and since when.
     pub(super) waits: Vec<(u64, Wait, Instant)>,
+    /// Refused calls that were written down, since when.
+    pub(super) refusals: Option<(Instant, u32)>,
 }
 
 impl Agent {
     pub(super) fn new(record: Record, phase: Phase) -> Self {
-        Self { record, phase, people: BTreeMap::new(), waits: Vec::new() }
+        Self { record, phase, people: BTreeMap::new(), waits: Vec::new(), refusals: None }
     }
 
     /// The name of its jail, as in the records of launches.

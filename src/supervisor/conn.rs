@@ -69,6 +69,8 @@ impl Conn {
     pub(super) fn accept(listener: &OwnedFd, known: &mut Groups) -> Option<Self> {
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
         let socket = accept_with(listener, flags).ok()?;
+        // An answer is a file that counts for this process until it is read: few may wait.
+        sockopt::set_socket_send_buffer_size(&socket, 1).ok()?;
         let peer = sockopt::socket_peercred(&socket).ok()?;
         let uid = peer.uid.as_raw();
         // Root needs no groups.

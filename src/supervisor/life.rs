@@ -425,13 +425,19 @@ impl Supervisor {
         self.answer_waits(name, &[Wait::End], &Answer::Done(vec![how.clone()]));
         let failed = Answer::Failed { cause: how, hint: String::new(), status: end.status.max(1) };
         self.answer_waits(name, &[Wait::Start, Wait::Screen], &failed);
+        if !asked {
+            self.answer_waits(name, &[Wait::Restart], &failed);
+        }
     }
 
     /// As [`Supervisor::begin`]; what hinders it is the agent's end, told to who waits.
     pub(super) fn try_begin(&mut self, record: Record) {
         let name = record.name.clone();
-        if let Err(error) = self.begin(record) {
-            let told = with_hint(error.to_string(), &error.hint());
+        let room = self.room_for(&name).map_err(|(cause, hint)| with_hint(cause, hint));
+        let begun = room.and_then(|()| {
+            self.begin(record).map_err(|error| with_hint(error.to_string(), &error.hint()))
+        });
+        if let Err(told) = begun {
             self.answer_waits(
                 &name,
                 &[Wait::Restart, Wait::Start],
@@ -462,7 +468,9 @@ impl Supervisor {
             // A frozen agent hears nothing.
             up.owner.freeze(false).and_then(|()| up.owner.stop())
         };
-        up.stopping = Some(Instant::now() + patience);
+        // Who asks for more time does not take away what another one has asked for.
+        let until = Instant::now() + patience;
+        up.stopping = Some(up.stopping.map_or(until, |before| before.min(until)));
         if let Err(error) = asked {
             tracing::warn!(%error, agent = name, "its shim does not hear");
         }

@@ -106,6 +106,8 @@ struct Supervisor {
     groups: Groups,
     /// Whether the configuration is to be read anew.
     reload: bool,
+    /// Connections that wait for that.
+    reload_for: Vec<u64>,
     ended: bool,
 }
 
@@ -156,11 +158,12 @@ pub fn supervise(
         next_conn: 0,
         groups: Groups::default(),
         reload: false,
+        reload_for: Vec::new(),
         ended: false,
     };
     records.into_iter().for_each(|record| supervisor.come_back(record));
     if up {
-        for told in supervisor.up_all(true) {
+        for told in supervisor.up_all(true).0 {
             tracing::info!(told, "up");
         }
     }
@@ -169,7 +172,10 @@ pub fn supervise(
         supervisor.turn(&waiter, &notifier)?;
         if std::mem::take(&mut supervisor.reload) {
             notifier.reloading();
-            supervisor.read_anew(read);
+            let answer = supervisor.read_anew(read);
+            for number in std::mem::take(&mut supervisor.reload_for) {
+                supervisor.answer(number, &answer, &[]);
+            }
             notifier.ready();
         }
     }

@@ -20,6 +20,11 @@ use std::time::{Duration, Instant};
 /// What is answered at once, with what comes along; `None` where the caller waits.
 type Answered = Option<(Answer, Vec<OwnedFd>)>;
 
+/// Refused calls of an agent that are written down, in which time.
+const REFUSALS: (u32, Duration) = (20, Duration::from_secs(60));
+/// Those who look at an agent, and those of one who is not root; the shim takes a few more.
+const MOST_PEOPLE: usize = 60;
+const MOST_OF_ONE: usize = 16;
 /// The newest events of a status.
 const EVENTS: usize = 10;
 /// Lines of a journal at the most.
@@ -57,10 +62,14 @@ impl Supervisor {
         }
         match request {
             Request::List => at_once(self.list(caller)),
-            Request::Up => at_once(Answer::Done(self.up_all(false))),
+            Request::Up => {
+                let (told, all) = self.up_all(false);
+                at_once(if all { Answer::Done(told) } else { Answer::failed(told.join("; "), "") })
+            }
             Request::Reload => {
                 self.reload = true;
-                at_once(Answer::Done(vec!["the configuration is read anew".to_owned()]))
+                self.reload_for.push(number);
+                None
             }
             Request::Start { wanted, caller: person, restart } => {
                 let person = person_of(caller, *person);
@@ -70,10 +79,16 @@ impl Supervisor {
             Request::Status { agent } => self.with(&agent, |this| at_once(this.status(&agent))),
             Request::Screen { agent } => self.with(&agent, |this| this.screen(number, &agent)),
             Request::Attach { agent, types, size } => self.with(&agent, |this| {
+                if let Some(refusal) = this.too_many(caller, &agent) {
+                    return refusal;
+                }
                 let line = this.running(&agent).map(|up| up.owner.attach(types, size));
                 this.hand_line(caller, (&agent, verb), line)
             }),
             Request::Exec { agent, words, size } => self.with(&agent, |this| {
+                if let Some(refusal) = this.too_many(caller, &agent) {
+                    return refusal;
+                }
                 let line = this.running(&agent).map(|up| match size {
                     Some(size) => up.owner.run_shown(words, size),
                     None => match <[OwnedFd; 3]>::try_from(descriptors) {
@@ -98,12 +113,35 @@ impl Supervisor {
         }
     }
 
-    fn note_refusal(&self, caller: &Caller, agent: Option<&str>, told: String) {
-        tracing::warn!(uid = caller.uid, told, "refused");
+    fn note_refusal(&mut self, caller: &Caller, agent: Option<&str>, told: String) {
         // Only where there is such an agent: a caller makes no files by names of their choice.
-        if let Some(name) = agent.filter(|name| self.agents.contains_key(*name)) {
+        let Some(name) = agent.filter(|name| self.agents.contains_key(*name)) else { return };
+        let Some(agent) = self.agents.get_mut(name) else { return };
+        // So many at the most: they must not push out of the journal what else happened.
+        if agent.refusals.is_none_or(|(since, _)| since.elapsed() >= REFUSALS.1) {
+            agent.refusals = Some((Instant::now(), 0));
+        }
+        let count = agent.refusals.as_mut().map_or(0, |(_, count)| {
+            *count += 1;
+            *count
+        });
+        if count <= REFUSALS.0 {
             self.note(name, "refused", Some(caller.uid), told);
         }
+    }
+
+    /// Whether somebody looks so often that others might not any more.
+    fn too_many(&self, caller: &Caller, name: &str) -> Option<Answered> {
+        let agent = self.agents.get(name)?;
+        let of_them = agent.people.values().filter(|person| person.uid == caller.uid).count();
+        let (all, most) =
+            (agent.people.len(), if caller.uid == 0 { MOST_PEOPLE } else { MOST_OF_ONE });
+        if of_them < most && all < MOST_PEOPLE {
+            return None;
+        }
+        let cause =
+            format!("{all} look at {name} already, {of_them} of them by uid {}", caller.uid);
+        Some(refused(cause, "end one of those"))
     }
 
     /// Does `what` with an agent that there is.
@@ -252,22 +290,30 @@ impl Supervisor {
                 hint,
             ));
         }
-        let active = self.agents.values().filter(|agent| agent.is_active()).count();
-        let most = self.config.supervisor.max_agents.value;
-        if u32::try_from(active).unwrap_or(u32::MAX) >= most {
-            let cause = format!("{active} agents run, and the most are {most}");
-            let hint = "stop one, or raise max_agents in [supervisor] of the configuration";
-            return Err(Answer::failed(cause, hint));
-        }
+        self.room_for(name).map_err(|(cause, hint)| Answer::failed(cause, hint))?;
         let record = Record { schema: SCHEMA, name: name.to_owned(), ..record };
         self.begin(record).map_err(|error: SuperviseError| {
             Answer::failed(format!("{name} is not started: {error}"), error.hint())
         })
     }
 
+    /// Whether one more agent may run: that called `name`.
+    pub(super) fn room_for(&self, name: &str) -> Result<(), (String, &'static str)> {
+        let others =
+            self.agents.iter().filter(|(other, agent)| *other != name && agent.is_active());
+        let active = others.count();
+        let most = self.config.supervisor.max_agents.value;
+        if u32::try_from(active).unwrap_or(u32::MAX) < most {
+            return Ok(());
+        }
+        let hint = "stop one, or raise max_agents in [supervisor] of the configuration";
+        Err((format!("{active} agents run, and the most are {most}"), hint))
+    }
+
     /// Starts what the configuration names and does not run; what there is to say about each. At the start of the supervisor
     /// those are left out that have ended, or were stopped, since the machine was started: it may only have been upgraded.
-    pub(super) fn up_all(&mut self, at_start: bool) -> Vec<String> {
+    /// And whether all of them were.
+    pub(super) fn up_all(&mut self, at_start: bool) -> (Vec<String>, bool) {
         let boot = boot();
         let mut entries = self.config.agents.clone();
         entries.retain(|entry| {
@@ -275,14 +321,18 @@ impl Supervisor {
             let rests = |agent: &Agent| agent.record.boot == boot && !agent.is_active();
             !at_start || !known.is_some_and(rests)
         });
-        let told: Vec<String> = entries.iter().map(|entry| self.up(entry)).collect();
-        if told.is_empty() { vec!["the configuration names no agents".to_owned()] } else { told }
+        if entries.is_empty() {
+            return (vec!["the configuration names no agents to start".to_owned()], true);
+        }
+        let told: Vec<_> = entries.iter().map(|entry| self.up(entry)).collect();
+        let all = told.iter().all(Result::is_ok);
+        (told.into_iter().map(|told| told.unwrap_or_else(|cause| cause)).collect(), all)
     }
 
-    fn up(&mut self, entry: &AgentEntry) -> String {
+    fn up(&mut self, entry: &AgentEntry) -> Result<String, String> {
         let name = entry.name.value.as_str().to_owned();
         if self.agents.get(&name).is_some_and(Agent::is_active) {
-            return format!("{name} runs already");
+            return Ok(format!("{name} runs already"));
         }
         let wanted = Wanted {
             profile: entry.profile.value.clone(),
@@ -297,9 +347,9 @@ impl Supervisor {
         let restart = entry.restart.value.word().to_owned();
         let record = Record { wanted, caller, restart, ..Record::default() };
         match self.start_new(&name, record) {
-            Ok(()) => format!("{name} is started"),
-            Err(Answer::Failed { cause, .. }) => cause,
-            Err(_) => format!("{name} is not started"),
+            Ok(()) => Ok(format!("{name} is started")),
+            Err(Answer::Failed { cause, .. }) => Err(cause),
+            Err(_) => Err(format!("{name} is not started")),
         }
     }
 
@@ -316,6 +366,8 @@ impl Supervisor {
         let told = format!("uid {} stops {name}", caller.uid);
         self.note(name, "stop", Some(caller.uid), told);
         if rests {
+            let stopped = Answer::failed(format!("{name} was stopped"), "");
+            self.answer_waits(name, &[Wait::Restart, Wait::Start], &stopped);
             return at_once(Answer::Done(vec![format!("{name} is not started again")]));
         }
         self.ask_to_end(name, patience);

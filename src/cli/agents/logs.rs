@@ -52,11 +52,13 @@ impl Logs {
     /// Where the supervisor is not reached, or the journal cannot be read.
     pub fn perform(&self, out: &mut Output) -> Result<Exit, CliError> {
         let client = self.supervisor.connect()?;
-        let mut shown = self.ask(&client, self.lines)?;
-        if shown.is_empty() && !self.follow {
+        // Where it is followed, what is new is told by what was the newest.
+        let mut shown = self.ask(&client, self.lines.max(u32::from(self.follow)))?;
+        if shown.is_empty() && !self.follow && !self.json {
             out.line(&format!("nothing is known of {}", self.name));
         }
-        shown.iter().for_each(|line| self.print(out, line));
+        let lines = usize::try_from(self.lines).unwrap_or(usize::MAX);
+        shown.iter().take(lines).for_each(|line| self.print(out, line));
         while self.follow && !out.has_failed() {
             std::thread::sleep(PERIOD);
             let newest = self.ask(&client, FOLLOWED)?;
@@ -81,7 +83,7 @@ impl Logs {
 
     fn print(&self, out: &mut Output, line: &Value) {
         if self.json {
-            return out.line(&line.to_string());
+            return out.json_line(line);
         }
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs());
         let ago = now.saturating_sub(line["time"].as_u64().unwrap_or_default());
