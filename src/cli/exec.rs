@@ -35,6 +35,8 @@ const EXAMPLES: &str = "\
 Exit status: the command's own; 128 + n where signal n ended it; 125 where cellblock failed
 or refused; 126 where the command cannot be run; 127 where it is not in the jail.
 
+With --running, standard input, output and errors are all a terminal, or none of them is.
+
 Examples:
   sudo cellblock exec demo -- sh -c 'id; ls /'
   sudo cellblock exec --workspace ~/project demo -- make test
@@ -73,8 +75,13 @@ impl Exec {
         let standard = [rustix::stdio::stdin(), rustix::stdio::stdout(), rustix::stdio::stderr()];
         let waiter = Waiter::new()?;
         let terminals = standard.map(isatty);
-        // A terminal is never passed on itself: where one of the three is one, the command has one of the jail's.
-        let shown = terminals.contains(&true);
+        // A terminal is never passed on itself: the command has one of the jail's in its place.
+        let shown = terminals == [true; 3];
+        if !shown && terminals.contains(&true) {
+            let cause = "standard input, output and errors must all be a terminal, or none of them";
+            let hint = "redirect the others too, as with </dev/null and 2>&1";
+            return Err(wrong("--running", cause, hint).into());
+        }
         let size = shown.then(|| client::size().unwrap_or(Size::DEFAULT));
         let supervisor = Supervisor { config: choice.config.clone() };
         let (agent, words) = (profile.clone(), command.clone());
