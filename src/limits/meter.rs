@@ -56,6 +56,8 @@ pub struct Meter {
     /// The pause before the next look, and the processor time that was used at the last.
     pause: Duration,
     used: Option<u64>,
+    /// How long its processes had waited for something by then, in microseconds.
+    waited: u64,
     /// When the memory watch looked last, and the processor time that was used when it added up.
     watched: Instant,
     watched_at: Option<u64>,
@@ -93,6 +95,7 @@ impl Meter {
             took: Duration::ZERO,
             pause: PERIOD,
             used: None,
+            waited: 0,
             watched: now,
             watched_at: None,
             ranked: BTreeMap::new(),
@@ -148,15 +151,17 @@ impl Meter {
         self.rank();
         let figures = self.opened().source.read();
         let used = figures.cpu.map(|cpu| cpu.used_usec);
+        // Who waits for something uses no processor time, and does not rest.
+        let waited = figures.pressure.iter().map(|pressure| pressure.some_usec).sum();
         let hits = self.compare(now, figures);
         self.write_down(&hits);
         let since = now.saturating_duration_since(self.looked);
-        self.pause = if hits.is_empty() && rests(self.used, used, since) {
+        self.pause = if hits.is_empty() && waited == self.waited && rests(self.used, used, since) {
             (self.pause * 2).min(LONGEST)
         } else {
             PERIOD
         };
-        self.used = used;
+        (self.used, self.waited) = (used, waited);
         self.took = now.elapsed();
         self.looked = now + self.took;
         self.next = self.looked + self.pause;
