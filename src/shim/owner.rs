@@ -395,7 +395,7 @@ impl Owner {
         Ok((view, far))
     }
 
-    /// Hears what the shim wrote down while it had no owner: whether the session has come up, and what was refused.
+    /// Hears what the shim wrote down while it had no owner: what the gate refused.
     pub fn catch_up(&mut self, report: &Report) {
         if let (Report::Gate(said), Some(gate)) = (report, &mut self.gate) {
             gate.catch_up(said);

@@ -217,7 +217,7 @@ impl Keep {
         kept.extend(self.gate.as_ref().map(|gate| gate.control.as_raw_fd()));
         let switches = self.switches.iter().flat_map(crate::launch::Switches::descriptors);
         kept.extend(switches.map(|fd| fd.as_raw_fd()));
-        if let super::stay::Stay::Lasting { listener, seen } = &self.stay {
+        if let Stay::Lasting { listener, seen } = &self.stay {
             kept.extend([listener.as_fd().as_raw_fd(), seen.as_fd().as_raw_fd()]);
         }
         kept

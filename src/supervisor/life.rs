@@ -45,8 +45,6 @@ const LAST: Duration = Duration::from_secs(5);
 struct Event {
     #[serde(skip_serializing_if = "Option::is_none")]
     by_uid: Option<u32>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    status: Option<u8>,
 }
 
 impl Supervisor {
@@ -54,7 +52,7 @@ impl Supervisor {
     pub(super) fn note(&self, name: &str, event: &'static str, by_uid: Option<u32>, told: String) {
         tracing::info!(agent = name, event, by_uid, told, "agent");
         let folder = self.log();
-        let what = Event { by_uid, status: None };
+        let what = Event { by_uid };
         let jail = format!("{name}.run");
         if let Err(errno) = journal::write_event(&folder, name, (&jail, event), what, told) {
             tracing::warn!(%errno, agent = name, event, "an event was not written down");
@@ -120,19 +118,15 @@ impl Supervisor {
             return;
         }
         if let Ok(link) = reach(&self.folders.socket(&name)) {
-            let (shim, until) = (Some(Starting::adopt(&name, link)), Instant::now() + BORN);
-            self.agents.insert(name, Agent::new(record, Phase::Starting { shim, until }));
+            let phase = adopted(&name, link);
+            self.agents.insert(name, Agent::new(record, phase));
             return;
         }
         let rebooted = record.boot != boot();
         let seen = self.folders.end_of(&name).filter(|_| !rebooted);
         let end = seen.unwrap_or_else(|| {
-            let how = if rebooted {
-                "the host was restarted"
-            } else {
-                "the process that kept it is gone"
-            };
-            Outcome { how: format!("{name} was ended: {how}"), status: 137 }
+            let how = format!("{name} was ended: the host was restarted");
+            if rebooted { Outcome { how, status: 137 } } else { killed(&name) }
         });
         let ran = Duration::from_secs(now().saturating_sub(record.since));
         record.outcome = Some(end);
@@ -162,7 +156,7 @@ impl Supervisor {
     /// A shim has said whether there is a jail.
     fn born(&mut self, name: &str, shim: Starting) {
         let Some(agent) = self.agents.get_mut(name) else { return };
-        let adopted = shim.is_adopted();
+        let taken_over = shim.is_adopted();
         match shim.wait_with(agent.record.gate.as_ref()) {
             Ok(owner) => {
                 agent.record.kept = Some(owner.kept().clone());
@@ -180,7 +174,7 @@ impl Supervisor {
                 };
                 agent.phase = Phase::Up(up);
                 self.save(name);
-                if adopted {
+                if taken_over {
                     self.catch_up(name);
                 }
                 if self.agents.get(name).is_some_and(|agent| !agent.record.goes) {
@@ -191,10 +185,12 @@ impl Supervisor {
                 let told = with_hint(error.to_string(), &error.hint());
                 let said = Outcome { how: told, status: error.status() };
                 // It may have written down why, before anybody came.
-                let seen = self.folders.end_of(name).filter(|_| matches!(error, ShimError::NoShim));
+                let silent = matches!(error, ShimError::NoShim);
+                let seen = self.folders.end_of(name).filter(|_| silent);
+                let said = if silent && taken_over { killed(name) } else { said };
                 agent.record.outcome = Some(seen.unwrap_or(said));
                 let ran = now().saturating_sub(agent.record.since);
-                self.clean(name, Duration::from_secs(if adopted { ran } else { 0 }));
+                self.clean(name, Duration::from_secs(if taken_over { ran } else { 0 }));
             }
         }
     }
@@ -266,8 +262,7 @@ impl Supervisor {
         let Ok(link) = reach(&self.folders.socket(name)) else { return self.over(name, None) };
         let Some(agent) = self.agents.get_mut(name) else { return };
         tracing::warn!(agent = name, "its shim is taken over again");
-        let (shim, until) = (Some(Starting::adopt(name, link)), Instant::now() + BORN);
-        agent.phase = Phase::Starting { shim, until };
+        agent.phase = adopted(name, link);
     }
 
     /// The session is there: it must be the agent's.
@@ -335,10 +330,7 @@ impl Supervisor {
         let Phase::Up(up) = std::mem::replace(&mut agent.phase, Phase::Ended) else { return };
         let mut end = match status {
             Some(status) => outcome(name, up.said.as_ref(), status),
-            None => Outcome {
-                how: format!("{name} was ended: the process that kept it was killed"),
-                status: 137,
-            },
+            None => killed(name),
         };
         if let Some(why) = up.ended_for {
             end.how = format!("{name} was ended: {why}");
@@ -382,8 +374,7 @@ impl Supervisor {
                 && let Some(agent) = self.agents.get_mut(name)
             {
                 tracing::warn!(agent = name, "its shim lives, and is taken over again");
-                let (shim, until) = (Some(Starting::adopt(name, link)), Instant::now() + BORN);
-                agent.phase = Phase::Starting { shim, until };
+                agent.phase = adopted(name, link);
                 return;
             }
             let told = format!("something of {name} is left; its next start removes it");
@@ -570,6 +561,18 @@ fn end_now(name: &str, up: &Up) {
     if let Err(error) = ended {
         tracing::warn!(%error, agent = name, "not everything of it has ended");
     }
+}
+
+/// The end of an agent whose shim has ended and said nothing.
+fn killed(name: &str) -> Outcome {
+    let how = format!("{name} was ended: the process that kept it was killed");
+    Outcome { how, status: 137 }
+}
+
+/// A shim that is taken over.
+fn adopted(name: &str, link: OwnedFd) -> Phase {
+    let shim = Some(Starting::adopt(name, link));
+    Phase::Starting { shim, until: Instant::now() + BORN }
 }
 
 fn with_hint(told: String, hint: &str) -> String {

@@ -133,8 +133,8 @@ pub fn supervise(
     if !rustix::process::geteuid().is_root() {
         return Err(SuperviseError::NotRoot);
     }
-    // So that no child stays for longer than it lives.
     raise_descriptors();
+    // So that no child stays for longer than it lives.
     let waiter = Waiter::with(&[Signal::SIGCHLD])?;
     let notifier = notifier()?;
     let run = PathBuf::from(&config.paths.run.value);

@@ -171,7 +171,9 @@ impl Supervisor {
 
     fn status(&mut self, name: &str) -> Answer {
         let network = self.running(name).and_then(|up| up.owner.network());
-        let Some(agent) = self.agents.get(name) else { return Answer::failed("", "") };
+        let Some(agent) = self.agents.get(name) else {
+            return Answer::failed(format!("there is no agent `{name}`"), "");
+        };
         let Record { wanted, restart, kept, .. } = &agent.record;
         let up = match &agent.phase {
             Phase::Up(up) => Some(up),
