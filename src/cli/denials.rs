@@ -71,9 +71,7 @@ impl Denials {
 
 fn print(out: &mut Output, denial: &Value) {
     let text = |key: &str| denial[key].as_str().unwrap_or_default().to_owned();
-    let ago = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    let ago = ago.map_or(0, |now| now.as_secs());
-    let ago = ago.saturating_sub(denial["time"].as_u64().unwrap_or_default());
+    let ago = journal::now().saturating_sub(denial["time"].as_u64().unwrap_or_default());
     let times = match denial["times"].as_u64() {
         Some(0 | 1) | None => String::new(),
         Some(times) => format!(", {times} times"),

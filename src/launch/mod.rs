@@ -41,7 +41,7 @@ pub use helper::start_own;
 pub use jail::Jail;
 pub use recordings::recordings;
 pub use session::Session;
-pub use start::{Standard, Timings, launch};
+pub use start::{Standard, Timings, launch, session_of};
 
 /// Where launchers keep what they must remember while they run.
 pub const RUN: &str = "/run/cellblock";

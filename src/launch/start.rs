@@ -42,6 +42,12 @@ pub enum Standard {
 /// How long each step took, in the order of the steps.
 pub type Timings = Vec<(String, Duration)>;
 
+/// What the jail of an agent's session is called, in its record and its cgroup.
+#[must_use]
+pub fn session_of(agent: &str) -> String {
+    format!("{agent}.run")
+}
+
 /// Makes the jail of `plan` and starts its command.
 ///
 /// The caller must be root and must have no second thread: the child shares its memory until it execs. A caller that
@@ -59,7 +65,7 @@ pub fn launch(
         return Err(LaunchError::NotRoot);
     }
     let name = match plan.mode {
-        Mode::Run => format!("{}.run", plan.agent),
+        Mode::Run => session_of(&plan.agent),
         Mode::Exec => format!("{}.exec.{}", plan.agent, rustix::process::getpid().as_raw_nonzero()),
     };
     let mut clock = Clock { since: Instant::now(), timings };

@@ -104,6 +104,13 @@ pub fn denials_of(agent: &str) -> String {
     format!("{agent}.denials")
 }
 
+/// The time as the journals have it: seconds since 1970-01-01 UTC.
+#[must_use]
+pub fn now() -> u64 {
+    let time = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    time.map_or(0, |time| time.as_secs())
+}
+
 fn line(
     agent: &str,
     jail: &str,
@@ -111,9 +118,7 @@ fn line(
     what: impl Serialize,
     told: String,
 ) -> Result<Vec<u8>, Errno> {
-    let time = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    let time = time.map_or(0, |time| time.as_secs());
-    let line = Line { time, agent, jail, event, what, told };
+    let line = Line { time: now(), agent, jail, event, what, told };
     let mut text = serde_json::to_vec(&line).map_err(|_| Errno::INVAL)?;
     text.push(b'\n');
     Ok(text)

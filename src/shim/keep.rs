@@ -3,19 +3,21 @@
 //! By now it has no rights: all it can do is what the descriptors that it holds can. It never waits for anybody: who takes
 //! nothing is dropped, and what no owner hears is written down.
 
+use super::is_readable;
 use super::protocol::{Born, End, Greeting, Line, Order, Report, Seen};
 use super::record::Recording;
 use super::stay::Stay;
 use super::view::{Of, Part, View, Wish};
 use crate::jail;
 use crate::launch::{Jail, Switches};
+use crate::limits::journal::now;
 use crate::wire;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::net::{SocketFlags, accept_with, sockopt};
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 /// The most that is written down where there is no owner, in bytes.
 const MOST_SEEN: u64 = 1 << 20;
@@ -113,16 +115,7 @@ impl Keep {
         if let Some(trouble) = trouble {
             self.tell(Report::Trouble(trouble));
         }
-        let wanted = self.interests();
-        let polled = wanted.iter().map(|(_, fd, flags)| PollFd::from_borrowed_fd(*fd, *flags));
-        let mut polled: Vec<_> = polled.collect();
-        let patience = patience.and_then(|patience| Timespec::try_from(patience).ok());
-        match poll(&mut polled, patience.as_ref()) {
-            Ok(_) | Err(Errno::INTR) => {}
-            Err(errno) => return Err(errno),
-        }
-        let came = wanted.iter().zip(&polled).map(|((whose, ..), fd)| (*whose, fd.revents()));
-        Ok(came.filter(|(_, flags)| !flags.is_empty()).collect())
+        came(&self.interests(), patience)
     }
 
     fn turn(&mut self, whose: Whose, flags: PollFlags) {
@@ -434,27 +427,30 @@ impl Keep {
 
     /// Whether the gate has said something that was not heard.
     fn wait_for_gate(&self) -> bool {
-        let Some(gate) = &self.gate else { return false };
-        let mut polled = [PollFd::new(&gate.control, PollFlags::IN)];
-        let now = Timespec { tv_sec: 0, tv_nsec: 0 };
-        poll(&mut polled, Some(&now)).is_ok_and(|count| count > 0)
+        self.gate.as_ref().is_some_and(|gate| is_readable(&gate.control))
     }
 
     fn wait_for_views(&self, left: Duration) -> Result<Vec<(Whose, PollFlags)>, Errno> {
-        let wanted = self.interests();
-        let wanted: Vec<_> =
-            wanted.into_iter().filter(|(whose, ..)| matches!(whose, Whose::View(..))).collect();
-        let polled = wanted.iter().map(|(_, fd, flags)| PollFd::from_borrowed_fd(*fd, *flags));
-        let mut polled: Vec<_> = polled.collect();
-        poll(&mut polled, Timespec::try_from(left).ok().as_ref())?;
-        let came = wanted.iter().zip(&polled).map(|((whose, ..), fd)| (*whose, fd.revents()));
-        Ok(came.filter(|(_, flags)| !flags.is_empty()).collect())
+        let mut wanted = self.interests();
+        wanted.retain(|(whose, ..)| matches!(whose, Whose::View(..)));
+        came(&wanted, Some(left))
     }
 }
 
-/// Seconds since 1970-01-01 UTC.
-fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs())
+/// Waits for what is wanted, no longer than `patience`, and gives what came.
+fn came(
+    wanted: &[(Whose, BorrowedFd<'_>, PollFlags)],
+    patience: Option<Duration>,
+) -> Result<Vec<(Whose, PollFlags)>, Errno> {
+    let polled = wanted.iter().map(|(_, fd, flags)| PollFd::from_borrowed_fd(*fd, *flags));
+    let mut polled: Vec<_> = polled.collect();
+    let patience = patience.and_then(|patience| Timespec::try_from(patience).ok());
+    match poll(&mut polled, patience.as_ref()) {
+        Ok(_) | Err(Errno::INTR) => {}
+        Err(errno) => return Err(errno),
+    }
+    let came = wanted.iter().zip(&polled).map(|((whose, ..), fd)| (*whose, fd.revents()));
+    Ok(came.filter(|(_, flags)| !flags.is_empty()).collect())
 }
 
 fn on_a_terminal(descriptors: Vec<OwnedFd>) -> Result<(OwnedFd, OwnedFd, Line), String> {

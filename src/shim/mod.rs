@@ -87,6 +87,14 @@ pub enum ShimError {
     },
 }
 
+/// Whether something can be read now, or an end be seen.
+fn is_readable(fd: impl rustix::fd::AsFd) -> bool {
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+    let mut polled = [PollFd::new(&fd, PollFlags::IN)];
+    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+    poll(&mut polled, Some(&now)).is_ok_and(|count| count > 0)
+}
+
 struct Said<'a>(&'a [String]);
 
 impl fmt::Display for Said<'_> {

@@ -7,7 +7,7 @@ use super::ShimError;
 use super::gatekeeper::Gatekeeper;
 use super::protocol::{Ask, Born, GateMemory, Greeting, Line, Order, Report};
 use super::stay::{self, Stay};
-use crate::launch::{Gate, LaunchError, Session, record, start_own};
+use crate::launch::{Gate, LaunchError, Session, record, session_of, start_own};
 use crate::limits::{Kept, Meter};
 use crate::plan::Plan;
 use crate::sys::{self, Cloned};
@@ -28,11 +28,6 @@ const HEARD: usize = 32;
 
 fn cannot(verb: &'static str, object: &str) -> impl FnOnce(Errno) -> ShimError {
     move |errno| ShimError::Launch(LaunchError::Call { verb, object: object.to_owned(), errno })
-}
-
-/// What the jail of an agent's session is called.
-fn jail_of(agent: &str) -> String {
-    format!("{agent}.run")
 }
 
 /// A shim that has not said yet whether there is a jail.
@@ -56,7 +51,7 @@ impl Starting {
         let with = Stay::With(rustix::process::getpid());
         let process = sys::fork(|| stay::serve(plan, inner, with, Vec::new()).into());
         let process = process.map_err(cannot("make", "the process of the shim"))?;
-        Ok(Self { jail: jail_of(&plan.agent), link, process: Some(process) })
+        Ok(Self { jail: session_of(&plan.agent), link, process: Some(process) })
     }
 
     /// A new shim of `agent` does as it is asked, and outlives this process: `listener` is where owners come back, `seen` the file for
@@ -75,13 +70,13 @@ impl Starting {
         let (link, inner) = wire::pair().map_err(cannot("make", "the shim's socket"))?;
         let process = start_own(&inner, &[stay::NAME.to_owned()])?;
         wire::send_sealed(&link, ask, &[listener, seen]).map_err(cannot("ask", "the shim"))?;
-        Ok(Self { jail: jail_of(agent), link, process: Some(process) })
+        Ok(Self { jail: session_of(agent), link, process: Some(process) })
     }
 
     /// A shim that has lost its owner, or is about to say what it keeps: that of `agent`, to which `link` leads.
     #[must_use]
     pub fn adopt(agent: &str, link: OwnedFd) -> Self {
-        Self { jail: jail_of(agent), link, process: None }
+        Self { jail: session_of(agent), link, process: None }
     }
 
     /// Ends it, where it is a child of this process.
@@ -328,13 +323,21 @@ impl Owner {
     /// # Errors
     /// [`ShimError::Launch`].
     pub fn attach(&mut self, types: bool, size: Size) -> Result<(u32, Line), ShimError> {
-        let session = self.session()?;
-        session.prove()?;
-        let (master, slave) = session.terminal(size)?;
+        self.session()?.prove()?;
+        self.show(size, |view| Order::Attach { view, types })
+    }
+
+    /// Has the shim show what `order` says, of a view's number, on a new terminal of the jail and a new line.
+    fn show(
+        &mut self,
+        size: Size,
+        order: impl FnOnce(u32) -> Order,
+    ) -> Result<(u32, Line), ShimError> {
+        let (master, slave) = self.session()?.terminal(size)?;
         let (near, far) = Line::pair().map_err(cannot("make", "a line to the jail"))?;
         let view = self.next();
         let all = [&master, &slave, &near.bytes, &near.news].map(|fd| fd.as_fd());
-        self.tell(&Order::Attach { view, types }, &all)?;
+        self.tell(&order(view), &all)?;
         Ok((view, far))
     }
 
@@ -370,12 +373,7 @@ impl Owner {
     /// # Errors
     /// [`ShimError::Launch`].
     pub fn run_shown(&mut self, words: Vec<String>, size: Size) -> Result<(u32, Line), ShimError> {
-        let (master, slave) = self.session()?.terminal(size)?;
-        let (near, far) = Line::pair().map_err(cannot("make", "a line to the jail"))?;
-        let view = self.next();
-        let all = [&master, &slave, &near.bytes, &near.news].map(|fd| fd.as_fd());
-        self.tell(&Order::Run { view, words, shown: true }, &all)?;
-        Ok((view, far))
+        self.show(size, |view| Order::Run { view, words, shown: true })
     }
 
     /// Runs a further command on those descriptors.

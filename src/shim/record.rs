@@ -131,10 +131,6 @@ impl Recording {
     }
 
     fn has_more(&self) -> bool {
-        use rustix::event::{PollFd, PollFlags, Timespec, poll};
-        let Some(master) = &self.master else { return false };
-        let mut polled = [PollFd::new(master, PollFlags::IN)];
-        let now = Timespec { tv_sec: 0, tv_nsec: 0 };
-        poll(&mut polled, Some(&now)).is_ok_and(|count| count > 0)
+        self.master.as_ref().is_some_and(super::is_readable)
     }
 }

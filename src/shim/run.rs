@@ -261,7 +261,8 @@ impl Run {
     }
 }
 
-fn ended(agent: &str, status: Option<i32>, signal: Option<i32>) -> String {
+/// How the agent's command ended, in a sentence.
+pub(crate) fn ended(agent: &str, status: Option<i32>, signal: Option<i32>) -> String {
     match (status, signal) {
         (_, Some(signal)) => format!("{agent} ended by signal {signal}"),
         (Some(status), None) => format!("{agent} ended with exit status {status}"),

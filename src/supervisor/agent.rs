@@ -11,14 +11,10 @@ use crate::control::protocol::{Looks, Shown, State, Used};
 use crate::jail::protocol::Report as Said;
 use crate::limits::read;
 use crate::shim::owner::{Owner, Starting};
+use crate::shim::run::ended;
 use crate::sys::Cloned;
 use std::collections::BTreeMap;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
-
-/// Seconds since 1970-01-01 UTC.
-pub(super) fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs())
-}
+use std::time::Instant;
 
 /// What a caller waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,7 +96,7 @@ impl Agent {
 
     /// The name of its jail, as in the records of launches.
     pub(super) fn jail(&self) -> String {
-        format!("{}.run", self.record.name)
+        crate::launch::session_of(&self.record.name)
     }
 
     /// Whether it has processes, or is about to have some.
@@ -169,15 +165,7 @@ pub(super) fn outcome(name: &str, said: Option<&Said>, status: u8) -> Outcome {
             of(format!("tmux ended with status {tmux} before there was a session: {said}"), 125)
         }
         Some(Said::ServerGone) => of(format!("the session of {name} was closed"), status),
-        Some(Said::Ended { signal: Some(signal), .. }) => {
-            of(format!("{name} ended by signal {signal}"), status)
-        }
-        Some(Said::Ended { status: Some(code), signal: None, .. }) => {
-            of(format!("{name} ended with exit status {code}"), status)
-        }
-        Some(Said::Ended { status: None, signal: None, .. }) => {
-            of(format!("{name} ended, and its tmux server did not tell how"), status)
-        }
+        Some(Said::Ended { status: code, signal, .. }) => of(ended(name, *code, *signal), status),
         Some(Said::Up | Said::Detached { .. } | Said::Screen(_) | Said::JobEnded { .. }) | None => {
             of(format!("{name} was ended"), status)
         }

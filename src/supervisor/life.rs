@@ -1,6 +1,6 @@
 //! How agents begin, go on and end: what the supervisor does about each in a turn.
 
-use super::agent::{Agent, Phase, Up, Wait, now, outcome};
+use super::agent::{Agent, Phase, Up, Wait, outcome};
 use super::restart::{self, End};
 use super::state::{Outcome, Record, Stage, boot};
 use super::{SuperviseError, Supervisor};
@@ -9,7 +9,7 @@ use crate::control::protocol::Answer;
 use crate::control::socket;
 use crate::jail::protocol::Report as Said;
 use crate::launch::{self, LaunchError, record};
-use crate::limits::journal;
+use crate::limits::journal::{self, now};
 use crate::planning::Wanted;
 use crate::shim::ShimError;
 use crate::shim::owner::{Heard, Starting};
@@ -53,7 +53,7 @@ impl Supervisor {
         tracing::info!(agent = name, event, by_uid, told, "agent");
         let folder = self.log();
         let what = Event { by_uid };
-        let jail = format!("{name}.run");
+        let jail = launch::session_of(name);
         if let Err(errno) = journal::write_event(&folder, name, (&jail, event), what, told) {
             tracing::warn!(%errno, agent = name, event, "an event was not written down");
         }

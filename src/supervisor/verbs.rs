@@ -1,13 +1,14 @@
 //! What callers ask for.
 
-use super::agent::{Agent, Phase, Up, Wait, now};
+use super::agent::{Agent, Phase, Up, Wait};
 use super::state::{Record, SCHEMA, boot};
 use super::{SuperviseError, Supervisor};
 use crate::config::{AgentEntry, Restart};
 use crate::control::protocol::{Answer, Looks, Request, Status, name_of};
 use crate::control::roles::{Caller, Verb};
 use crate::host::{self, accounts};
-use crate::limits::{Source, journal};
+use crate::limits::Source;
+use crate::limits::journal::{self, now};
 use crate::planning::Wanted;
 use crate::profile::types::AgentName;
 use crate::shim::ShimError;

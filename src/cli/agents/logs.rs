@@ -7,9 +7,10 @@ use crate::cli::output::{Output, Tone};
 use crate::control::protocol::{Answer, Request};
 use crate::control::socket::{Client, ClientError};
 use crate::exit::Exit;
+use crate::limits::journal;
 use clap::Args;
 use serde_json::Value;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 /// How often it is asked again where it is followed.
 const PERIOD: Duration = Duration::from_millis(500);
@@ -85,7 +86,7 @@ impl Logs {
         if self.json {
             return out.json_line(line);
         }
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs());
+        let now = journal::now();
         let ago = now.saturating_sub(line["time"].as_u64().unwrap_or_default());
         let when = (Tone::Plain, format!("{:>10} ago ", span(ago)));
         let told = line["told"].as_str().unwrap_or_default().to_owned();

@@ -7,9 +7,9 @@ use crate::cli::output::Output;
 use crate::control::protocol::{Answer, Request, Shown, State, Used};
 use crate::control::socket::ClientError;
 use crate::exit::Exit;
+use crate::limits::journal;
 use crate::profile::types::Bytes;
 use clap::Args;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 /// The arguments.
 #[derive(Args, Debug)]
@@ -53,7 +53,7 @@ impl Ls {
 }
 
 fn row(agent: &Shown) -> Vec<String> {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs());
+    let now = journal::now();
     let dash = || "-".to_owned();
     let count = |used: Used| match used.limit {
         Some(limit) => format!("{}/{limit}", used.used),

@@ -100,6 +100,20 @@ fn told(answer: &Answer) -> Result<&[String], CliError> {
     }
 }
 
+/// The arguments of verbs that show one agent.
+#[derive(Args, Clone, Debug, Default)]
+pub struct One {
+    /// The agent
+    #[arg(value_name = "NAME")]
+    pub name: String,
+    /// Print it as JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Which supervisor.
+    #[command(flatten)]
+    pub supervisor: Supervisor,
+}
+
 /// The agents of verbs that take several.
 #[derive(Args, Clone, Debug, Default)]
 pub struct Agents {

@@ -1,6 +1,6 @@
 //! `cellblock screen`: what an agent's session shows, as text.
 
-use super::Supervisor;
+use super::One;
 use crate::cli::error::CliError;
 use crate::cli::output::Output;
 use crate::control::protocol::{Answer, Request};
@@ -13,14 +13,8 @@ use serde_json::json;
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub struct Screen {
-    /// The agent
-    #[arg(value_name = "NAME")]
-    name: String,
-    /// Print it as JSON
-    #[arg(long)]
-    json: bool,
     #[command(flatten)]
-    supervisor: Supervisor,
+    one: One,
 }
 
 const EXAMPLES: &str = "\
@@ -34,13 +28,14 @@ impl Screen {
     /// # Errors
     /// Where the supervisor is not reached, or the agent does not run.
     pub fn perform(&self, out: &mut Output) -> Result<Exit, CliError> {
-        let request = Request::Screen { agent: self.name.clone() };
-        let (Answer::Screen(text), _) = self.supervisor.ask(request, &[])? else {
+        let One { name, json, supervisor } = &self.one;
+        let request = Request::Screen { agent: name.clone() };
+        let (Answer::Screen(text), _) = supervisor.ask(request, &[])? else {
             return Err(ClientError::Other.into());
         };
-        if self.json {
+        if *json {
             let lines: Vec<&str> = text.lines().collect();
-            out.json(&json!({ "agent": self.name, "lines": lines }));
+            out.json(&json!({ "agent": name, "lines": lines }));
         } else {
             out.text(text.trim_end());
         }

@@ -1,28 +1,22 @@
 //! `cellblock status`: all about one agent.
 
-use super::Supervisor;
+use super::One;
 use crate::cli::denials::span;
 use crate::cli::error::CliError;
 use crate::cli::output::{Output, Tone};
 use crate::control::protocol::{Answer, Request, State, Status as Told};
 use crate::control::socket::ClientError;
 use crate::exit::Exit;
+use crate::limits::journal;
 use clap::Args;
 use serde_json::Value;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 /// The arguments.
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub struct Status {
-    /// The agent
-    #[arg(value_name = "NAME")]
-    name: String,
-    /// Print it as JSON
-    #[arg(long)]
-    json: bool,
     #[command(flatten)]
-    supervisor: Supervisor,
+    one: One,
 }
 
 const EXAMPLES: &str = "\
@@ -36,11 +30,12 @@ impl Status {
     /// # Errors
     /// Where the supervisor is not reached, or there is no such agent.
     pub fn perform(&self, out: &mut Output) -> Result<Exit, CliError> {
-        let request = Request::Status { agent: self.name.clone() };
-        let (Answer::Status(told), _) = self.supervisor.ask(request, &[])? else {
+        let One { name, json, supervisor } = &self.one;
+        let request = Request::Status { agent: name.clone() };
+        let (Answer::Status(told), _) = supervisor.ask(request, &[])? else {
             return Err(ClientError::Other.into());
         };
-        if self.json {
+        if *json {
             out.json(&told)
         } else {
             print(out, &told)
@@ -51,7 +46,7 @@ impl Status {
 
 fn print(out: &mut Output, told: &Told) {
     let Told { shown, wanted, .. } = told;
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs());
+    let now = journal::now();
     let ago = |time: u64| span(now.saturating_sub(time));
     let tone = match shown.state {
         State::Running => Tone::Good,
