@@ -97,12 +97,16 @@ impl<'t> Tmux<'t> {
         Some(rustix::net::sockopt::socket_peercred(&socket).ok()?.pid)
     }
 
-    /// Whether anybody listens there, now or as soon as there is room.
+    /// Whether anybody listens there, now or as soon as there is room. Who may not be reached from inside does, too: from
+    /// Landlock ABI 9 on a jail's processes reach no listener of another domain, and whose session that is is looked at
+    /// from outside.
     pub(super) fn is_there(&self) -> bool {
         let Ok(path) = SocketAddrUnix::new(self.socket) else { return false };
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
         let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None);
-        socket.is_ok_and(|socket| matches!(connect(&socket, &path), Ok(()) | Err(Errno::AGAIN)))
+        socket.is_ok_and(|socket| {
+            matches!(connect(&socket, &path), Ok(()) | Err(Errno::AGAIN | Errno::ACCESS))
+        })
     }
 
     /// The first process of the agent's pane, if it still runs. A machine under load may be slow to
