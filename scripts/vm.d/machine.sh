@@ -24,6 +24,7 @@ new_folder() {
 new_machine() {
     KERNEL=$1
     DISKS=()
+    STARTS=1
     new_folder
     MACHINE=$SCRATCH/machine-$KERNEL
     rm -rf "$MACHINE"
@@ -95,9 +96,15 @@ find_binary() {
     fi
 }
 
-# job COMMAND: what the guest is to do.
+# job COMMAND...: what the guest is to do. Between two commands it is restarted, with its disks as they are.
 job() {
-    printf '%s' "$1" >"$MACHINE/job/command"
+    local command
+    STARTS=0
+    for command; do
+        STARTS=$((STARTS + 1))
+        printf '%s' "$command" >"$MACHINE/job/command.$STARTS"
+    done
+    echo "$STARTS" >"$MACHINE/job/starts"
     printf '%s\n' "$GUEST_USER" >"$MACHINE/job/user"
     echo run >"$MACHINE/job/mode"
 }
@@ -135,8 +142,10 @@ prepare() {
     # One thread for both processors: with one for each, a processor may translate kernel code in the moment in which another
     # one patches it, and keep the breakpoint that stands there meanwhile. The guest's kernel then ends in an "int3" oops.
     # shellcheck disable=SC2054 # QEMU's commas
-    QEMU+=(-M q35 -accel tcg,thread=single -cpu max -smp 2 -m "$MEMORY" -display none -nodefaults -no-user-config -no-reboot
+    QEMU+=(-M q35 -accel tcg,thread=single -cpu max -smp 2 -m "$MEMORY" -display none -nodefaults -no-user-config
         -kernel "$kernel/vmlinuz" -initrd "$kernel/initrd" -append "console=ttyS0 panic=-1 $options")
+    # A machine whose kernel panics restarts: one that is to be restarted tells by itself that it was not asked to.
+    [ "$STARTS" -gt 1 ] || QEMU+=(-no-reboot)
     local others=("${DISKS[@]}")
     DISKS=()
     # What is written to the root goes into a file without a name in TMPDIR, which ends with QEMU.

@@ -34,6 +34,7 @@ ONCE=(
     "egress::addresses::|as egress::api"
     "egress::bounds::|as egress::api"
     "egress::proxy::|as egress::api"
+    "restarted::|what becomes of agents is in files; the machine is restarted once"
     "battery::what_nothing_else_stops_|what a wall stops alone; that each wall stops is in the whole battery, on every kernel"
     "battery::a_session_led_from_|how the battery looks at sessions"
     "battery::without_any_jail_|the controls are in the whole battery, too"
@@ -142,20 +143,44 @@ left_out() {
     done <"$SCRATCH/payload/list"
 }
 
-# What the guest's shell does, with the filters as its words.
+# restarts KERNEL FILTER...: whether the tests that a restart of the machine lies between are run.
+restarts() {
+    ! leaves_out "$1" || return 1
+    shift
+    [ $# -eq 0 ] || [[ " $*" == *" restarted::"* ]]
+}
+
+# restart_script WHEN: what it does `before` a restart of the machine, when all others are done, and `after` it.
+# shellcheck disable=SC2016 # the guest's shell
+restart_script() {
+    printf '[ "$status" -eq 0 ] || exit "$status"\nexport CELLBLOCK_RESTART=%q\n' "$1"
+    printf 'PROGRAM=%q\n' "$(sed -n 's/^tests\/jail\/main.rs\t//p' "$SCRATCH/payload/list")"
+    printf 'echo "     Running tests/jail/main.rs %s a restart"\n"$PROGRAM" --show-output %q </dev/null || status=$?\n' \
+        "$1" "restarted::$1"
+}
+
+# guest_environment KERNEL: what the tests are told there.
+guest_environment() {
+    local needs
+    needs=$(excuses "$1" | cut -d '|' -f 1 | paste -sd ,)
+    printf 'export CELLBLOCK_BINARY=/usr/local/bin/cellblock CELLBLOCK_REQUIRE=all CELLBLOCK_TEST_PATIENCE=15 CELLBLOCK_DISPOSABLE=1\n'
+    printf 'export CELLBLOCK_REQUIRE_EXCEPT=%q PROPTEST_DISABLE_FAILURE_PERSISTENCE=1\n' "$needs"
+    [ -z "${CELLBLOCK_CLAUDE:-}" ] || printf 'export CELLBLOCK_CLAUDE=/srv/claude-code/claude\n'
+    printf 'cd %q || exit\nstatus=0\n' "$SOURCE"
+}
+
+# guest_script KERNEL FILTER...: what the guest's shell does.
 guest_script() {
-    local kernel=$1 needs entry skips=() programs=()
+    local kernel=$1 entry skips=() programs=()
     shift
     if leaves_out "$kernel"; then
         for entry in "${ONCE[@]}"; do skips+=(--skip "${entry%%|*}"); done
         programs=("${ON_EVERY_KERNEL[@]}")
     fi
-    needs=$(excuses "$kernel" | cut -d '|' -f 1 | paste -sd ,)
-    printf 'export CELLBLOCK_BINARY=/usr/local/bin/cellblock CELLBLOCK_REQUIRE=all CELLBLOCK_TEST_PATIENCE=15 CELLBLOCK_DISPOSABLE=1\n'
-    printf 'export CELLBLOCK_REQUIRE_EXCEPT=%q PROPTEST_DISABLE_FAILURE_PERSISTENCE=1\n' "$needs"
-    [ -z "${CELLBLOCK_CLAUDE:-}" ] || printf 'export CELLBLOCK_CLAUDE=/srv/claude-code/claude\n'
+    skips+=(--skip restarted::)
+    guest_environment "$kernel"
     printf 'PROGRAMS=%q\n' " ${programs[*]} "
-    printf 'cd %q || exit\nset --' "$SOURCE"
+    printf 'set --'
     [ $# -eq 0 ] || printf ' %q' "$@"
     [ ${#skips[@]} -eq 0 ] || printf ' %q' "${skips[@]}"
     [[ " ${WITH_XFS[*]} " != *" $kernel "* ]] ||
@@ -164,13 +189,11 @@ guest_script() {
 
 # Debian turns it off, and would hide whether a jail refuses it, too.
 [ ! -e /proc/sys/dev/tty/legacy_tiocsti ] || echo 1 >/proc/sys/dev/tty/legacy_tiocsti
-status=0
 while IFS=$'\t' read -r source program; do
     [[ "$PROGRAMS" = *[a-z]* && "$PROGRAMS" != *" $source "* ]] && continue
     echo "     Running $source"
     "$program" --show-output "$@" </dev/null || { ended=$?; status=1; echo "PROGRAM $source ended with status $ended"; }
 done </run/vm/payload/list
-exit $status
 END
 }
 
@@ -192,7 +215,13 @@ test_on() {
     progress "testing on Linux $kernel"
     new_machine "$kernel"
     cp "$BINARY" "$MACHINE/job/cellblock"
-    job "$(guest_script "$kernel" "${WORDS[@]}")"
+    local jobs=("$(guest_script "$kernel" "${WORDS[@]}")")
+    if restarts "$kernel" "${WORDS[@]}"; then
+        jobs[0]+=$'\n'$(restart_script before)
+        jobs+=("$(guest_environment "$kernel")"$'\n'"$(restart_script after)")
+    fi
+    # shellcheck disable=SC2016 # the guest's shell
+    job "${jobs[@]/%/$'\nexit $status'}"
     add_disk payload "$SCRATCH/payload.img" readonly=on
     [ -z "${CELLBLOCK_CLAUDE:-}" ] || add_disk claude "$(claude_image)" readonly=on
     # shellcheck disable=SC2034 # machine.sh reads it

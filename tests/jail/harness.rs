@@ -184,6 +184,11 @@ fn lack(need: &str) -> Option<String> {
             std::env::var("CELLBLOCK_DISPOSABLE").is_ok_and(|it| it == "1"),
             "CELLBLOCK_DISPOSABLE=1 does not say that this machine is thrown away",
         ),
+        // Between two tests: `scripts/vm test` does it with its own machine.
+        "before-restart" | "after-restart" => missing(
+            std::env::var("CELLBLOCK_RESTART").is_ok_and(|it| need.starts_with(&it)),
+            "CELLBLOCK_RESTART does not say that this machine is about to be restarted, or was",
+        ),
         // No other test at the same time: every host has that.
         "quiet" => None,
         "claude" => missing(

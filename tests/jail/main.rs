@@ -28,6 +28,7 @@ mod memory_runs_out;
 mod nothing_left;
 mod pty;
 mod refusals;
+mod restarted;
 mod service;
 mod session;
 mod supervisor;

@@ -13,7 +13,7 @@ const FILES: [(&str, &str); 3] = [
     (include_str!("../../packaging/systemd/cellblock.tmpfiles"), "/etc/tmpfiles.d/cellblock.conf"),
 ];
 
-fn run(words: &[&str]) -> String {
+pub(crate) fn run(words: &[&str]) -> String {
     finish(command("/usr/bin/env").args(words)).expect(0).out.clone()
 }
 
@@ -23,7 +23,7 @@ fn main_pid() -> Option<String> {
 }
 
 /// Waits until the service runs as another process than `before`.
-fn runs_anew(before: &str) -> String {
+pub(crate) fn runs_anew(before: &str) -> String {
     eventually("the service", || {
         let pid = main_pid().filter(|pid| pid != before)?;
         let answered = finish(command(BINARY).arg("ls"));
@@ -31,12 +31,8 @@ fn runs_anew(before: &str) -> String {
     })
 }
 
-const BINARY: &str = "/usr/bin/cellblock";
-const AGENT: &str = "jt-service";
-
-#[test]
-fn agents_outlive_a_restart_and_a_kill_of_the_service() {
-    needs!("root", "cgroup2", "tmux", "systemd", "disposable", "quiet");
+/// Installs the service as the documentation says, with this configuration, and starts it.
+pub(crate) fn install(config: &str) {
     std::fs::copy(program(), BINARY).unwrap();
     for (text, to) in FILES {
         std::fs::create_dir_all(Path::new(to).parent().unwrap()).unwrap();
@@ -45,12 +41,32 @@ fn agents_outlive_a_restart_and_a_kill_of_the_service() {
     run(&["systemd-sysusers"]);
     run(&["systemd-tmpfiles", "--create"]);
     std::fs::create_dir_all("/etc/cellblock").unwrap();
+    std::fs::write("/etc/cellblock/config.toml", config).unwrap();
+    run(&["systemctl", "daemon-reload"]);
+    run(&["systemctl", "enable", "--now", "cellblock.service"]);
+}
+
+/// Takes it away again.
+pub(crate) fn remove() {
+    run(&["systemctl", "disable", "--now", "cellblock.service"]);
+    std::fs::remove_file("/etc/cellblock/config.toml").unwrap();
+    for (_, file) in FILES {
+        std::fs::remove_file(file).unwrap();
+    }
+    std::fs::remove_file(BINARY).unwrap();
+    run(&["systemctl", "daemon-reload"]);
+}
+
+pub(crate) const BINARY: &str = "/usr/bin/cellblock";
+const AGENT: &str = "jt-service";
+
+#[test]
+fn agents_outlive_a_restart_and_a_kill_of_the_service() {
+    needs!("root", "cgroup2", "tmux", "systemd", "disposable", "quiet");
     let text = format!(
         "schema = 1\n[[agents]]\nname = '{AGENT}'\nprofile = 'demo'\ncommand = ['sleep', '100000']\n"
     );
-    std::fs::write("/etc/cellblock/config.toml", text).unwrap();
-    run(&["systemctl", "daemon-reload"]);
-    run(&["systemctl", "start", "cellblock.service"]);
+    install(&text);
     let first = runs_anew("0");
     // The agent of the configuration has been started with the service.
     let running = || finish(command(BINARY).arg("ls")).out.contains("running").then_some(());
@@ -75,11 +91,5 @@ fn agents_outlive_a_restart_and_a_kill_of_the_service() {
     std::thread::sleep(harness::patient(std::time::Duration::from_millis(500)));
     assert!(init().is_none());
     host::expect_nothing_left(AGENT);
-    run(&["systemctl", "stop", "cellblock.service"]);
-    std::fs::remove_file("/etc/cellblock/config.toml").unwrap();
-    for (_, file) in FILES {
-        std::fs::remove_file(file).unwrap();
-    }
-    std::fs::remove_file(BINARY).unwrap();
-    run(&["systemctl", "daemon-reload"]);
+    remove();
 }
