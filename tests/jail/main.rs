@@ -20,6 +20,7 @@ mod claude;
 mod disk;
 mod egress;
 mod host;
+mod installation;
 mod kernels;
 mod killed;
 mod lifetime;

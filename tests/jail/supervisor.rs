@@ -1,143 +1,21 @@
 //! The supervisor: agents that outlive it, callers with roles, and what becomes of bad ones.
 
-use crate::harness::{
-    self, Ended, Running, command, eventually, finish, finish_with, program, start,
-};
+use crate::harness::{self, Running, command, eventually, finish, finish_with, program, start};
 use crate::host;
+use crate::installation::{COUNTS, Installation, STRANGER, as_user, connect, count};
 use crate::pty::Person;
 use cellblock::control::protocol::{Call, Request, VERSION};
 use cellblock::wire;
-use rustix::net::{AddressFamily, SendFlags, SocketAddrUnix, SocketFlags, SocketType};
+use rustix::net::SendFlags;
 use rustix::process::Signal;
 use serde_json::Value;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 use std::time::Duration;
-
-/// A supervisor of a test's own, with what is its own in a folder.
-struct Supervisor {
-    folder: tempfile::TempDir,
-    running: Option<Running>,
-    agents: Vec<&'static str>,
-}
-
-impl Supervisor {
-    /// With `more` in its configuration; it is the one of `agents`.
-    fn new(agents: &[&'static str], more: &str) -> Self {
-        Self::with_paths(agents, "", more)
-    }
-
-    /// The same, with `paths` in the table of that name.
-    fn with_paths(agents: &[&'static str], paths: &str, more: &str) -> Self {
-        let folder =
-            tempfile::Builder::new().prefix("cellblock-sv").tempdir_in("/var/tmp").unwrap();
-        let at = folder.path().display();
-        let state =
-            if paths.contains("state") { String::new() } else { format!("state = '{at}/state'") };
-        let text = format!(
-            "schema = 1
-[paths]
-run = '{at}/run'
-{state}
-{paths}
-{more}
-"
-        );
-        std::fs::write(folder.path().join("config.toml"), text).unwrap();
-        // Whoever is not root reaches the socket through it.
-        std::fs::set_permissions(
-            folder.path(),
-            std::os::unix::fs::PermissionsExt::from_mode(0o755),
-        )
-        .unwrap();
-        let mut new = Self { folder, running: None, agents: agents.to_vec() };
-        new.begin();
-        new
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
-
-    fn verb(&self, verb: &str, words: &[&str]) -> Command {
-        let mut command = command("/usr/bin/env");
-        command.args(["--default-signal", program(), verb, "--config"]);
-        command.arg(self.path("config.toml")).args(words);
-        command
-    }
-
-    fn begin(&mut self) {
-        self.running = Some(start(&mut self.verb("supervise", &[])));
-        let path = self.path("run/control");
-        let answered = || finish(&mut self.verb("ls", &[])).status == Some(0);
-        eventually("the supervisor", || (path.exists() && answered()).then_some(()));
-    }
-
-    fn dies(&mut self) {
-        let running = self.running.take().unwrap();
-        running.signal(Signal::KILL);
-        running.wait(harness::DEADLINE);
-    }
-
-    /// What a verb ends with.
-    fn ask(&self, verb: &str, words: &[&str]) -> Ended {
-        finish(&mut self.verb(verb, words))
-    }
-
-    /// Starts a shell script as the agent `name`.
-    fn start(&self, name: &str, script: &str) -> Ended {
-        self.ask("start", &["--name", name, "demo", "--", "bash", "-c", script])
-    }
-
-    fn list(&self) -> Vec<Value> {
-        let ended = self.ask("ls", &["--json"]);
-        serde_json::from_str(&ended.expect(0).out).unwrap()
-    }
-
-    fn state(&self, name: &str) -> String {
-        let all = self.list();
-        let found = all.iter().find(|agent| agent["name"] == name);
-        found.map_or_else(String::new, |agent| agent["state"].as_str().unwrap().to_owned())
-    }
-
-    #[track_caller]
-    fn becomes(&self, name: &str, state: &str) {
-        eventually(&format!("{name} {state}"), || (self.state(name) == state).then_some(()));
-    }
-
-    fn log(&self) -> String {
-        self.running.as_ref().map(|running| running.said()).unwrap_or_default()
-    }
-}
-
-impl Drop for Supervisor {
-    fn drop(&mut self) {
-        for agent in &self.agents {
-            finish(&mut self.verb("stop", &["--now", agent]));
-        }
-        if let Some(running) = self.running.take() {
-            running.signal(Signal::TERM);
-            let ended = running.wait(harness::DEADLINE);
-            if !std::thread::panicking() {
-                ended.expect(0);
-                self.agents.iter().for_each(|agent| host::expect_nothing_left(agent));
-            }
-        }
-    }
-}
-
-const COUNTS: &str = "i=0; while :; do i=$((i + 1)); echo count $i; sleep 0.1; done";
-
-/// The number that a counting agent shows last.
-fn count(screen: &str) -> Option<u64> {
-    let last = screen.lines().rev().find_map(|line| line.strip_prefix("count "))?;
-    last.trim().parse().ok()
-}
 
 #[test]
 fn an_agent_is_started_shown_and_stopped() {
     needs!("root", "cgroup2", "tmux");
-    let supervisor = Supervisor::new(&["jt-sv-life"], "[supervisor]\npatience = '5s'");
+    let supervisor = Installation::new(&["jt-sv-life"], "[supervisor]\npatience = '5s'");
     assert!(supervisor.start("jt-sv-life", COUNTS).expect(0).out.contains("runs"));
     let screen = || count(&supervisor.ask("screen", &["jt-sv-life"]).expect(0).out);
     eventually("a count", screen);
@@ -174,7 +52,7 @@ fn an_agent_is_started_shown_and_stopped() {
 #[test]
 fn the_shim_has_no_rights() {
     needs!("root", "cgroup2", "tmux", "landlock>=1");
-    let supervisor = Supervisor::new(&["jt-sv-rights"], "");
+    let supervisor = Installation::new(&["jt-sv-rights"], "");
     supervisor.start("jt-sv-rights", "sleep 1000").expect(0);
     let parents = || {
         let agents = host::processes(host::uid_of("jt-sv-rights").unwrap());
@@ -201,7 +79,7 @@ fn the_shim_has_no_rights() {
 fn agents_outlive_their_supervisor_and_the_next_one_knows_them() {
     needs!("root", "cgroup2", "tmux");
     let agents = ["jt-sv-on", "jt-sv-off"];
-    let mut supervisor = Supervisor::new(&agents, "");
+    let mut supervisor = Installation::new(&agents, "");
     supervisor.start("jt-sv-on", COUNTS).expect(0);
     supervisor.start("jt-sv-off", "sleep 0.5; exit 4").expect(0);
     let mut person = Person::start(&supervisor.verb("attach", &["jt-sv-on"]));
@@ -234,7 +112,7 @@ fn agents_outlive_their_supervisor_and_the_next_one_knows_them() {
 #[test]
 fn several_people_attach_each_in_their_size() {
     needs!("root", "cgroup2", "tmux");
-    let supervisor = Supervisor::new(&["jt-sv-people"], "");
+    let supervisor = Installation::new(&["jt-sv-people"], "");
     let shell = "PS1='$ ' exec bash --norc --noprofile";
     supervisor.start("jt-sv-people", shell).expect(0);
     let mut one = Person::start(&supervisor.verb("attach", &["jt-sv-people"]));
@@ -262,25 +140,13 @@ fn several_people_attach_each_in_their_size() {
     supervisor.becomes("jt-sv-people", "ended");
 }
 
-/// Somebody without an account on any host.
-const STRANGER: u32 = 54_321;
-
-/// As the user `uid`.
-fn as_user(uid: u32, command: &Command) -> Ended {
-    let mut user = harness::command("/usr/bin/setpriv");
-    let number = uid.to_string();
-    user.args(["--reuid", &number, "--regid", &number, "--clear-groups"]);
-    user.arg(command.get_program()).args(command.get_args());
-    finish(&mut user)
-}
-
 #[test]
 fn a_role_allows_what_it_is_for_and_nothing_else() {
     needs!("root", "cgroup2", "tmux");
     let roles = format!(
         "[supervisor]\ngroup = {STRANGER}\n[[roles]]\nrole = 'viewer'\nusers = [{STRANGER}]\nagents = ['jt-sv-seen']\n"
     );
-    let supervisor = Supervisor::new(&["jt-sv-seen", "jt-sv-unseen"], &roles);
+    let supervisor = Installation::new(&["jt-sv-seen", "jt-sv-unseen"], &roles);
     supervisor.start("jt-sv-seen", "echo shown; sleep 1000").expect(0);
     supervisor.start("jt-sv-unseen", "sleep 1000").expect(0);
     let ask = |verb: &str, words: &[&str]| as_user(STRANGER, &supervisor.verb(verb, words));
@@ -316,7 +182,7 @@ fn an_operator_starts_what_root_has_made_and_in_their_own_place() {
     let roles = format!(
         "[supervisor]\ngroup = {STRANGER}\n[[roles]]\nrole = 'operator'\nusers = [{STRANGER}]\n"
     );
-    let supervisor = Supervisor::new(&["jt-sv-op"], &roles);
+    let supervisor = Installation::new(&["jt-sv-op"], &roles);
     let ask = |verb: &str, words: &[&str]| as_user(STRANGER, &supervisor.verb(verb, words));
     let own = supervisor.path("own.toml");
     std::fs::write(&own, "schema = 1\nextends = ['demo']\n").unwrap();
@@ -349,7 +215,7 @@ fn an_operator_starts_what_root_has_made_and_in_their_own_place() {
 #[test]
 fn an_agent_that_ends_is_started_again_as_its_policy_says() {
     needs!("root", "cgroup2", "tmux");
-    let supervisor = Supervisor::new(&["jt-sv-again"], "");
+    let supervisor = Installation::new(&["jt-sv-again"], "");
     let words =
         ["--restart", "always", "--name", "jt-sv-again", "demo", "--", "sh", "-c", "exit 2"];
     supervisor.ask("start", &words).expect(0);
@@ -369,7 +235,7 @@ fn an_agent_that_ends_is_started_again_as_its_policy_says() {
 #[test]
 fn a_killed_shim_takes_its_jail_with_it() {
     needs!("root", "cgroup2", "tmux");
-    let supervisor = Supervisor::new(&["jt-sv-shim"], "");
+    let supervisor = Installation::new(&["jt-sv-shim"], "");
     for whom in ["shim", "init"] {
         supervisor.start("jt-sv-shim", "trap '' HUP TERM; while :; do sleep 0.1; done").expect(0);
         let uid = host::uid_of("jt-sv-shim").unwrap();
@@ -390,19 +256,10 @@ fn a_killed_shim_takes_its_jail_with_it() {
     }
 }
 
-/// A connection on which anything can be said.
-fn connect(path: &Path) -> rustix::fd::OwnedFd {
-    let kind = SocketType::SEQPACKET;
-    let socket =
-        rustix::net::socket_with(AddressFamily::UNIX, kind, SocketFlags::CLOEXEC, None).unwrap();
-    rustix::net::connect(&socket, &SocketAddrUnix::new(path).unwrap()).unwrap();
-    socket
-}
-
 #[test]
 fn what_is_no_call_is_answered_and_holds_nobody_up() {
     needs!("root", "cgroup2", "tmux");
-    let supervisor = Supervisor::new(&["jt-sv-calls"], "");
+    let supervisor = Installation::new(&["jt-sv-calls"], "");
     let control = supervisor.path("run/control");
     let say = |bytes: &[u8]| {
         let socket = connect(&control);
@@ -436,7 +293,7 @@ fn what_is_no_call_is_answered_and_holds_nobody_up() {
 #[test]
 fn there_is_one_supervisor_and_it_leaves_a_newer_ones_files_alone() {
     needs!("root", "cgroup2");
-    let mut supervisor = Supervisor::new(&[], "");
+    let mut supervisor = Installation::new(&[], "");
     let mut second = supervisor.verb("supervise", &[]);
     finish(&mut second).expect_refusal(125, &["a supervisor runs already"]);
     supervisor.dies();
@@ -457,7 +314,7 @@ fn there_is_one_supervisor_and_it_leaves_a_newer_ones_files_alone() {
 fn killed_at_any_moment_it_loses_and_doubles_nothing() {
     needs!("root", "cgroup2", "tmux");
     const AGENTS: [&str; 3] = ["jt-sv-a", "jt-sv-b", "jt-sv-c"];
-    let mut supervisor = Supervisor::new(&AGENTS, "");
+    let mut supervisor = Installation::new(&AGENTS, "");
     supervisor.start(AGENTS[0], COUNTS).expect(0);
     let steady = host::processes(host::uid_of(AGENTS[0]).unwrap()).iter().map(|p| p.0).min();
     let rounds = if harness::is_slow() { 4 } else { 20 };
@@ -506,7 +363,7 @@ fn a_session_is_recorded_out_of_the_agents_reach() {
     std::fs::write(&profile, "schema = 1\nextends = ['demo']\n[terminal]\nrecord = true\n")
         .unwrap();
     let profile = profile.display().to_string();
-    let supervisor = Supervisor::with_paths(&["jt-sv-record"], &format!("log = '{log}'"), "");
+    let supervisor = Installation::with_paths(&["jt-sv-record"], &format!("log = '{log}'"), "");
     let script = "echo to be kept$((1 + 1)); tmux detach-client -a; sleep 0.5; echo later$((2 + 2)); sleep 0.5";
     let words = ["--name", "jt-sv-record", &profile, "--", "bash", "-c", script];
     supervisor.ask("start", &words).expect(0);
@@ -539,7 +396,7 @@ fn a_full_disk_keeps_an_agent_from_starting_and_ends_none() {
     run(&["mount", "-t", "tmpfs", "-o", "size=64k,mode=755", "none", &at]).expect(0);
     {
         let state = format!("state = '{at}/state'");
-        let supervisor = Supervisor::with_paths(&["jt-sv-full", "jt-sv-late"], &state, "");
+        let supervisor = Installation::with_paths(&["jt-sv-full", "jt-sv-late"], &state, "");
         supervisor.start("jt-sv-full", COUNTS).expect(0);
         let filler = disk.path().join("filler");
         // Nothing is left, not even for one page.
@@ -559,7 +416,7 @@ fn a_full_disk_keeps_an_agent_from_starting_and_ends_none() {
 #[test]
 fn a_restart_is_finished_by_the_next_supervisor() {
     needs!("root", "cgroup2", "tmux");
-    let mut supervisor = Supervisor::new(&["jt-sv-re"], "[supervisor]\npatience = '4s'");
+    let mut supervisor = Installation::new(&["jt-sv-re"], "[supervisor]\npatience = '4s'");
     supervisor.start("jt-sv-re", "trap '' TERM HUP; while :; do sleep 0.1; done").expect(0);
     let init = || host::processes(host::uid_of("jt-sv-re")?).iter().map(|(pid, _)| *pid).min();
     let before = init();
