@@ -179,24 +179,33 @@ fn lack(need: &str) -> Option<String> {
         "cargo" => missing(Path::new(env!("CARGO")).exists(), "it is not installed"),
         "cc" => missing(installed(COMPILERS).is_some(), "no compiler of C is installed"),
         "systemd" => missing(Path::new("/run/systemd/system").is_dir(), "it is not PID 1"),
-        // For what would harm a host that somebody uses.
-        "disposable" => missing(
-            std::env::var("CELLBLOCK_DISPOSABLE").is_ok_and(|it| it == "1"),
-            "CELLBLOCK_DISPOSABLE=1 does not say that this machine is thrown away",
-        ),
-        // Between two tests: `scripts/vm test` does it with its own machine.
-        "before-restart" | "after-restart" => missing(
-            std::env::var("CELLBLOCK_RESTART").is_ok_and(|it| need.starts_with(&it)),
-            "CELLBLOCK_RESTART does not say that this machine is about to be restarted, or was",
-        ),
+        "disposable" | "before-restart" | "after-restart" | "claude" => unsaid(need),
         // No other test at the same time: every host has that.
         "quiet" => None,
-        "claude" => missing(
+        other => panic!("unknown need {other}"),
+    }
+}
+
+/// Why what only the environment says is not so.
+fn unsaid(need: &str) -> Option<String> {
+    let says = |variable: &str| std::env::var(variable).unwrap_or_default();
+    let (said, reason) = match need {
+        // For what would harm a host that somebody uses.
+        "disposable" => (
+            says("CELLBLOCK_DISPOSABLE") == "1",
+            "CELLBLOCK_DISPOSABLE=1 does not say that this machine is thrown away",
+        ),
+        "claude" => (
             std::env::var_os("CELLBLOCK_CLAUDE").is_some(),
             "CELLBLOCK_CLAUDE does not name the program (scripts/test fetches it)",
         ),
-        other => panic!("unknown need {other}"),
-    }
+        // Between two tests: `scripts/vm test` does it with its own machine.
+        _ => (
+            need.strip_suffix("-restart") == Some(&says("CELLBLOCK_RESTART")),
+            "CELLBLOCK_RESTART does not say that this machine is about to be restarted, or was",
+        ),
+    };
+    (!said).then(|| reason.to_owned())
 }
 
 /// A process, with nothing of the caller's environment.

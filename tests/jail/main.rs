@@ -33,6 +33,7 @@ mod restarted;
 mod service;
 mod session;
 mod supervisor;
+mod supervisor_trouble;
 mod verify;
 mod walls;
 mod workspace;

@@ -1,6 +1,8 @@
 //! The supervisor: agents that outlive it, callers with roles, and what becomes of bad ones.
 
-use crate::harness::{self, Running, command, eventually, finish, finish_with, program, start};
+use crate::harness::{
+    self, Ended, Running, command, eventually, finish, finish_with, program, start,
+};
 use crate::host;
 use crate::installation::{COUNTS, Installation, STRANGER, as_user, connect, count};
 use crate::pty::Person;
@@ -47,6 +49,24 @@ fn an_agent_is_started_shown_and_stopped() {
     supervisor.ask("rm", &["jt-sv-life"]).expect(0);
     assert_eq!(supervisor.state("jt-sv-life"), "");
     supervisor.ask("status", &["jt-sv-life"]).expect_refusal(125, &["there is no agent"]);
+}
+
+#[test]
+fn what_is_done_can_be_read_by_programs() {
+    needs!("root", "cgroup2", "tmux");
+    let supervisor = Installation::new(&["jt-sv-json"], "");
+    let json = |ended: &Ended| serde_json::from_str::<Value>(&ended.out).unwrap();
+    let words = ["--json", "--name", "jt-sv-json", "demo", "--", "sleep", "1000"];
+    let started = json(supervisor.ask("start", &words).expect(0));
+    assert_eq!(started["agent"], "jt-sv-json");
+    assert_eq!(started["done"], true);
+    let several = supervisor.ask("stop", &["--json", "--now", "jt-sv-json", "jt-sv-nobody"]);
+    let several = json(several.expect(125));
+    assert_eq!(several[0]["told"][0], "jt-sv-json was stopped");
+    assert_eq!(several[1]["done"], false);
+    assert!(several[1]["cause"].as_str().unwrap().contains("jt-sv-nobody"), "{several:#}");
+    let all = json(supervisor.ask("up", &["--json"]).expect(0));
+    assert_eq!(all["done"], true);
 }
 
 #[test]

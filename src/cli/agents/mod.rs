@@ -28,6 +28,7 @@ use crate::host;
 use crate::planning;
 use clap::Args;
 use rustix::fd::{BorrowedFd, OwnedFd};
+use serde_json::json;
 use std::path::{Path, PathBuf};
 
 /// Which supervisor is asked.
@@ -60,30 +61,25 @@ impl Supervisor {
         Ok(self.connect()?.call(request, descriptors)?)
     }
 
-    /// Asks for each of `agents`, and says what was done; those that fail do not keep the others from it.
+    /// Asks for something to be done, and says what was.
     ///
     /// # Errors
-    /// Where the supervisor is not reached; what fails for an agent is told, and is the status.
-    pub fn ask_each(
+    /// As [`Supervisor::ask`].
+    pub fn have_done(
         &self,
-        agents: &[String],
-        request: impl Fn(String) -> Request,
+        request: Request,
+        json: bool,
         out: &mut Output,
     ) -> Result<Exit, CliError> {
-        let client = self.connect()?;
-        let mut exit = Exit::Success;
-        for agent in agents {
-            match client.call(request(agent.clone()), &[]) {
-                Ok((answer, _)) => told(&answer)?.iter().for_each(|told| out.line(told)),
-                Err(error @ ClientError::Failed { .. }) => {
-                    let error = CliError::from(error);
-                    out.complain(&error);
-                    exit = Exit::Failed;
-                }
-                Err(error) => return Err(error.into()),
-            }
+        let agent = request.agent();
+        let (answer, _) = self.ask(request, &[])?;
+        let told = told(&answer)?;
+        if json {
+            out.json(&json!({ "agent": agent, "done": true, "told": told }));
+        } else {
+            told.iter().for_each(|told| out.line(told));
         }
-        Ok(exit)
+        Ok(Exit::Success)
     }
 }
 
@@ -114,15 +110,67 @@ pub struct One {
     pub supervisor: Supervisor,
 }
 
-/// The agents of verbs that take several.
+/// The agents of verbs that have something done to several.
 #[derive(Args, Clone, Debug, Default)]
 pub struct Agents {
     /// The agents
     #[arg(value_name = "NAME", required = true)]
-    pub names: Vec<String>,
-    /// Which supervisor.
+    names: Vec<String>,
     #[command(flatten)]
-    pub supervisor: Supervisor,
+    telling: Telling,
+    #[command(flatten)]
+    supervisor: Supervisor,
+}
+
+/// How verbs that have something done tell of it.
+#[derive(Args, Clone, Debug, Default)]
+pub struct Telling {
+    /// Print what was done as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+impl Agents {
+    /// Asks for it for each of them, and says what was done; those that fail do not keep the others from it.
+    ///
+    /// # Errors
+    /// Where the supervisor is not reached; what fails for an agent is told, and is the status.
+    pub fn have_done(
+        &self,
+        request: impl Fn(String) -> Request,
+        out: &mut Output,
+    ) -> Result<Exit, CliError> {
+        let client = self.supervisor.connect()?;
+        let (mut exit, mut outcomes) = (Exit::Success, Vec::new());
+        let answers = self.names.iter().map(|agent| {
+            let answer = client.call(request(agent.clone()), &[]);
+            (agent, answer)
+        });
+        for (agent, answer) in answers {
+            let mut outcome = json!({ "agent": agent, "done": answer.is_ok() });
+            match answer {
+                Ok((answer, _)) => {
+                    let told = told(&answer)?;
+                    outcome["told"] = json!(told);
+                    if !self.telling.json {
+                        told.iter().for_each(|told| out.line(told));
+                    }
+                }
+                Err(error @ ClientError::Failed { .. }) => {
+                    (outcome["cause"], outcome["hint"]) =
+                        (json!(error.to_string()), json!(error.hint()));
+                    out.complain(&CliError::from(error));
+                    exit = Exit::Failed;
+                }
+                Err(error) => return Err(error.into()),
+            }
+            outcomes.push(outcome);
+        }
+        if self.telling.json {
+            out.json(&outcomes);
+        }
+        Ok(exit)
+    }
 }
 
 /// Defines a verb that asks for one thing to be done to each of several agents.
@@ -145,8 +193,7 @@ macro_rules! each {
                 &self,
                 out: &mut crate::cli::output::Output,
             ) -> Result<crate::exit::Exit, crate::cli::error::CliError> {
-                let super::Agents { names, supervisor } = &self.agents;
-                supervisor.ask_each(names, $request, out)
+                self.agents.have_done($request, out)
             }
         }
     };

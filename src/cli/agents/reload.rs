@@ -1,6 +1,6 @@
 //! `cellblock reload`: the supervisor reads its configuration anew.
 
-use super::{Supervisor, told};
+use super::{Supervisor, Telling};
 use crate::cli::error::CliError;
 use crate::cli::output::Output;
 use crate::control::protocol::Request;
@@ -11,6 +11,8 @@ use clap::Args;
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub struct Reload {
+    #[command(flatten)]
+    telling: Telling,
     #[command(flatten)]
     supervisor: Supervisor,
 }
@@ -28,8 +30,6 @@ impl Reload {
     /// # Errors
     /// Where the supervisor is not reached.
     pub fn perform(&self, out: &mut Output) -> Result<Exit, CliError> {
-        let (answer, _) = self.supervisor.ask(Request::Reload, &[])?;
-        told(&answer)?.iter().for_each(|told| out.line(told));
-        Ok(Exit::Success)
+        self.supervisor.have_done(Request::Reload, self.telling.json, out)
     }
 }

@@ -1,6 +1,6 @@
 //! `cellblock start`: an agent in a jail, kept by the supervisor.
 
-use super::{Supervisor, told};
+use super::{Supervisor, Telling};
 use crate::cli::error::CliError;
 use crate::cli::options::Options;
 use crate::cli::output::Output;
@@ -18,6 +18,8 @@ pub struct Start {
     /// When it is started again after it has ended: never, on-failure or always
     #[arg(long, value_name = "WHEN")]
     restart: Option<String>,
+    #[command(flatten)]
+    telling: Telling,
 }
 
 const EXAMPLES: &str = "\
@@ -49,8 +51,6 @@ impl Start {
         let caller = Box::new(host::probe::caller());
         let restart = self.restart.clone();
         let request = Request::Start { wanted: Box::new(wanted), caller, restart };
-        let (answer, _) = supervisor.ask(request, &[])?;
-        told(&answer)?.iter().for_each(|told| out.line(told));
-        Ok(Exit::Success)
+        supervisor.have_done(request, self.telling.json, out)
     }
 }

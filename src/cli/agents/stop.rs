@@ -37,7 +37,6 @@ impl Stop {
     pub fn perform(&self, out: &mut Output) -> Result<Exit, CliError> {
         let seconds = if self.now { Some(0) } else { self.patience };
         let patience = seconds.map(|seconds| u64::from(seconds) * 1000);
-        let Agents { names, supervisor } = &self.agents;
-        supervisor.ask_each(names, |agent| Request::Stop { agent, patience }, out)
+        self.agents.have_done(|agent| Request::Stop { agent, patience }, out)
     }
 }

@@ -1,6 +1,6 @@
 //! `cellblock up`: the agents that the configuration names are started.
 
-use super::{Supervisor, told};
+use super::{Supervisor, Telling};
 use crate::cli::error::CliError;
 use crate::cli::output::Output;
 use crate::control::protocol::Request;
@@ -11,6 +11,8 @@ use clap::Args;
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub struct Up {
+    #[command(flatten)]
+    telling: Telling,
     #[command(flatten)]
     supervisor: Supervisor,
 }
@@ -27,8 +29,6 @@ impl Up {
     /// # Errors
     /// Where the supervisor is not reached.
     pub fn perform(&self, out: &mut Output) -> Result<Exit, CliError> {
-        let (answer, _) = self.supervisor.ask(Request::Up, &[])?;
-        told(&answer)?.iter().for_each(|told| out.line(told));
-        Ok(Exit::Success)
+        self.supervisor.have_done(Request::Up, self.telling.json, out)
     }
 }
