@@ -14,6 +14,9 @@ use zbus::{Connection, Proxy, Variant};
 const PATIENCE: Duration = Duration::from_secs(20);
 const PAUSE: Duration = Duration::from_millis(1);
 
+/// The supervisor's unit.
+const SERVICE: &str = "cellblock.service";
+
 /// Why systemd did not do what was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum SystemdError {
@@ -76,6 +79,8 @@ pub fn enter_scope(
         // The agent's own limits stand below; the scope must not have a lower one by default.
         ("TasksMax", u64::MAX.into()),
         ("CollectMode", "inactive-or-failed".into()),
+        // Ended after it when the machine is: it must not see agents be killed, and tell of that or start them again.
+        ("Before", vec![SERVICE].into()),
     ];
     let no_others: Vec<(&str, Vec<(&str, Variant<'_>)>)> = Vec::new();
     let body = (scope, "fail", properties, no_others);
