@@ -62,7 +62,7 @@ fn what_is_done_can_be_read_by_programs() {
     assert_eq!(started["done"], true);
     let several = supervisor.ask("stop", &["--json", "--now", "jt-sv-json", "jt-sv-nobody"]);
     let several = json(several.expect(125));
-    assert_eq!(several[0]["told"][0], "jt-sv-json was stopped");
+    assert_eq!(several[0]["told"][0], "jt-sv-json was ended");
     assert_eq!(several[1]["done"], false);
     assert!(several[1]["cause"].as_str().unwrap().contains("jt-sv-nobody"), "{several:#}");
     let all = json(supervisor.ask("up", &["--json"]).expect(0));
