@@ -15,7 +15,7 @@ use crate::shim::ShimError;
 use crate::shim::owner::{Heard, Starting};
 use crate::shim::protocol::{Ask, Report};
 use crate::sys;
-use rustix::event::PollFlags;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::OwnedFd;
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
@@ -350,12 +350,12 @@ impl Supervisor {
     fn clean(&mut self, name: &str, ran: Duration) {
         let Some(agent) = self.agents.get_mut(name) else { return };
         let jail = agent.jail();
+        let path = self.folders.socket(name);
         let child = sys::fork(|| {
             // What this process holds is not for the child: a line that it keeps open would not end.
             let closed = sys::close_all_but(&[]);
-            let removed =
-                closed.map_err(|_| ()).and_then(|()| record::finish(&jail).map_err(|_| ()));
-            i32::from(removed.is_err())
+            let left = closed.is_ok() && has_left(&path);
+            i32::from(!left || record::finish(&jail).is_err())
         });
         match child {
             Ok(child) => agent.phase = Phase::Cleaning { child, ran },
@@ -590,6 +590,23 @@ fn reach(path: &Path) -> Result<OwnedFd, Errno> {
         }
     }
     reach_once(path)
+}
+
+/// Whether the shim that listens at `path` ends in time: until then its name is taken.
+fn has_left(path: &Path) -> bool {
+    let Ok(link) = reach(path) else { return true };
+    let begun = Instant::now();
+    // Who lives answers; what is said to nobody any more is hung up on.
+    while let Some(left) = LAST.checked_sub(begun.elapsed()) {
+        let mut waited = [PollFd::new(&link, PollFlags::HUP)];
+        let patience = Timespec::try_from(left).ok();
+        match poll(&mut waited, patience.as_ref()) {
+            Ok(0) | Err(Errno::INTR) => {}
+            Ok(_) => return true,
+            Err(_) => return false,
+        }
+    }
+    false
 }
 
 /// How often a shim is tried to be reached.

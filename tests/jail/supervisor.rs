@@ -233,6 +233,18 @@ fn an_operator_starts_what_root_has_made_and_in_their_own_place() {
 }
 
 #[test]
+fn a_name_is_free_as_soon_as_its_start_was_refused() {
+    needs!("root", "cgroup2", "tmux");
+    let supervisor = Installation::new(&["jt-sv-again"], "");
+    for _ in 0..20 {
+        let words = ["--name", "jt-sv-again", "demo", "--", "no-such-program"];
+        let refused = supervisor.ask("start", &words);
+        assert!(refused.expect(127).err.contains("no-such-program"), "{refused:#?}");
+    }
+    supervisor.start("jt-sv-again", "sleep 1000").expect(0);
+}
+
+#[test]
 fn an_agent_that_ends_is_started_again_as_its_policy_says() {
     needs!("root", "cgroup2", "tmux");
     let supervisor = Installation::new(&["jt-sv-again"], "");
