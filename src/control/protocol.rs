@@ -5,6 +5,7 @@
 //! supervisor answers those that it understands, and says to all others which it would.
 
 use super::roles::Verb;
+use crate::gate::protocol::Counts;
 use crate::host;
 use crate::planning::Wanted;
 use crate::terminal::size::Size;
@@ -47,6 +48,13 @@ pub enum Request {
     },
     /// The newest lines of its journal.
     Logs {
+        /// Which.
+        agent: String,
+        /// How many.
+        lines: u32,
+    },
+    /// The newest lines of the journal of what was refused to it.
+    Denials {
         /// Which.
         agent: String,
         /// How many.
@@ -121,7 +129,7 @@ impl Request {
             Self::List => Verb::List,
             Self::Status { .. } => Verb::Status,
             Self::Screen { .. } => Verb::Screen,
-            Self::Logs { .. } => Verb::Logs,
+            Self::Logs { .. } | Self::Denials { .. } => Verb::Logs,
             Self::Attach { types: false, .. } => Verb::Watch,
             Self::Attach { types: true, .. } => Verb::Attach,
             Self::Start { .. } => Verb::Start,
@@ -145,6 +153,7 @@ impl Request {
             Self::Status { agent }
             | Self::Screen { agent }
             | Self::Logs { agent, .. }
+            | Self::Denials { agent, .. }
             | Self::Attach { agent, .. }
             | Self::Stop { agent, .. }
             | Self::Restart { agent }
@@ -173,7 +182,7 @@ pub enum Answer {
     Status(Box<Status>),
     /// To [`Request::Screen`].
     Screen(String),
-    /// To [`Request::Logs`]: lines as they were written, oldest first.
+    /// To [`Request::Logs`] and [`Request::Denials`]: lines as they were written, oldest first.
     Logs(Vec<serde_json::Value>),
     /// To [`Request::Attach`] and [`Request::Exec`]: the line comes along.
     Line,
@@ -247,8 +256,20 @@ pub struct Used {
     pub limit: Option<u64>,
 }
 
+/// Bytes that went to disks and came from them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Traffic {
+    /// Bytes.
+    pub read: u64,
+    /// Bytes.
+    pub written: u64,
+    /// The most of each a second, where it is limited.
+    pub limit: Option<u64>,
+}
+
 /// An agent in a list.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Shown {
     /// Its name.
     pub name: String,
@@ -270,6 +291,19 @@ pub struct Shown {
     pub tasks: Option<Used>,
     /// Processor time that it has used, in microseconds.
     pub cpu: Option<u64>,
+    /// How much of it it may use, in hundredths of a processor, where that is limited.
+    pub cpu_limit: Option<u64>,
+    /// What it has read and written on disks, where the kernel counts that.
+    pub io: Option<Traffic>,
+    /// Bytes on disk: of its bounded trees, those that have least left.
+    pub disk: Option<Used>,
+    /// When its figures were read, in microseconds of the host's monotonic clock: a rate is the difference of two counts through
+    /// that of these.
+    pub at: u64,
+    /// Whom it may reach: `none`, `loopback`, `allowlist` or `host`; empty where it does not run.
+    pub network: String,
+    /// What its gate counted, where it has one; a moment old, and nothing until somebody has asked before.
+    pub counts: Option<Counts>,
     /// How it ended the last time, if it has.
     pub how: Option<String>,
 }

@@ -138,12 +138,28 @@ impl Client {
         request: Request,
         descriptors: &[BorrowedFd<'_>],
     ) -> Result<(Answer, Vec<OwnedFd>), ClientError> {
+        self.ask(request, descriptors)?;
+        self.hear()
+    }
+
+    /// Asks; [`Client::hear`] gives the answer, without waiting once this is readable.
+    ///
+    /// # Errors
+    /// [`ClientError::Call`].
+    pub fn ask(&self, request: Request, descriptors: &[BorrowedFd<'_>]) -> Result<(), ClientError> {
         let call = Call { version: VERSION, request };
         match wire::hand(&self.socket, &call, descriptors) {
             // It may have said why before it hung up.
-            Ok(()) | Err(Errno::PIPE | Errno::CONNRESET) => {}
-            Err(errno) => return Err(ClientError::Call { verb: "ask", errno }),
+            Ok(()) | Err(Errno::PIPE | Errno::CONNRESET) => Ok(()),
+            Err(errno) => Err(ClientError::Call { verb: "ask", errno }),
         }
+    }
+
+    /// The answer to what was asked, and what comes along.
+    ///
+    /// # Errors
+    /// As [`Client::call`].
+    pub fn hear(&self) -> Result<(Answer, Vec<OwnedFd>), ClientError> {
         match wire::receive_sealed::<Answer>(&self.socket) {
             Ok(Some((Answer::Failed { cause, hint, status }, _))) => {
                 Err(ClientError::Failed { cause, hint, status })

@@ -134,13 +134,21 @@ impl Gate {
         self.order(&Order::Rules(rules.clone()), &sockets, SHORT)
     }
 
+    /// Asks what it has counted; a report brings it ([`Gate::hear`]).
+    ///
+    /// # Errors
+    /// [`LaunchError`] where it cannot be told.
+    pub fn ask_for_counts(&self) -> Result<(), LaunchError> {
+        let told = protocol::command(&self.control, &Order::Count, &[]);
+        told.map_err(cannot("tell", "the gate"))
+    }
+
     /// What it has counted.
     ///
     /// # Errors
     /// [`LaunchError`] where it does not answer.
     pub fn counts(&mut self) -> Result<Counts, LaunchError> {
-        let told = protocol::command(&self.control, &Order::Count, &[]);
-        told.map_err(cannot("tell", "the gate"))?;
+        self.ask_for_counts()?;
         let mut counted = None;
         self.wait_for(SHORT, |report| {
             let Report::Counts(counts) = report else { return false };

@@ -109,6 +109,12 @@ impl Meter {
         self.next = Instant::now();
     }
 
+    /// The figures of the last look; of the ceiling alone where there has been none.
+    #[must_use]
+    pub fn figures(&self) -> &Figures {
+        self.finder.last()
+    }
+
     /// What to wait for.
     #[must_use]
     pub fn interests(&self) -> Vec<(BorrowedFd<'_>, PollFlags)> {

@@ -245,6 +245,24 @@ pub fn of_cgroup(path: &Path) -> Figures {
     }
 }
 
+/// What a list of many agents shows of the cgroup at `path`: memory, tasks, processor time and disk traffic, from a third of the
+/// files that [`of_cgroup`] reads.
+#[must_use]
+pub fn brief_of_cgroup(path: &Path) -> Figures {
+    let read = |file: &str| text::read(path.join(file)).unwrap_or_default();
+    let gauge = |name: &str, unit, used, limit| {
+        Some(Gauge::new(name, unit, number(path, used)?, number(path, limit)))
+    };
+    let memory = gauge("memory", Unit::Bytes, "memory.current", "memory.max");
+    let tasks = gauge("tasks", Unit::Count, "pids.current", "pids.max");
+    Figures {
+        gauges: memory.into_iter().chain(tasks).collect(),
+        cpu: throttle(&read("cpu.stat"), &read("cpu.max")),
+        io: traffic(&read("io.stat"), &read("io.max")),
+        ..Figures::default()
+    }
+}
+
 /// The processor time that a cgroup has used, in microseconds (`cpu.stat`).
 #[must_use]
 pub fn processor_time(cgroup: &Path) -> Option<u64> {
@@ -366,6 +384,30 @@ mod tests {
         assert_eq!(figures.io, Some(Traffic { read: 11, written: 5, limit: Some(1000) }));
         let [pressure] = &figures.pressure[..] else { panic!("{figures:?}") };
         assert_eq!((pressure.some_usec, pressure.full_usec, pressure.some_avg10), (77, 9, 125));
+    }
+
+    #[test]
+    fn what_a_list_shows_is_as_in_the_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        for (file, text) in [
+            ("memory.current", "4096\n"),
+            ("memory.max", "16384\n"),
+            ("pids.current", "5\n"),
+            ("pids.max", "max\n"),
+            ("cpu.stat", "usage_usec 900\n"),
+            ("cpu.max", "150000 100000\n"),
+            ("io.stat", "8:0 rbytes=10 wbytes=5\n"),
+            ("io.max", "8:0 rbps=max wbps=1000\n"),
+        ] {
+            std::fs::write(folder.path().join(file), text).unwrap();
+        }
+        let (brief, whole) = (brief_of_cgroup(folder.path()), of_cgroup(folder.path()));
+        assert_eq!(whole.gauges.len(), 2);
+        for gauge in &whole.gauges {
+            let shown = brief.gauge(&gauge.name).unwrap();
+            assert_eq!((shown.used, shown.limit), (gauge.used, gauge.limit));
+        }
+        assert_eq!((brief.cpu, brief.io), (whole.cpu, whole.io));
     }
 
     #[test]

@@ -4,12 +4,13 @@ use super::asker;
 use super::protocol::GateMemory;
 use crate::control::network::{self, Answer, Request, Shown};
 use crate::egress::rules::{Change, Rules};
-use crate::gate::protocol::{Refused, Report};
+use crate::gate::protocol::{Counts, Refused, Report};
 use crate::launch::{Gate, LaunchError};
 use crate::limits::{Kept, journal};
 use rustix::event::PollFlags;
 use rustix::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use serde::Serialize;
+use std::time::{Duration, Instant};
 
 /// The most refusals in a second for which the process is looked for.
 const LOOKS: u32 = 2;
@@ -19,6 +20,9 @@ const HEARD: u32 = 8;
 
 /// The most of it that is heard at the end.
 const HEARD_LAST: u32 = 1000;
+
+/// How long the gate may take to say what it counts before it is asked again: what it says can be lost.
+const ASKED_AGAIN: Duration = Duration::from_secs(60);
 
 /// The gate, and who may change it.
 #[derive(Debug)]
@@ -38,6 +42,9 @@ pub(super) struct Gatekeeper {
     refused: u64,
     told: Vec<String>,
     changed: bool,
+    /// What the gate counted when it said so last, and since when it is asked for it anew.
+    counted: Option<Counts>,
+    asked: Option<Instant>,
 }
 
 /// A refusal, as it is written down.
@@ -77,10 +84,12 @@ impl Gatekeeper {
             listens,
             planned: rules.clone(),
             rules: rules.clone(),
-            looks: crate::egress::rate::Bucket::new(LOOKS, std::time::Instant::now()),
+            looks: crate::egress::rate::Bucket::new(LOOKS, Instant::now()),
             refused: 0,
             told: Vec::new(),
             changed: false,
+            counted: None,
+            asked: None,
         })
     }
 
@@ -111,6 +120,18 @@ impl Gatekeeper {
             Answer::Shown(shown) => Some(*shown),
             Answer::Done | Answer::Failed(_) => None,
         }
+    }
+
+    /// What the gate counted when it said so last, and has it say it anew: it is not waited for.
+    pub(super) fn counted(&mut self) -> Option<Counts> {
+        let waits = self.asked.is_some_and(|since| since.elapsed() < ASKED_AGAIN);
+        if let (Some(gate), false) = (&self.gate, waits) {
+            self.asked = Some(Instant::now());
+            if let Err(error) = gate.ask_for_counts() {
+                tracing::debug!(%error, agent = self.kept.agent, "what the gate counts is not known");
+            }
+        }
+        self.counted
     }
 
     /// Writes down what the gate said while there was no owner.
@@ -146,7 +167,10 @@ impl Gatekeeper {
             match gate.hear() {
                 Ok(None) => return,
                 Ok(Some(Report::Refused(refused))) => self.write(&refused),
-                Ok(Some(Report::Ready | Report::Counts(_) | Report::Failed { .. })) => {}
+                Ok(Some(Report::Counts(counts))) => {
+                    (self.counted, self.asked) = (Some(counts), None);
+                }
+                Ok(Some(Report::Ready | Report::Failed { .. })) => {}
                 Err(error) => self.lose(&error.to_string()),
             }
         }
@@ -162,7 +186,7 @@ impl Gatekeeper {
     fn write(&mut self, refused: &Refused) {
         let Kept { agent, init, uid, log, .. } = &self.kept;
         self.refused += u64::from(refused.times);
-        let from = refused.from.filter(|_| self.looks.take(std::time::Instant::now()));
+        let from = refused.from.filter(|_| self.looks.take(Instant::now()));
         let process = from.and_then(|from| asker::of(*init, *uid, from));
         let denial = Written {
             to: &refused.to,

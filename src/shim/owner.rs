@@ -7,8 +7,9 @@ use super::ShimError;
 use super::gatekeeper::Gatekeeper;
 use super::protocol::{Ask, Born, GateMemory, Greeting, Line, Order, Report};
 use super::stay::{self, Stay};
+use crate::gate::protocol::Counts;
 use crate::launch::{Gate, LaunchError, Session, record, session_of, start_own};
-use crate::limits::{Kept, Meter};
+use crate::limits::{Figures, Kept, Meter};
 use crate::plan::Plan;
 use crate::sys::{self, Cloned};
 use crate::terminal::size::Size;
@@ -415,6 +416,18 @@ impl Owner {
         let shown = self.gate.as_mut()?.shown();
         self.asked_again = (begun.elapsed() > PROMPT).then(|| Instant::now() + PAUSE);
         shown
+    }
+
+    /// What its gate counted when it said so last; it is asked anew and not waited for. Nothing where there is no gate, or none
+    /// that has said anything yet.
+    pub fn counted(&mut self) -> Option<Counts> {
+        self.gate.as_mut()?.counted()
+    }
+
+    /// What the jail used when it was looked at last; of the ceiling alone where that has not been.
+    #[must_use]
+    pub fn figures(&self) -> &Figures {
+        self.meter.figures()
     }
 
     /// Ends the shim itself, where it is a child of this process: it does not do what it is told.

@@ -57,6 +57,8 @@ pub struct Born {
     pub gate: Option<GateBorn>,
     /// Columns and rows where nobody is attached.
     pub size: (u16, u16),
+    /// Whom the agent may reach, as its profile says it.
+    pub network: String,
     /// Walls that do not stand, and why.
     pub without: Vec<(String, String)>,
     /// How long each step took.

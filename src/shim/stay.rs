@@ -150,6 +150,7 @@ fn settle(
     let born = Born {
         gate: kept.map(|kept| GateBorn { kept, listens, rules }),
         size: plan.terminal.as_ref().map_or((80, 24), |terminal| terminal.size),
+        network: plan.network.word().to_owned(),
         without: without.collect(),
         timings,
         session: false,

@@ -7,14 +7,16 @@
 //! ```
 
 use super::state::{Outcome, Record};
-use crate::control::protocol::{Looks, Shown, State, Used};
+use crate::control::protocol::{Looks, Shown, State, Traffic, Used};
+use crate::gate::protocol::Counts;
 use crate::jail::protocol::Report as Said;
-use crate::limits::read;
+use crate::limits::figures::DISK;
+use crate::limits::{Figures, Gauge, Unit, read};
 use crate::shim::owner::{Owner, Starting};
 use crate::shim::run::ended;
 use crate::sys::Cloned;
 use std::collections::BTreeMap;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// What a caller waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,7 +70,7 @@ pub(super) enum Phase {
         /// The child.
         child: Cloned,
         /// How long the agent ran.
-        ran: std::time::Duration,
+        ran: Duration,
     },
     /// It is started again then.
     Resting(Instant),
@@ -87,11 +89,65 @@ pub(super) struct Agent {
     pub(super) waits: Vec<(u64, Wait, Instant)>,
     /// Refused calls that were written down, since when.
     pub(super) refusals: Option<(Instant, u32)>,
+    /// The figures that were shown last.
+    pub(super) figures: Option<Brief>,
+}
+
+/// For so long figures that were read are shown again: however many look, an agent costs no more.
+const FRESH: Duration = Duration::from_millis(400);
+
+/// What an agent uses, as a list shows it.
+#[derive(Clone, Debug)]
+pub(super) struct Brief {
+    read: Instant,
+    /// The same, in microseconds of the monotonic clock.
+    at: u64,
+    figures: Figures,
+    counts: Option<Counts>,
+}
+
+impl Brief {
+    /// Of a jail that runs. Where the kernel counts something in no cgroup, it is as it was when the jail was looked at last.
+    fn of(owner: &mut Owner) -> Self {
+        let cgroup = owner.kept().cgroup.as_deref();
+        let mut figures = cgroup.map(read::brief_of_cgroup).unwrap_or_default();
+        let known = owner.figures().gauges.iter();
+        let missing = known.filter(|gauge| figures.gauge(&gauge.name).is_none()).cloned();
+        figures.gauges.extend(missing.collect::<Vec<_>>());
+        let clock = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+        let clock = Duration::try_from(clock).unwrap_or_default();
+        let at = u64::try_from(clock.as_micros()).unwrap_or(u64::MAX);
+        Self { read: Instant::now(), at, figures, counts: owner.counted() }
+    }
+
+    fn used(&self, name: &str) -> Option<Used> {
+        self.figures.gauge(name).map(used)
+    }
+
+    /// Of the bounded trees on disk those that have least left.
+    fn disk(&self) -> Option<Used> {
+        let disks = self.figures.gauges.iter().filter(|gauge| {
+            gauge.name.starts_with(DISK) && gauge.unit == Unit::Bytes && gauge.limit.is_some()
+        });
+        let left = |gauge: &&Gauge| gauge.limit.unwrap_or(u64::MAX).saturating_sub(gauge.used);
+        disks.min_by_key(left).map(used)
+    }
+}
+
+fn used(gauge: &Gauge) -> Used {
+    Used { used: gauge.used, limit: gauge.limit }
 }
 
 impl Agent {
     pub(super) fn new(record: Record, phase: Phase) -> Self {
-        Self { record, phase, people: BTreeMap::new(), waits: Vec::new(), refusals: None }
+        Self {
+            record,
+            phase,
+            people: BTreeMap::new(),
+            waits: Vec::new(),
+            refusals: None,
+            figures: None,
+        }
     }
 
     /// The name of its jail, as in the records of launches.
@@ -122,27 +178,43 @@ impl Agent {
     }
 
     /// In a list.
-    pub(super) fn shown(&self) -> Shown {
-        let Record { name, wanted, since, restarts, outcome, kept, .. } = &self.record;
-        let up = matches!(self.phase, Phase::Up(_));
-        let kept = kept.as_ref();
-        let figures = kept.filter(|_| up).and_then(|kept| kept.cgroup.as_deref());
-        let figures = figures.map(read::of_cgroup).unwrap_or_default();
-        let used = |name: &str| {
-            figures.gauge(name).map(|gauge| Used { used: gauge.used, limit: gauge.limit })
+    pub(super) fn shown(&mut self) -> Shown {
+        let state = self.state();
+        let up = match &mut self.phase {
+            Phase::Up(up) => Some(up),
+            Phase::Starting { .. } | Phase::Cleaning { .. } | Phase::Resting(_) | Phase::Ended => {
+                None
+            }
         };
+        let fresh = self.figures.take().filter(|brief| brief.read.elapsed() < FRESH);
+        let network = up.as_ref().map(|up| up.owner.born().network.clone()).unwrap_or_default();
+        self.figures = up.map(|up| fresh.unwrap_or_else(|| Brief::of(&mut up.owner)));
+        let brief = self.figures.as_ref();
+        let cpu = brief.and_then(|brief| brief.figures.cpu);
+        let Record { name, wanted, since, restarts, outcome, kept, .. } = &self.record;
+        let kept = kept.as_ref();
         let profile = kept.map(|kept| kept.profile.clone()).filter(|profile| !profile.is_empty());
         Shown {
             name: name.clone(),
             profile: profile.unwrap_or_else(|| wanted.profile.clone()),
-            state: self.state(),
+            state,
             since: *since,
             uid: kept.map(|kept| kept.uid),
             people: u32::try_from(self.people.len()).unwrap_or(u32::MAX),
             restarts: *restarts,
-            memory: used("memory"),
-            tasks: used("tasks"),
-            cpu: figures.cpu.map(|cpu| cpu.used_usec),
+            memory: brief.and_then(|brief| brief.used("memory")),
+            tasks: brief.and_then(|brief| brief.used("tasks")),
+            cpu: cpu.map(|cpu| cpu.used_usec),
+            cpu_limit: cpu.and_then(|cpu| cpu.limit_percent),
+            io: brief.and_then(|brief| brief.figures.io).map(|io| Traffic {
+                read: io.read,
+                written: io.written,
+                limit: io.limit,
+            }),
+            disk: brief.and_then(Brief::disk),
+            at: brief.map_or(0, |brief| brief.at),
+            network,
+            counts: brief.and_then(|brief| brief.counts),
             how: outcome.as_ref().map(|outcome| outcome.how.clone()),
         }
     }

@@ -76,7 +76,10 @@ impl Supervisor {
                 let person = person_of(caller, *person);
                 self.start(number, person, *wanted, restart)
             }
-            Request::Logs { agent, lines } => at_once(logs(&self.log(), &agent, lines)),
+            Request::Logs { agent, lines } => at_once(logs(&self.log(), (&agent, &agent), lines)),
+            Request::Denials { agent, lines } => {
+                at_once(logs(&self.log(), (&agent, &journal::denials_of(&agent)), lines))
+            }
             Request::Status { agent } => self.with(&agent, |this| at_once(this.status(&agent))),
             Request::Screen { agent } => self.with(&agent, |this| this.screen(number, &agent)),
             Request::Attach { agent, types, size } => self.with(&agent, |this| {
@@ -165,16 +168,19 @@ impl Supervisor {
         }
     }
 
-    fn list(&self, caller: &Caller) -> Answer {
-        let seen = self.agents.iter().filter(|(name, _)| self.roles.sees(caller, name));
+    fn list(&mut self, caller: &Caller) -> Answer {
+        let roles = &self.roles;
+        let seen = self.agents.iter_mut().filter(|(name, _)| roles.sees(caller, name));
         Answer::Agents(seen.map(|(_, agent)| agent.shown()).collect())
     }
 
     fn status(&mut self, name: &str) -> Answer {
         let network = self.running(name).and_then(|up| up.owner.network());
-        let Some(agent) = self.agents.get(name) else {
+        let folder = self.log();
+        let Some(agent) = self.agents.get_mut(name) else {
             return Answer::failed(format!("there is no agent `{name}`"), "");
         };
+        let shown = agent.shown();
         let Record { wanted, restart, kept, .. } = &agent.record;
         let up = match &agent.phase {
             Phase::Up(up) => Some(up),
@@ -189,9 +195,8 @@ impl Supervisor {
             Phase::Up(_) | Phase::Starting { .. } | Phase::Cleaning { .. } | Phase::Ended => None,
         };
         let figures = kept.clone().filter(|_| up.is_some()).map(|kept| Source::open(kept).read());
-        let folder = self.log();
         Answer::Status(Box::new(Status {
-            shown: agent.shown(),
+            shown,
             wanted: wanted.clone(),
             restart: restart.clone(),
             again,
@@ -431,13 +436,14 @@ fn not_running(name: &str) -> Answered {
     refused(format!("{name} does not run"), "cellblock start, or cellblock restart, starts it")
 }
 
-fn logs(folder: &Path, name: &str, lines: u32) -> Answer {
+/// The newest lines of the journal `of` of the agent `name`.
+fn logs(folder: &Path, (name, of): (&str, &str), lines: u32) -> Answer {
     let most = usize::try_from(lines.min(MOST_LINES)).unwrap_or(usize::MAX);
     // The name is somebody's word, and becomes the name of a file.
     if let Err(cause) = AgentName::parse(name) {
         return Answer::failed(cause, "");
     }
-    match journal::last(folder, name, most) {
+    match journal::last(folder, of, most) {
         Ok(lines) => Answer::Logs(lines),
         Err(errno) => Answer::failed(format!("cannot read the journal of {name}: {errno}"), ""),
     }
