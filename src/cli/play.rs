@@ -148,9 +148,7 @@ impl Play {
                 text(recorded)
             ));
         }
-        let variable = |name: &str| std::env::var(name).unwrap_or_default();
-        let (all, ctype, lang) = (variable("LC_ALL"), variable("LC_CTYPE"), variable("LANG"));
-        let mut stage = Stage::open(Charset::of_locale(&all, &ctype, &lang))?;
+        let mut stage = Stage::open(Charset::of_environment())?;
         let wish = Wish { speed: self.speed, idle_limit: self.idle_limit, at: self.at };
         let ending = stage.play(tape, &mut Player::new(wish, Instant::now()));
         // Before what failed is told: it would be told to a terminal in raw mode.

@@ -48,10 +48,7 @@ pub(super) type Terminals = [bool; 3];
 impl Person {
     /// Takes the terminal on those standard descriptors that are one.
     pub(super) fn attach(keys: PersonKeys, terminals: Terminals) -> Result<Self, ShimError> {
-        let variable = |name: &str| std::env::var(name).unwrap_or_default();
-        let (all, ctype, lang) = (variable("LC_ALL"), variable("LC_CTYPE"), variable("LANG"));
-        let charset = Charset::of_locale(&all, &ctype, &lang);
-        let relay = Relay::new(OutputFilter::new(charset), keys);
+        let relay = Relay::new(OutputFilter::new(Charset::of_environment()), keys);
         let output = output(terminals)?;
         let whole = terminals[0] && terminals[1];
         let raw = whole.then(|| RawMode::enter(rustix::stdio::stdin())).transpose()?;

@@ -20,6 +20,7 @@
 pub mod descriptor;
 pub mod error;
 pub mod filter;
+pub mod fullscreen;
 pub mod keys;
 pub mod plain;
 pub mod raw;

@@ -39,6 +39,13 @@ pub enum Charset {
 }
 
 impl Charset {
+    /// What the locale of this process says.
+    #[must_use]
+    pub fn of_environment() -> Self {
+        let variable = |name: &str| std::env::var(name).unwrap_or_default();
+        Self::of_locale(&variable("LC_ALL"), &variable("LC_CTYPE"), &variable("LANG"))
+    }
+
     /// What the locale says: the first that is not empty of `LC_ALL`, `LC_CTYPE` and `LANG`
     /// (`locale(7)`) names UTF-8, or does not.
     #[must_use]
