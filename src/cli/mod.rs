@@ -88,6 +88,8 @@ pub enum Verb {
     Start(agents::start::Start),
     /// Show the agents of the supervisor
     Ls(agents::ls::Ls),
+    /// Show the agents of the supervisor as they change
+    Top(agents::top::Top),
     /// Show all about one agent
     Status(agents::status::Status),
     /// Show an agent's session on this terminal
@@ -175,6 +177,7 @@ fn perform(verb: &Verb, out: &mut Output) -> Result<Exit, CliError> {
         Verb::Up(verb) => verb.perform(out),
         Verb::Start(verb) => verb.perform(out),
         Verb::Ls(verb) => verb.perform(out),
+        Verb::Top(verb) => verb.perform(out),
         Verb::Status(verb) => verb.perform(out),
         Verb::Attach(verb) => verb.perform(out),
         Verb::Screen(verb) => verb.perform(out),

@@ -80,6 +80,12 @@ impl Output {
         Self { colored: is_colored(choice), passing: false, failed: None }
     }
 
+    /// Whether colours are wanted.
+    #[must_use]
+    pub fn is_colored(&self) -> bool {
+        self.colored
+    }
+
     /// Prints `text` to standard output, line by line.
     pub fn text(&mut self, text: &str) {
         for line in text.lines() {

@@ -4,7 +4,7 @@ use super::Supervisor;
 use crate::cli::error::CliError;
 use crate::cli::output::Output;
 use crate::control::protocol::{Answer, Request};
-use crate::control::socket::ClientError;
+use crate::control::socket::{Client as Supervising, ClientError};
 use crate::exit::Exit;
 use crate::planning::wrong;
 use crate::shim::client::{self, Client, Left, Typing};
@@ -50,13 +50,30 @@ impl Attach {
             return Err(wrong("attach", "needs a terminal", hint).into());
         }
         let waiter = Waiter::new()?;
-        let (agent, types) = (self.name.clone(), !self.read_only);
-        let request = Request::Attach { agent, types, size: client::size()? };
-        let line = line(self.supervisor.ask(request, &[])?)?;
-        let client = Client::show(line, Typing::Session, [true; 3])?;
-        let left = client.attend(&waiter)?;
-        Ok(tell(&self.name, &left, out))
+        let line = open(&self.supervisor.connect()?, &self.name, !self.read_only)?;
+        let left = show(line, &waiter)?;
+        if let Some(told) = told(&self.name, &left) {
+            out.complain(&told);
+        }
+        Ok(exit(&left))
     }
+}
+
+/// A line to the session of the agent `name`, as `client` gives it, to type on or only to look.
+///
+/// # Errors
+/// Where it is refused, the agent does not run, or standard output is no terminal.
+pub(super) fn open(client: &Supervising, name: &str, types: bool) -> Result<Line, CliError> {
+    let request = Request::Attach { agent: name.to_owned(), types, size: client::size()? };
+    line(client.call(request, &[])?)
+}
+
+/// Shows the session on this terminal until it is left, or ends; the terminal is as before then.
+///
+/// # Errors
+/// Where the terminal fails.
+pub(super) fn show(line: Line, waiter: &Waiter) -> Result<Left, CliError> {
+    Ok(Client::show(line, Typing::Session, [true; 3])?.attend(waiter)?)
 }
 
 /// The line that comes with an answer.
@@ -69,27 +86,33 @@ pub(in crate::cli) fn line(
     }
 }
 
-/// Says how it came to its end, and gives the status.
-fn tell(name: &str, left: &Left, out: &mut Output) -> Exit {
+/// How it came to its end, in words; nothing where the person knows that.
+pub(super) fn told(name: &str, left: &Left) -> Option<String> {
     match left {
-        Left::Detached => Exit::Success,
-        Left::End(End::Detached) => {
-            out.complain(&format_args!("{name} goes on"));
-            Exit::Success
-        }
+        Left::End(End::Detached) => Some(format!("{name} goes on")),
         Left::End(End::Jail { status: Some(status), .. }) => {
-            out.complain(&format_args!("{name} ended with exit status {status}"));
+            Some(format!("{name} ended with exit status {status}"))
+        }
+        Left::End(End::Jail { signal: Some(signal), .. }) => {
+            Some(format!("{name} ended by signal {signal}"))
+        }
+        Left::End(End::Jail { .. } | End::Command { .. }) | Left::Lost => {
+            Some(format!("{name} was ended"))
+        }
+        Left::Detached | Left::TerminalGone | Left::Signal(_) => None,
+    }
+}
+
+fn exit(left: &Left) -> Exit {
+    match left {
+        Left::Detached | Left::End(End::Detached) | Left::TerminalGone => Exit::Success,
+        Left::End(End::Jail { status: Some(status), .. }) => {
             Exit::Command(u8::try_from(status & 0xff).unwrap_or(125))
         }
         Left::End(End::Jail { signal: Some(signal), .. }) => {
-            out.complain(&format_args!("{name} ended by signal {signal}"));
             Exit::Signal(u8::try_from(*signal).unwrap_or(125))
         }
-        Left::End(End::Jail { .. } | End::Command { .. }) | Left::Lost => {
-            out.complain(&format_args!("{name} was ended"));
-            Exit::Failed
-        }
-        Left::TerminalGone => Exit::Success,
+        Left::End(End::Jail { .. } | End::Command { .. }) | Left::Lost => Exit::Failed,
         Left::Signal(signal) => Exit::Signal(u8::try_from(*signal as i32).unwrap_or(125)),
     }
 }

@@ -15,6 +15,7 @@ pub mod status;
 pub mod stop;
 pub mod supervise;
 pub mod thaw;
+pub mod top;
 pub mod up;
 
 mod table;
@@ -45,8 +46,16 @@ impl Supervisor {
     /// # Errors
     /// [`ClientError`], or every problem of the configuration.
     pub fn connect(&self) -> Result<Client, CliError> {
+        Ok(Client::connect(&self.socket()?)?)
+    }
+
+    /// Its control socket.
+    ///
+    /// # Errors
+    /// Every problem of the configuration.
+    pub fn socket(&self) -> Result<PathBuf, CliError> {
         let config = planning::config(self.config.as_deref(), &host::probe::caller())?;
-        Ok(Client::connect(&socket::path(Path::new(&config.paths.run.value)))?)
+        Ok(socket::path(Path::new(&config.paths.run.value)))
     }
 
     /// Asks, and gives the answer with what comes along.
