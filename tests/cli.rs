@@ -556,6 +556,21 @@ fn manual_and_completions_name_every_verb() {
 }
 
 #[test]
+fn a_live_view_without_a_terminal_points_to_the_list() {
+    let run = here(&["top"]);
+    assert_eq!((run.status, run.out.as_str()), (Some(125), ""), "{}", run.err);
+    assert!(
+        run.err.contains("needs a terminal") && run.err.contains("cellblock ls"),
+        "{}",
+        run.err
+    );
+    for interval in ["0", "0.4", "61", "-1", "NaN", "x"] {
+        let run = here(&["top", &format!("--interval={interval}")]);
+        assert_eq!(run.status, Some(2), "{interval}: {}", run.err);
+    }
+}
+
+#[test]
 fn verbose_tells_on_standard_error_what_is_done() {
     let quiet = here(&["explain", "demo"]);
     let told = here(&["-v", "explain", "demo"]);

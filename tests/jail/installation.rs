@@ -132,13 +132,18 @@ pub(crate) fn count(screen: &str) -> Option<u64> {
 /// Somebody without an account on any host.
 pub(crate) const STRANGER: u32 = 54_321;
 
-/// As the user `uid`.
-pub(crate) fn as_user(uid: u32, command: &Command) -> Ended {
+/// `command` as the user `uid`.
+pub(crate) fn of_user(uid: u32, command: &Command) -> Command {
     let mut user = harness::command("/usr/bin/setpriv");
     let number = uid.to_string();
     user.args(["--reuid", &number, "--regid", &number, "--clear-groups"]);
     user.arg(command.get_program()).args(command.get_args());
-    finish(&mut user)
+    user
+}
+
+/// As the user `uid`.
+pub(crate) fn as_user(uid: u32, command: &Command) -> Ended {
+    finish(&mut of_user(uid, command))
 }
 
 /// A connection on which anything can be said.

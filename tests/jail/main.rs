@@ -34,6 +34,7 @@ mod service;
 mod session;
 mod supervisor;
 mod supervisor_trouble;
+mod top;
 mod verify;
 mod walls;
 mod workspace;

@@ -4,7 +4,8 @@ use crate::harness::{self, Ended, Running, command, start};
 use rustix::fd::OwnedFd;
 use rustix::io::Errno;
 use rustix::pty::{OpenptFlags, grantpt, ioctl_tiocgptpeer, openpt, unlockpt};
-use rustix::termios::{Termios, Winsize, tcgetattr, tcsetwinsize};
+use rustix::termios::{Termios, Winsize, tcgetattr, tcgetwinsize, tcsetwinsize};
+use std::num::NonZero;
 use std::process::{Command, Stdio};
 
 /// A terminal with a program on it.
@@ -85,6 +86,39 @@ impl Person {
             );
             std::thread::sleep(std::time::Duration::from_millis(5));
         }
+    }
+
+    /// What stands on the terminal now, by all that came and its size.
+    pub(crate) fn screen(&mut self) -> String {
+        self.look();
+        let size = tcgetwinsize(&self.master).unwrap();
+        let of = |number| NonZero::new(number).unwrap();
+        let mut parser = vt100::Parser::new(of(size.ws_row), of(size.ws_col), 0);
+        parser.process(&self.seen);
+        parser.screen().contents()
+    }
+
+    /// Waits until what stands on the terminal is as `wanted`, and gives what that finds there.
+    #[track_caller]
+    pub(crate) fn shows_so<T>(&mut self, what: &str, wanted: impl Fn(&str) -> Option<T>) -> T {
+        let begun = std::time::Instant::now();
+        loop {
+            let screen = self.screen();
+            if let Some(found) = wanted(&screen) {
+                return found;
+            }
+            assert!(
+                begun.elapsed() < harness::patient(harness::DEADLINE),
+                "no {what} in\n{screen}"
+            );
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+    }
+
+    /// Waits until `text` stands on the terminal.
+    #[track_caller]
+    pub(crate) fn shows(&mut self, text: &str) {
+        self.shows_so(&format!("`{text}`"), |screen| screen.contains(text).then_some(()));
     }
 
     /// Waits until the terminal is as it was before.
