@@ -7,9 +7,14 @@ use serde::Serialize;
 use std::fs::File;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// A file of this many bytes becomes the old one; there is one old one.
 const MOST: u64 = 1 << 20;
+
+/// How often the lock is tried, and how long is rested between: whoever writes many journals must not wait for one who is stopped.
+const TRIES: u32 = 100;
+const REST: Duration = Duration::from_millis(5);
 
 /// One line.
 #[derive(Debug, Serialize)]
@@ -43,7 +48,7 @@ pub fn path(folder: &Path, agent: &str) -> PathBuf {
 /// Writes `hits` of the jail called `jail` down.
 ///
 /// # Errors
-/// The kernel's answer, as on a full disk: what was written before stays.
+/// The kernel's answer, as on a full disk: what was written before stays. `EAGAIN` where another one writes for too long.
 pub fn write(folder: &Path, agent: &str, jail: &str, hits: &[Hit]) -> Result<(), Errno> {
     let line = |hit| line(agent, jail, "limit", hit, Hit::told(hit));
     append(folder, agent, hits.iter().map(line))
@@ -139,6 +144,7 @@ fn append(
     }
     let path = path(folder, agent);
     let io = |error: std::io::Error| errno(&error);
+    let _lock = lock(folder)?;
     let mut file = open(&path)?;
     let mut length = file.metadata().map_err(io)?.len();
     if length >= MOST {
@@ -183,19 +189,25 @@ pub fn last(folder: &Path, name: &str, most: usize) -> Result<Vec<serde_json::Va
     Ok(newest)
 }
 
-/// Two jails of one agent may write at once: while this waits for the lock, the file may become the old one.
 fn open(path: &Path) -> Result<File, Errno> {
     let flags = OFlags::WRONLY | OFlags::APPEND | OFlags::CREATE;
     let flags = flags | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-    loop {
-        let file = File::from(rustix::fs::open(path, flags, Mode::from_raw_mode(0o640))?);
-        flock(&file, FlockOperation::LockExclusive)?;
-        let locked = rustix::fs::fstat(&file)?;
-        let there = rustix::fs::lstat(path);
-        if there.is_ok_and(|there| (there.st_dev, there.st_ino) == (locked.st_dev, locked.st_ino)) {
-            return Ok(file);
+    Ok(File::from(rustix::fs::open(path, flags, Mode::from_raw_mode(0o640))?))
+}
+
+/// Held while a journal of `folder` is written: two jails of one agent may write at once, and a file becomes the old one once.
+/// A file of its own, that root alone opens: who may read a journal could lock that (flock(2)).
+fn lock(folder: &Path) -> Result<File, Errno> {
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+    let mode = Mode::from_raw_mode(0o600);
+    let lock = File::from(rustix::fs::open(folder.join(".lock"), flags, mode)?);
+    for _ in 1..TRIES {
+        match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+            Err(Errno::WOULDBLOCK) => std::thread::sleep(REST),
+            locked => return locked.map(|()| lock),
         }
     }
+    flock(&lock, FlockOperation::NonBlockingLockExclusive).map(|()| lock)
 }
 
 fn errno(error: &std::io::Error) -> Errno {
@@ -243,18 +255,36 @@ mod tests {
     fn who_waited_for_the_lock_writes_into_the_new_file() {
         let folder = tempfile::tempdir().unwrap();
         let file = path(folder.path(), "a");
-        std::fs::write(&file, "").unwrap();
-        let holder = open(&file).unwrap();
+        std::fs::write(&file, "old").unwrap();
+        let holder = lock(folder.path()).unwrap();
         let waiter = {
-            let file = file.clone();
-            std::thread::spawn(move || open(&file).unwrap())
+            let folder = folder.path().to_owned();
+            // Again, where the holder of a slow machine took longer than anybody waits.
+            std::thread::spawn(move || while write(&folder, "a", "a.run", &[hit()]).is_err() {})
         };
-        let inode = |file: &Path| std::os::unix::fs::MetadataExt::ino(&file.metadata().unwrap());
-        std::thread::sleep(std::time::Duration::from_millis(50));
+        std::thread::sleep(Duration::from_millis(50));
         std::fs::rename(&file, file.with_extension("jsonl.old")).unwrap();
+        assert!(!file.exists(), "nobody writes meanwhile");
         drop(holder);
-        let locked = rustix::fs::fstat(waiter.join().unwrap()).unwrap();
-        assert_eq!(locked.st_ino, inode(&file));
+        waiter.join().unwrap();
+        assert_eq!(std::fs::read_to_string(&file).unwrap().lines().count(), 1);
+        assert_eq!(std::fs::read_to_string(file.with_extension("jsonl.old")).unwrap(), "old");
+    }
+
+    #[test]
+    fn who_reads_a_journal_holds_nobody_up_and_who_writes_for_ever_for_a_while() {
+        let folder = tempfile::tempdir().unwrap();
+        write(folder.path(), "a", "a.run", &[hit()]).unwrap();
+        let reader = File::open(path(folder.path(), "a")).unwrap();
+        flock(&reader, FlockOperation::NonBlockingLockExclusive).unwrap();
+        write(folder.path(), "a", "a.run", &[hit()]).unwrap();
+        let holder = lock(folder.path()).unwrap();
+        assert_eq!(write(folder.path(), "a", "a.run", &[hit()]), Err(Errno::AGAIN));
+        drop(holder);
+        write(folder.path(), "a", "a.run", &[hit()]).unwrap();
+        assert_eq!(last(folder.path(), "a", 9).unwrap().len(), 3);
+        let mode = folder.path().join(".lock").metadata().unwrap();
+        assert_eq!(std::os::unix::fs::MetadataExt::mode(&mode) & 0o777, 0o600);
     }
 
     #[test]

@@ -1,18 +1,35 @@
 //! Which process of the jail a connection comes from, as far as /proc tells it in a moment.
 
+use crate::egress::rate::Bucket;
 use std::fs::File;
 use std::io::Read as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// How long is looked: who asked may be gone already, and the jail's terminal waits meanwhile. An agent can make the tables
 /// long, and its processes many.
 const PATIENCE: Duration = Duration::from_millis(25);
+/// The most looks in a second for all jails of this process: who has many of them has other things to do.
+const LOOKS: u32 = 8;
+/// What is left of those.
+static LEFT: Mutex<Option<Bucket>> = Mutex::new(None);
 
-/// The process of the network of `init` that has the socket `from`: its name and its number outside.
+/// Whether there is time for one more look.
+fn is_time(now: Instant) -> bool {
+    let mut left = LEFT.lock().unwrap_or_else(PoisonError::into_inner);
+    left.get_or_insert_with(|| Bucket::new(LOOKS, now)).take(now)
+}
+
+/// The process of the network of `init` that has the socket `from`: its name and its number outside. Nobody, where others were
+/// looked for too often a moment ago.
 pub(super) fn of(init: i32, uid: u32, from: SocketAddr) -> Option<String> {
-    let until = Instant::now() + PATIENCE;
+    let now = Instant::now();
+    if !is_time(now) {
+        return None;
+    }
+    let until = now + PATIENCE;
     let tables = ["tcp", "udp", "tcp6", "udp6"];
     let inode = tables.iter().find_map(|table| {
         let table = read(&Path::new("/proc").join(format!("{init}/net/{table}")), until)?;
