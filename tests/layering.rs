@@ -207,7 +207,7 @@ fn other_programs_are_started_in_one_place_outside_a_jail() {
 
 #[test]
 fn every_shipped_profile_loads_and_every_file_is_shipped() {
-    let search = Search { folders: Vec::new(), trust: Trust::for_caller(1, 1) };
+    let search = Search { folders: Vec::new(), here: None, trust: Trust::for_caller(1, 1) };
     for (name, _) in shipped::ALL {
         let profile = search.load(name).unwrap_or_else(|problems| panic!("{problems}"));
         assert!(!profile.description.is_empty(), "{name} has no description");

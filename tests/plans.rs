@@ -237,7 +237,7 @@ const CASES: &[Case] = &[
 
 /// A shipped profile, whatever the folders of this machine hold.
 fn profile(name: &str) -> Profile {
-    Search { folders: Vec::new(), trust: Trust::for_caller(1, 1) }.load(name).unwrap()
+    Search { folders: Vec::new(), here: None, trust: Trust::for_caller(1, 1) }.load(name).unwrap()
 }
 
 /// The text of a plan does not depend on the processor.

@@ -46,6 +46,7 @@ impl Options {
             command: self.command.clone(),
             without: self.choice.without.clone(),
             config: self.choice.config.clone(),
+            installed: false,
         }
     }
 }

@@ -245,7 +245,7 @@ pub struct Account {
 }
 
 /// What stands at a path.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum PathAnswer {
     /// Something, reached without any symbolic link.
     Found(PathFact),
@@ -270,7 +270,7 @@ pub enum PathAnswer {
 }
 
 /// What a path names.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PathFact {
     /// Its type.
     pub kind: Kind,
@@ -315,7 +315,7 @@ pub enum ProjectQuota {
 }
 
 /// Type of a file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Kind {
     /// A directory.
     Directory,

@@ -10,6 +10,7 @@ pub mod essentials;
 pub mod facts;
 pub mod paths;
 pub mod probe;
+pub mod sight;
 pub mod text;
 pub mod tmux;
 pub mod trust;

@@ -44,6 +44,9 @@ pub struct Wanted {
     pub without: Vec<String>,
     /// The installation's configuration instead of the usual one.
     pub config: Option<PathBuf>,
+    /// Whether the profile is looked for among those of the installation alone, because its configuration names it.
+    #[serde(default)]
+    pub installed: bool,
 }
 
 /// Why there is no plan.
@@ -147,10 +150,10 @@ pub fn draft(wanted: &Wanted, mode: Mode, caller: &Caller) -> Result<Draft, Plan
 /// # Errors
 /// As for [`plan()`].
 pub fn subject(wanted: &Wanted, mode: Mode, caller: Caller) -> Result<Subject, PlanningError> {
-    let profile = profiles(&caller).load(&wanted.profile)?;
+    let profile = profiles_for(wanted, &caller).load(&wanted.profile)?;
     let config = config(wanted.config.as_deref(), &caller)?;
     let request = request(wanted, mode, &profile, config)?;
-    let policies = policies(&caller).all(&profile)?;
+    let policies = policies_for(wanted, &caller).all(&profile)?;
     Ok(Subject { profile, request, policies, caller })
 }
 
@@ -175,7 +178,7 @@ fn drafted(
     if caller.bound {
         refuse_unbound(wanted)?;
     }
-    let profile = profiles(caller).load(&wanted.profile)?;
+    let profile = profiles_for(wanted, caller).load(&wanted.profile)?;
     let config = config(wanted.config.as_deref(), caller)?;
     let named;
     let wanted = match &caller.directory {
@@ -186,9 +189,12 @@ fn drafted(
         }
         Some(_) | None => wanted,
     };
+    if caller.bound {
+        refuse_unseen(wanted, caller)?;
+    }
     let request = request(wanted, mode, &profile, config)?;
     lap("profile");
-    let policies = policies(caller).all(&profile)?;
+    let policies = policies_for(wanted, caller).all(&profile)?;
     lap("policy");
     let facts = host::probe(&plan::questions(&profile, &request, caller), caller);
     lap("host");
@@ -211,7 +217,8 @@ fn takes_current(profile: &Profile, wanted: &Wanted) -> bool {
 fn refuse_unbound(wanted: &Wanted) -> Result<(), Problems> {
     let mut problems = Problems::default();
     let own = "an admin's profile decides it: ask for one";
-    if wanted.profile.contains('/') || wanted.profile.ends_with(".toml") {
+    let by_path = wanted.profile.contains('/') || wanted.profile.ends_with(".toml");
+    if by_path && !wanted.installed {
         let cause = "a profile by its path is for root alone";
         let hint = "name one of /etc/cellblock/profiles, or one that comes with cellblock";
         problems.push(wrong("PROFILE", cause, hint));
@@ -222,14 +229,37 @@ fn refuse_unbound(wanted: &Wanted) -> Result<(), Problems> {
     problems.into_result(())
 }
 
-/// The same for the workspace: a directory of their own.
+/// The same for the workspace: what they cannot see they hear nothing about, whether it is there or not. Nothing is looked at
+/// with root's eyes before that.
+fn refuse_unseen(wanted: &Wanted, caller: &Caller) -> Result<(), Problems> {
+    let Some(named) = &wanted.workspace else { return Ok(()) };
+    let person = caller.person.uid;
+    let look = |path: &str| {
+        host::sight::look(person, path).unwrap_or_else(|errno| {
+            PathAnswer::Denied(format!("cannot see with the eyes of uid {person}: {errno}"))
+        })
+    };
+    let seen = directory_by("--workspace", named, &look);
+    let (directory, answer) = seen.map_err(|problem| Problems(vec![problem]))?;
+    refuse_others(&directory, caller, Some(&answer))
+}
+
+/// And it is a directory of their own.
 fn refuse_others_tree(
     request: &Request,
     caller: &Caller,
     facts: &HostFacts,
 ) -> Result<(), Problems> {
     let Some(directory) = &request.workspace else { return Ok(()) };
-    match facts.paths.get(&directory.value) {
+    refuse_others(directory, caller, facts.paths.get(&directory.value))
+}
+
+fn refuse_others(
+    directory: &Located<String>,
+    caller: &Caller,
+    answer: Option<&PathAnswer>,
+) -> Result<(), Problems> {
+    match answer {
         Some(PathAnswer::Found(fact)) if fact.uid == caller.person.uid => Ok(()),
         Some(_) | None => Err(Problems(vec![directory.problem(
             format!("`{}` is not yours", directory.value.escape_debug()),
@@ -252,7 +282,24 @@ pub fn profiles(caller: &Caller) -> Search {
     if caller.bound {
         return Search::installed(Trust::root_only());
     }
-    Search::new(home(caller), trust(caller))
+    Search::new(here(caller).as_deref(), home(caller), trust(caller))
+}
+
+/// The directory of `caller`, as it is reached from this process: which may be another one than theirs.
+fn here(caller: &Caller) -> Option<PathBuf> {
+    let directory = Path::new(caller.directory.as_deref()?);
+    let own = std::env::current_dir().is_ok_and(|own| own == directory);
+    Some(if own { PathBuf::new() } else { directory.to_owned() })
+}
+
+/// Where the profile of what is `wanted` is looked for.
+fn profiles_for(wanted: &Wanted, caller: &Caller) -> Search {
+    if wanted.installed { installed_profiles(caller) } else { profiles(caller) }
+}
+
+/// The same for its policies.
+fn policies_for(wanted: &Wanted, caller: &Caller) -> PolicySearch {
+    if wanted.installed { installed_policies(caller) } else { policies(caller) }
 }
 
 /// Where `caller` has policies.
@@ -261,16 +308,16 @@ pub fn policies(caller: &Caller) -> PolicySearch {
     if caller.bound {
         return PolicySearch::installed(Trust::root_only());
     }
-    PolicySearch::new(home(caller), trust(caller))
+    PolicySearch::new(here(caller).as_deref(), home(caller), trust(caller))
 }
 
-/// The profiles that a supervisor finds, which has no directory and no person of its own.
+/// The profiles that an installation's configuration can name: it has no directory and no person.
 #[must_use]
 pub fn installed_profiles(caller: &Caller) -> Search {
     Search::installed(trust(caller).without_person())
 }
 
-/// The policies that it finds.
+/// The policies of those.
 #[must_use]
 pub fn installed_policies(caller: &Caller) -> PolicySearch {
     PolicySearch::installed(trust(caller).without_person())
@@ -330,6 +377,15 @@ pub fn wrong(option: &str, cause: impl Into<String>, hint: impl Into<String>) ->
 /// # Errors
 /// The problem, with its cure.
 pub fn directory(option: &str, directory: &Path) -> Result<Located<String>, Problem> {
+    directory_by(option, directory, &host::paths::look).map(|(path, _)| path)
+}
+
+/// The same as `look` sees it, with what it saw.
+fn directory_by(
+    option: &str,
+    directory: &Path,
+    look: &dyn Fn(&str) -> PathAnswer,
+) -> Result<(Located<String>, PathAnswer), Problem> {
     let wrong = |cause: String, hint: &str| wrong(option, cause, hint);
     let shown = directory.display().to_string().escape_debug().to_string();
     let absolute = std::path::absolute(directory)
@@ -340,8 +396,8 @@ pub fn directory(option: &str, directory: &Path) -> Result<Located<String>, Prob
         let hint = format!("`{at}` leads to `{target}`: name the directory without the link");
         wrong(format!("`{shown}` goes through a symbolic link, which is not followed"), &hint)
     };
-    match host::paths::look(absolute) {
-        PathAnswer::Found(_) => Ok(given(option, without_dots(absolute))),
+    match look(absolute) {
+        found @ PathAnswer::Found(_) => Ok((given(option, without_dots(absolute)), found)),
         PathAnswer::Link { target, .. } => Err(linked(absolute, &target)),
         PathAnswer::LinkInside { at, target } => Err(linked(&at, &target)),
         PathAnswer::Missing => {

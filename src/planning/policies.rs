@@ -10,7 +10,7 @@ use crate::profile::Profile;
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 
-/// The folder below the current directory.
+/// The folder below somebody's directory.
 const HERE: &str = "policies";
 
 /// The policies of the installation.
@@ -24,26 +24,29 @@ const NETWORK: &str = "network";
 #[derive(Clone, Debug)]
 pub struct PolicySearch {
     folders: Vec<PathBuf>,
+    /// The one of them that lies in somebody's directory.
+    here: Option<PathBuf>,
     trust: Trust,
     /// Absolute paths of the files that were read.
     read: RefCell<Vec<String>>,
 }
 
 impl PolicySearch {
-    /// `./policies`, the person's and the system's configuration folders.
+    /// `policies` in the directory `here`, the person's and the system's configuration folders.
     #[must_use]
-    pub fn new(home: Option<&str>, trust: Trust) -> Self {
-        let mut folders = vec![PathBuf::from(HERE)];
+    pub fn new(here: Option<&Path>, home: Option<&str>, trust: Trust) -> Self {
+        let here = here.map(|here| here.join(HERE));
+        let mut folders: Vec<PathBuf> = here.iter().cloned().collect();
         folders.extend(home.map(|home| Path::new(home).join(".config/cellblock/policies")));
         folders.push(PathBuf::from(INSTALLED));
-        Self { folders, trust, read: RefCell::default() }
+        Self { folders, here, trust, read: RefCell::default() }
     }
 
     /// The system's configuration folder alone: for who has no directory and no person of its own.
     #[must_use]
     pub fn installed(trust: Trust) -> Self {
         let folders = vec![PathBuf::from(INSTALLED)];
-        Self { folders, trust, read: RefCell::default() }
+        Self { folders, here: None, trust, read: RefCell::default() }
     }
 
     /// All that `profile` names.
@@ -128,7 +131,7 @@ impl PolicySearch {
         let absolute = std::path::absolute(&path).ok();
         self.read.borrow_mut().extend(absolute.map(|path| path.display().to_string()));
         // As for profiles: what lies below the current directory may be an agent's work.
-        let here = path.starts_with(HERE);
+        let here = self.here.as_ref().is_some_and(|here| path.starts_with(here));
         let trust = if here { self.trust.without_person() } else { self.trust.clone() };
         trust::read(&path, &trust).map(Some).map_err(|error| {
             Problem::new(&Place::outside(kind, name), error.to_string(), error.hint())
@@ -149,7 +152,8 @@ mod tests {
         let text = "schema = 1\ndescription = 'mine'\ninclude = ['minimal']\n";
         std::fs::write(folder.join("agent.toml"), text).unwrap();
         let trust = Trust::for_caller(1, 1);
-        let search = PolicySearch { folders: vec![root], trust, read: RefCell::default() };
+        let search =
+            PolicySearch { folders: vec![root], here: None, trust, read: RefCell::default() };
         assert_eq!(search.load("agent").unwrap().description, "mine");
         assert_ne!(search.load("minimal").unwrap().description, "mine");
         std::os::unix::fs::symlink("/etc/passwd", folder.join("linked.toml")).unwrap();

@@ -30,24 +30,27 @@ const INSTALLED: &str = "/etc/cellblock/profiles";
 pub struct Search {
     /// Folders, first match wins; the shipped profiles come last.
     pub folders: Vec<PathBuf>,
+    /// The one of them that lies in somebody's directory.
+    pub here: Option<PathBuf>,
     /// Who may have written a profile.
     pub trust: Trust,
 }
 
 impl Search {
-    /// `./profiles`, the user's and the system's configuration folders.
+    /// `profiles` in the directory `here`, the user's and the system's configuration folders.
     #[must_use]
-    pub fn new(home: Option<&str>, trust: Trust) -> Self {
-        let mut folders = vec![PathBuf::from(HERE)];
+    pub fn new(here: Option<&Path>, home: Option<&str>, trust: Trust) -> Self {
+        let here = here.map(|here| here.join(HERE));
+        let mut folders: Vec<PathBuf> = here.iter().cloned().collect();
         folders.extend(home.map(|home| Path::new(home).join(".config/cellblock/profiles")));
         folders.push(PathBuf::from(INSTALLED));
-        Self { folders, trust }
+        Self { folders, here, trust }
     }
 
     /// The system's configuration folder alone: for who has no directory and no person of its own.
     #[must_use]
     pub fn installed(trust: Trust) -> Self {
-        Self { folders: vec![PathBuf::from(INSTALLED)], trust }
+        Self { folders: vec![PathBuf::from(INSTALLED)], here: None, trust }
     }
 
     /// Loads the profile that `wanted` names: a path (with `/` or ending in `.toml`) or a name.
@@ -99,8 +102,11 @@ impl Search {
         for folder in &self.folders {
             let path = folder.join(format!("{name}.toml"));
             if path.symlink_metadata().is_ok() {
-                let here = folder == Path::new(HERE);
-                let trust = if here { self.trust.without_person() } else { self.trust.clone() };
+                let trust = if self.here.as_ref() == Some(folder) {
+                    self.trust.without_person()
+                } else {
+                    self.trust.clone()
+                };
                 return self.read(&path, wanted, &trust);
             }
         }
@@ -123,8 +129,9 @@ impl Search {
             // What was found by name may still be meant: its path says so.
             let writable = matches!(error, TrustError::Writable { .. });
             let hint = if by_name && writable && self.trust_allows(path) {
+                let dot = if path.is_absolute() { "" } else { "./" };
                 format!(
-                    "an agent that works here could have written it; if it is yours, name its path: ./{}",
+                    "an agent that works here could have written it; if it is yours, name its path: {dot}{}",
                     path.display()
                 )
             } else {

@@ -349,6 +349,7 @@ impl Supervisor {
             command: entry.command.as_ref().map(|it| it.value.clone()).unwrap_or_default(),
             without: entry.without.iter().map(|wall| wall.value.name().to_owned()).collect(),
             config: None,
+            installed: true,
         };
         // An agent of the configuration has root's word, and nobody's directory.
         let caller = host::Caller { bound: false, ..bound(0, None) };
