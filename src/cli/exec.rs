@@ -106,6 +106,10 @@ fn tell(left: &Left, out: &mut Output) -> Exit {
         }
         Left::Signal(signal) => Exit::Signal(u8::try_from(*signal as i32).unwrap_or(125)),
         Left::TerminalGone => Exit::Signal(1),
+        Left::End(End::SentAway { why }) => {
+            out.complain(why);
+            Exit::Failed
+        }
         Left::End(End::Detached | End::Jail { .. }) | Left::Detached | Left::Lost => {
             out.complain(&"the jail ended before the command did");
             Exit::Command(137)

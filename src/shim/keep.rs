@@ -336,6 +336,7 @@ impl Keep {
             Order::Screen => self.order(&Say::Screen, &[]),
             Order::Stop => self.order(&Say::Stop, &[]),
             Order::Kill => self.kill(),
+            Order::SendAway { but, why } => self.send_away(&but, &why),
             // It ends when nobody holds its socket any more.
             Order::EndGate => self.gate = None,
             Order::Freeze(frozen) => {
@@ -374,10 +375,26 @@ impl Keep {
 
     fn show(&mut self, number: u32, view: View) -> Result<(), String> {
         if self.views.len() >= MOST_VIEWS {
-            return Err(format!("{MOST_VIEWS} people look at the jail already, and no more can"));
+            let why = format!("{MOST_VIEWS} people look at the jail already, and no more can");
+            view.send_away(&why);
+            return Err(why);
         }
         self.views.insert(number, view);
         Ok(())
+    }
+
+    /// Lets nobody look but `but`. A command of somebody else's does not go on either: it may not hear that it has lost its
+    /// terminal.
+    fn send_away(&mut self, but: &[u32], why: &str) {
+        let others = self.views.keys().copied().filter(|number| !but.contains(number));
+        for number in others.collect::<Vec<_>>() {
+            let Some(view) = self.views.remove(&number) else { continue };
+            if view.of == Of::Command {
+                self.signal(number, rustix::process::Signal::KILL.as_raw());
+            }
+            view.send_away(why);
+            self.tell(Report::ViewOver { view: number });
+        }
     }
 
     /// The jail has ended.

@@ -369,6 +369,14 @@ impl Owner {
         self.record()
     }
 
+    /// Ends all views but those of the numbers `but`, for the reason `why`: also such as an earlier owner has made.
+    ///
+    /// # Errors
+    /// [`ShimError::Launch`].
+    pub fn send_away(&self, but: Vec<u32>, why: String) -> Result<(), ShimError> {
+        self.tell(&Order::SendAway { but, why }, &[])
+    }
+
     /// Runs a further command on a terminal of this size.
     ///
     /// # Errors

@@ -130,6 +130,13 @@ pub enum Order {
     EndGate,
     /// End the jail now.
     Kill,
+    /// End every view but these, and the further commands with theirs.
+    SendAway {
+        /// Those that stay.
+        but: Vec<u32>,
+        /// Why, for the others.
+        why: String,
+    },
 }
 
 impl Order {
@@ -144,7 +151,8 @@ impl Order {
             | Self::Stop
             | Self::Freeze(_)
             | Self::EndGate
-            | Self::Kill => None,
+            | Self::Kill
+            | Self::SendAway { .. } => None,
         }
     }
 }
@@ -234,6 +242,11 @@ impl From<Size> for News {
 pub enum End {
     /// The session is not shown any more, and the agent goes on.
     Detached,
+    /// They may not look, or not any more; the agent goes on.
+    SentAway {
+        /// Why.
+        why: String,
+    },
     /// The further command ended.
     Command {
         /// Its exit status, as a shell gives it.

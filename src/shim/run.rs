@@ -167,6 +167,10 @@ impl Run {
                 client.close()?;
                 notices.detached(&self.agent);
             }
+            Left::End(End::SentAway { why }) => {
+                client.close()?;
+                self.told.push(why);
+            }
             // The jail's own end follows.
             Left::End(End::Jail { .. } | End::Command { .. }) | Left::Lost | Left::Signal(_) => {
                 client.close()?;

@@ -204,6 +204,13 @@ impl View {
         }
     }
 
+    /// It ends now, whatever was drawn: who looked may not, for the reason `why`.
+    pub(super) fn send_away(self, why: &str) {
+        if let Err(errno) = wire::say_now(&self.line.news, &End::SentAway { why: why.to_owned() }) {
+            tracing::debug!(%errno, "the person is gone");
+        }
+    }
+
     /// It ends when all that was drawn is carried.
     pub(super) fn end(&mut self, end: End) {
         self.ending.get_or_insert(end);
@@ -297,6 +304,17 @@ mod tests {
         assert!(view.is_over());
         assert_eq!(read(&far.bytes).unwrap(), "last words");
         assert_eq!(wire::hear::<End>(&far.news), Ok(Some(End::Detached)));
+    }
+
+    #[test]
+    fn who_is_sent_away_is_told_why_and_sees_no_more() {
+        let (view, far, slave) = set_up(true);
+        rustix::io::write(&slave, b"drawn later").unwrap();
+        view.send_away("because");
+        let end = End::SentAway { why: "because".to_owned() };
+        assert_eq!(wire::hear::<End>(&far.news), Ok(Some(end)));
+        rustix::io::ioctl_fionbio(&far.bytes, false).unwrap();
+        assert_eq!(read(&far.bytes).as_deref(), Ok(""));
     }
 
     #[test]

@@ -90,6 +90,7 @@ pub(in crate::cli) fn line(
 pub(super) fn told(name: &str, left: &Left) -> Option<String> {
     match left {
         Left::End(End::Detached) => Some(format!("{name} goes on")),
+        Left::End(End::SentAway { why }) => Some(why.clone()),
         Left::End(End::Jail { status: Some(status), .. }) => {
             Some(format!("{name} ended with exit status {status}"))
         }
@@ -112,7 +113,9 @@ fn exit(left: &Left) -> Exit {
         Left::End(End::Jail { signal: Some(signal), .. }) => {
             Exit::Signal(u8::try_from(*signal).unwrap_or(125))
         }
-        Left::End(End::Jail { .. } | End::Command { .. }) | Left::Lost => Exit::Failed,
+        Left::End(End::Jail { .. } | End::Command { .. } | End::SentAway { .. }) | Left::Lost => {
+            Exit::Failed
+        }
         Left::Signal(signal) => Exit::Signal(u8::try_from(*signal as i32).unwrap_or(125)),
     }
 }
