@@ -13,8 +13,8 @@ use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, fcntl_get_seals, memfd_
 use rustix::io::Errno;
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags,
-    SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketFlags, SocketType, recv, recvmsg,
-    send, sendmsg, socketpair,
+    SendAncillaryBuffer, SendAncillaryMessage, SendFlags, Shutdown, SocketFlags, SocketType, recv,
+    recvmsg, send, sendmsg, socketpair, sockopt,
 };
 use serde::{Deserialize, Serialize};
 use std::io::{IoSlice, IoSliceMut};
@@ -29,8 +29,8 @@ const LONGEST_SEALED: u64 = 16 << 20;
 /// The most descriptors of one message: what the kernel takes (unix(7), `SCM_RIGHTS`).
 const MOST_DESCRIPTORS: usize = 253;
 
-/// The most descriptors of a message that is no sealed file.
-const MOST_TAKEN: usize = 8;
+/// The most messages that are taken from a side that says no more.
+const MOST_UNREAD: usize = 64;
 
 /// Two sockets that are connected.
 ///
@@ -130,7 +130,7 @@ pub fn take<T: for<'de> Deserialize<'de>>(
     let (_, length) = recv(&socket, &mut [0; 1][..], peek)?;
     let mut buffer = vec![0; length.min(LONGEST)];
     let (count, whole, descriptors) =
-        receive_with(socket, &mut buffer, MOST_TAKEN, RecvFlags::DONTWAIT)?;
+        receive_with(socket, &mut buffer, MOST_DESCRIPTORS, RecvFlags::DONTWAIT)?;
     if count == 0 {
         return Ok(None);
     }
@@ -139,6 +139,63 @@ pub fn take<T: for<'de> Deserialize<'de>>(
     }
     let message = serde_json::from_slice(&buffer[..count]).map_err(|_| Errno::PROTO)?;
     Ok(Some((message, descriptors)))
+}
+
+/// Reads one message and leaves it where it is; `None` where the other side is gone.
+///
+/// # Errors
+/// As [`hear_now`].
+pub fn look_at<T: for<'de> Deserialize<'de>>(socket: impl AsFd) -> Result<Option<T>, Errno> {
+    let (length, _) = next_unread(&socket)?;
+    if length > LONGEST {
+        return Err(Errno::PROTO);
+    }
+    let mut buffer = vec![0; length];
+    let (count, _) = recv(&socket, &mut buffer[..], RecvFlags::DONTWAIT | RecvFlags::PEEK)?;
+    if count == 0 {
+        return Ok(None);
+    }
+    serde_json::from_slice(&buffer[..count]).map(Some).map_err(|_| Errno::PROTO)
+}
+
+/// Whether descriptors come with the next message. They stay where they are: what is not taken nobody here has to close.
+///
+/// # Errors
+/// The kernel's answer; `EAGAIN` where there is no message yet.
+pub fn brings_descriptors(socket: impl AsFd) -> Result<bool, Errno> {
+    next_unread(socket).map(|(_, brings)| brings)
+}
+
+/// How long the next message is, and whether more comes with it: without room for that the kernel only tells that there is
+/// some (recvmsg(2), `MSG_CTRUNC`).
+fn next_unread(socket: impl AsFd) -> Result<(usize, bool), Errno> {
+    let flags = RecvFlags::DONTWAIT | RecvFlags::PEEK | RecvFlags::TRUNC;
+    let mut none = RecvAncillaryBuffer::default();
+    let came = recvmsg(socket, &mut [IoSliceMut::new(&mut [0; 1])], &mut none, flags)?;
+    Ok((came.bytes, came.flags.contains(ReturnFlags::CTRUNC)))
+}
+
+/// Has the other side say no more, and takes what it has said, which nobody reads. Whether that was all: descriptors that came
+/// are not taken, and who closes `socket` closes them, too.
+///
+/// # Errors
+/// The kernel's answer.
+pub fn take_rest(socket: impl AsFd) -> Result<bool, Errno> {
+    rustix::net::shutdown(&socket, Shutdown::Read)?;
+    for _ in 0..MOST_UNREAD {
+        // An end and an empty message look the same, but for this: who sent it is told of a message alone.
+        sockopt::set_socket_passcred(&socket, true)?;
+        let (_, is_message) = next_unread(&socket)?;
+        sockopt::set_socket_passcred(&socket, false)?;
+        if !is_message {
+            return Ok(true);
+        }
+        if brings_descriptors(&socket)? {
+            return Ok(false);
+        }
+        recv(&socket, &mut [0; 1][..], RecvFlags::DONTWAIT)?;
+    }
+    Ok(false)
 }
 
 /// How many bytes came, whether that was all, and the descriptors.
@@ -290,6 +347,55 @@ mod tests {
         say(&one, &8).unwrap();
         assert!(matches!(take::<u32>(&other), Ok(Some((8, none))) if none.is_empty()));
         assert_eq!(take::<u32>(&other).unwrap_err(), Errno::AGAIN);
+    }
+
+    #[test]
+    fn what_brings_descriptors_is_read_without_them() {
+        let (one, other) = pair().unwrap();
+        assert_eq!(look_at::<u32>(&other), Err(Errno::AGAIN));
+        assert_eq!(brings_descriptors(&other), Err(Errno::AGAIN));
+        say(&one, &6).unwrap();
+        let (end, far) = rustix::pipe::pipe().unwrap();
+        hand(&one, &7, &[far.as_fd()]).unwrap();
+        drop(far);
+        let look = || (look_at::<u32>(&other), brings_descriptors(&other));
+        assert_eq!(look(), (Ok(Some(6)), Ok(false)));
+        assert_eq!(hear::<u32>(&other), Ok(Some(6)));
+        for _ in 0..2 {
+            assert_eq!(look(), (Ok(Some(7)), Ok(true)));
+        }
+        let (_, descriptors) = take::<u32>(&other).unwrap().unwrap();
+        rustix::io::write(&descriptors[0], b"x").unwrap();
+        assert_eq!(rustix::io::read(end, &mut [0; 2]), Ok(1));
+        drop(one);
+        assert_eq!(look_at::<u32>(&other), Ok(None));
+    }
+
+    #[test]
+    fn the_rest_is_taken_but_not_what_brings_descriptors() {
+        let (near, _far) = rustix::pipe::pipe().unwrap();
+        let empty = |socket: &OwnedFd| {
+            assert_eq!(send(socket, b"", SendFlags::empty()), Ok(0));
+        };
+        let (one, other) = pair().unwrap();
+        for _ in 0..3 {
+            say(&one, &1).unwrap();
+            empty(&one);
+        }
+        assert_eq!(take_rest(&other), Ok(true));
+        assert_eq!(say(&one, &1), Err(Errno::PIPE), "it can say no more");
+        say(&other, &2).unwrap();
+        assert_eq!(hear::<u32>(&one), Ok(Some(2)), "and hears what it is told");
+        // Behind whatever they are.
+        let (one, other) = pair().unwrap();
+        say(&one, &1).unwrap();
+        empty(&one);
+        send_with(&one, b"", &[near.as_fd()], SendFlags::empty()).unwrap();
+        drop(one);
+        assert_eq!(take_rest(&other), Ok(false));
+        let (one, other) = pair().unwrap();
+        (0..=MOST_UNREAD).for_each(|_| empty(&one));
+        assert_eq!(take_rest(&other), Ok(false), "too much to look at");
     }
 
     #[test]
