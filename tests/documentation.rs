@@ -250,6 +250,7 @@ fn values(config: &Config) -> Vec<String> {
         format!("{:?} {:?} {:?}", slice.swap.value, slice.tasks.value, slice.cpu.value),
         format!("{} {} {}", paths.run.value, paths.state.value, paths.log.value),
         format!("{} {:?}", supervisor.max_agents.value, supervisor.patience.value),
+        format!("{} {}", supervisor.max_known.value, supervisor.max_names.value),
         format!("{group:?} {profile:?} {:?} {uids}", defaults.restart.value),
         format!("{roles:?} {agents:?}"),
     ]

@@ -56,6 +56,10 @@ pub struct RawSupervisor {
     pub group: Option<Located<Word>>,
     /// `max_agents`.
     pub max_agents: Option<Located<i64>>,
+    /// `max_known`.
+    pub max_known: Option<Located<i64>>,
+    /// `max_names`.
+    pub max_names: Option<Located<i64>>,
     /// `patience`.
     pub patience: Option<Located<String>>,
 }
@@ -155,6 +159,8 @@ fn supervisor(reader: &mut Reader, table: &mut TableReader<'_>) -> RawSupervisor
     RawSupervisor {
         group: table.take("group").and_then(|item| item.word(reader)),
         max_agents: table.integer(reader, "max_agents"),
+        max_known: table.integer(reader, "max_known"),
+        max_names: table.integer(reader, "max_names"),
         patience: table.scalar(reader, "patience"),
     }
 }

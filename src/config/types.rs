@@ -47,6 +47,10 @@ pub struct Supervisor {
     pub group: Option<Located<Principal>>,
     /// How many agents there may be at a time.
     pub max_agents: Located<u32>,
+    /// How many agents may be known, those that have ended among them, where somebody who is not root starts one more.
+    pub max_known: Located<u32>,
+    /// How many names one person who is not root may give to agents; each takes uids for ever.
+    pub max_names: Located<u32>,
     /// How long an agent that is stopped may take before everything of it is ended.
     pub patience: Located<Duration>,
 }
@@ -152,6 +156,10 @@ const MEMORY: u64 = 80;
 const TASKS: u64 = 50;
 /// More agents than one machine has memory for, and few enough to list.
 const AGENTS: u32 = 256;
+/// Few enough to list, and four ended ones for each that may run.
+const KNOWN: u32 = 1024;
+/// Two or three uids each: fifty people who take all of theirs leave some of the range.
+const NAMES: u32 = 64;
 const PATIENCE: Duration = Duration::from_secs(10);
 
 fn default<T>(key: &str, value: T) -> Located<T> {
@@ -185,6 +193,8 @@ impl Default for Supervisor {
         Self {
             group: None,
             max_agents: default("supervisor.max_agents", AGENTS),
+            max_known: default("supervisor.max_known", KNOWN),
+            max_names: default("supervisor.max_names", NAMES),
             patience: default("supervisor.patience", PATIENCE),
         }
     }

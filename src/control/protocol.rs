@@ -144,6 +144,12 @@ impl Request {
         }
     }
 
+    /// Whether descriptors may come along.
+    #[must_use]
+    pub fn takes_descriptors(&self) -> bool {
+        matches!(self, Self::Exec { size: None, .. })
+    }
+
     /// The agent that it is about, if it is about one.
     #[must_use]
     pub fn agent(&self) -> Option<String> {

@@ -33,11 +33,22 @@ pub fn open(path: &Path, group: Option<u32>) -> Result<OwnedFd, Errno> {
     let socket = socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)?;
     bind(&socket, &SocketAddrUnix::new(path)?)?;
     // Nobody reaches it between the two: it does not listen yet.
-    rustix::fs::chown(path, None, Some(Gid::from_raw(group.unwrap_or(0))))?;
-    let mode = if group.is_some() { 0o660 } else { 0o600 };
-    rustix::fs::chmod(path, Mode::from_raw_mode(mode))?;
+    admit(path, group)?;
     listen(&socket, BACKLOG)?;
     Ok(socket)
+}
+
+/// Lets the members of `group` reach the socket at `path`, besides root, and nobody else.
+///
+/// # Errors
+/// The kernel's answer; root alone reaches it then.
+pub fn admit(path: &Path, group: Option<u32>) -> Result<(), Errno> {
+    rustix::fs::chmod(path, Mode::from_raw_mode(0o600))?;
+    rustix::fs::chown(path, None, Some(Gid::from_raw(group.unwrap_or(0))))?;
+    if group.is_some() {
+        rustix::fs::chmod(path, Mode::from_raw_mode(0o660))?;
+    }
+    Ok(())
 }
 
 /// Why a supervisor was not reached.

@@ -105,15 +105,29 @@ pub fn of(agent: &str, range: UidRange) -> AutoUid {
     named(agent, range, &taken)
 }
 
-fn named(name: &str, range: UidRange, taken: &dyn Fn(u32) -> bool) -> AutoUid {
+/// The book of this host; empty where there is none yet.
+///
+/// # Errors
+/// A clause that says why it cannot be read.
+pub fn book() -> Result<Book, String> {
     let text = match std::fs::read_to_string(BOOK) {
         Ok(text) => text,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
-        Err(error) => return AutoUid::None(format!("cannot read {BOOK}: {error}")),
+        Err(error) => return Err(format!("cannot read {BOOK}: {error}")),
     };
-    match parse(&text) {
+    parse(&text).map_err(|cause| format!("{BOOK}: {cause}"))
+}
+
+/// Whether `book` has a uid of `agent`: its own, its gate's or its shim's.
+#[must_use]
+pub fn is_entered(book: &Book, agent: &str) -> bool {
+    [agent.to_owned(), gate_of(agent), shim_of(agent)].iter().any(|name| book.contains_key(name))
+}
+
+fn named(name: &str, range: UidRange, taken: &dyn Fn(u32) -> bool) -> AutoUid {
+    match book() {
         Ok(book) => choose(name, &book, range, taken),
-        Err(cause) => AutoUid::None(format!("{BOOK}: {cause}")),
+        Err(cause) => AutoUid::None(cause),
     }
 }
 

@@ -8,6 +8,7 @@
 
 use super::state::{Outcome, Record};
 use crate::control::protocol::{Looks, Shown, State, Traffic, Used};
+use crate::control::roles::Verb;
 use crate::gate::protocol::Counts;
 use crate::jail::protocol::Report as Said;
 use crate::limits::figures::DISK;
@@ -78,13 +79,26 @@ pub(super) enum Phase {
     Ended,
 }
 
+/// Somebody who looks, and what they must be allowed for that.
+#[derive(Debug)]
+pub(super) struct Person {
+    pub(super) looks: Looks,
+    pub(super) verb: Verb,
+    /// The group in which their process was.
+    pub(super) gid: u32,
+}
+
 /// One agent.
 #[derive(Debug)]
 pub(super) struct Agent {
     pub(super) record: Record,
     pub(super) phase: Phase,
     /// Those who look, by the number of their view.
-    pub(super) people: BTreeMap<u32, Looks>,
+    pub(super) people: BTreeMap<u32, Person>,
+    /// Whether others may look, of whom an earlier supervisor knew.
+    pub(super) inherited: bool,
+    /// Whether it is to be looked who of them may still.
+    pub(super) recheck: bool,
     /// Those who wait, by the number of their connection, and since when.
     pub(super) waits: Vec<(u64, Wait, Instant)>,
     /// Refused calls that were written down, since when.
@@ -144,6 +158,8 @@ impl Agent {
             record,
             phase,
             people: BTreeMap::new(),
+            inherited: false,
+            recheck: false,
             waits: Vec::new(),
             refusals: None,
             figures: None,

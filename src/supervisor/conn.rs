@@ -1,4 +1,7 @@
 //! Those who call: one connection each, none of which is ever waited for.
+//!
+//! What who is not root sends along is not received but with a call that needs it: to close it could take for ever. So a
+//! connection is not dropped either before it is known that nothing of that kind is left on it ([`Conn::leave`]).
 
 use crate::control::protocol::{Answer, AnyCall, Call, Request, VERSION};
 use crate::control::roles::Caller;
@@ -27,6 +30,18 @@ const MOST_KNOWN: usize = 1000;
 pub(super) struct Groups(BTreeMap<u32, (Instant, Vec<u32>)>);
 
 impl Groups {
+    /// Forgets what is known: the lists of the host may say something else by now.
+    pub(super) fn forget(&mut self) {
+        self.0.clear();
+    }
+
+    /// The user `uid`, of whom a process in the group `gid` asks. Root needs no groups.
+    pub(super) fn caller(&mut self, uid: u32, gid: u32) -> Caller {
+        let mut groups = if uid == 0 { Vec::new() } else { self.of(uid) };
+        groups.push(gid);
+        Caller { uid, groups }
+    }
+
     fn of(&mut self, uid: u32) -> Vec<u32> {
         let now = Instant::now();
         self.0.retain(|_, (until, _)| *until > now);
@@ -45,7 +60,9 @@ impl Groups {
 #[derive(Debug)]
 pub(super) struct Conn {
     socket: OwnedFd,
-    pub(super) caller: Caller,
+    /// Whose process has connected, and in which group it was.
+    pub(super) uid: u32,
+    pub(super) gid: u32,
     /// When it is closed, if nothing is said until then.
     pub(super) until: Instant,
     /// Whether an answer is owed.
@@ -66,49 +83,69 @@ pub(super) enum Came {
 
 impl Conn {
     /// Whoever comes, by the kernel's word.
-    pub(super) fn accept(listener: &OwnedFd, known: &mut Groups) -> Option<Self> {
+    pub(super) fn accept(listener: &OwnedFd) -> Option<Self> {
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
         let socket = accept_with(listener, flags).ok()?;
+        // Nobody's, where the kernel does not say: who has no role.
+        let nobody = (u32::MAX, u32::MAX);
+        let peer = sockopt::socket_peercred(&socket);
+        let (uid, gid) = peer.map_or(nobody, |peer| (peer.uid.as_raw(), peer.gid.as_raw()));
         // An answer is a file that counts for this process until it is read: few may wait.
-        sockopt::set_socket_send_buffer_size(&socket, 1).ok()?;
-        let peer = sockopt::socket_peercred(&socket).ok()?;
-        let uid = peer.uid.as_raw();
-        // Root needs no groups.
-        let mut groups = if uid == 0 { Vec::new() } else { known.of(uid) };
-        groups.push(peer.gid.as_raw());
-        let caller = Caller { uid, groups };
-        Some(Self { socket, caller, until: Instant::now() + SILENCE, waits: false })
+        if let Err(errno) = sockopt::set_socket_send_buffer_size(&socket, 1) {
+            tracing::debug!(%errno, "more answers to a caller may wait");
+        }
+        Some(Self { socket, uid, gid, until: Instant::now() + SILENCE, waits: false })
     }
 
     /// What it says.
     pub(super) fn hear(&mut self) -> Came {
         self.until = Instant::now() + SILENCE;
-        let (text, descriptors) = match wire::take::<serde_json::Value>(&self.socket) {
-            Ok(Some(taken)) => taken,
+        let heard = self.brings().and_then(|brings| {
+            let seen = || Ok(wire::look_at(&self.socket)?.map(|text| (text, Vec::new())));
+            Ok((brings, if brings { seen()? } else { self.take()? }))
+        });
+        let (brings, text, descriptors) = match heard {
+            Ok((brings, Some((text, descriptors)))) => (brings, text, descriptors),
             Err(Errno::AGAIN) => return Came::Nothing,
             Err(Errno::PROTO) => {
                 let hint = "use the same release of cellblock for both";
                 return Came::Refused(Answer::failed("the call is not understood", hint));
             }
-            Ok(None) | Err(_) => return Came::Gone,
+            Ok((_, None)) | Err(_) => return Came::Gone,
         };
-        match serde_json::from_value::<AnyCall>(text.clone()) {
-            Ok(AnyCall { version }) if version != VERSION => {
-                let cause = format!(
-                    "this supervisor speaks version {VERSION}, and the call is of version {version}"
-                );
-                let hint = "restart the supervisor after an upgrade: systemctl restart cellblock";
-                return Came::Refused(Answer::failed(cause, hint));
-            }
-            Ok(_) | Err(_) => {}
+        match understand(text) {
+            Err(answer) => Came::Refused(answer),
+            Ok(request) if !brings => Came::Call(request, descriptors),
+            Ok(request) => self.take_along(request),
         }
-        match serde_json::from_value::<Call>(text) {
-            Ok(call) => Came::Call(call.request, descriptors),
-            Err(error) => {
-                let cause = format!("the call is not understood: {error}");
-                Came::Refused(Answer::failed(cause, ""))
-            }
+    }
+
+    /// Whether descriptors come along that must not be taken unseen.
+    fn brings(&self) -> Result<bool, Errno> {
+        if self.uid == 0 { Ok(false) } else { wire::brings_descriptors(&self.socket) }
+    }
+
+    fn take(&self) -> Result<Option<(serde_json::Value, Vec<OwnedFd>)>, Errno> {
+        wire::take(&self.socket)
+    }
+
+    /// What comes along with `request`, which is still unread.
+    fn take_along(&self, request: Request) -> Came {
+        if !request.takes_descriptors() {
+            let cause = "descriptors come with a further command alone, and this is none";
+            return Came::Refused(Answer::failed(cause, "send none"));
         }
+        match self.take() {
+            Ok(Some((_, descriptors))) => Came::Call(request, descriptors),
+            Ok(None) | Err(_) => Came::Gone,
+        }
+    }
+
+    /// Ends it. What is left on it that this process must not close is given, with the connection.
+    pub(super) fn leave(self) -> Option<OwnedFd> {
+        // Root's own are closed as its other things are.
+        let clean = self.uid == 0 || wire::take_rest(&self.socket).is_ok_and(|clean| clean);
+        (!clean).then_some(self.socket)
     }
 
     /// Answers. Who takes nothing is not waited for: false then.
@@ -118,10 +155,28 @@ impl Conn {
         match wire::send_sealed(&self.socket, answer, descriptors) {
             Ok(()) => true,
             Err(errno) => {
-                tracing::debug!(%errno, uid = self.caller.uid, "a caller is gone");
+                tracing::debug!(%errno, uid = self.uid, "a caller is gone");
                 false
             }
         }
+    }
+}
+
+/// The request of a call, or what is answered to one of another version and to what is none.
+fn understand(text: serde_json::Value) -> Result<Request, Answer> {
+    match serde_json::from_value::<AnyCall>(text.clone()) {
+        Ok(AnyCall { version }) if version != VERSION => {
+            let cause = format!(
+                "this supervisor speaks version {VERSION}, and the call is of version {version}"
+            );
+            let hint = "restart the supervisor after an upgrade: systemctl restart cellblock";
+            return Err(Answer::failed(cause, hint));
+        }
+        Ok(_) | Err(_) => {}
+    }
+    match serde_json::from_value::<Call>(text) {
+        Ok(call) => Ok(call.request),
+        Err(error) => Err(Answer::failed(format!("the call is not understood: {error}"), "")),
     }
 }
 

@@ -1,6 +1,6 @@
 //! How agents begin, go on and end: what the supervisor does about each in a turn.
 
-use super::agent::{Agent, Phase, Up, Wait, outcome};
+use super::agent::{Agent, Person, Phase, Up, Wait, outcome};
 use super::restart::{self, End};
 use super::state::{Outcome, Record, Stage, boot};
 use super::{SuperviseError, Supervisor};
@@ -33,6 +33,8 @@ const SCREEN: Duration = Duration::from_secs(10);
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 /// Troubles of an agent that are written down; they must not push out of the journal what else happened.
 const TROUBLES: u32 = 50;
+/// What those are told whose lines are ended.
+const SENT_AWAY: &str = "the supervisor has ended this line: its configuration was changed, and you may not look any more, or came before it was started anew";
 /// The longest trouble, in characters.
 const TROUBLE: usize = 300;
 /// How often everything of an agent is ended before its shim is.
@@ -119,7 +121,8 @@ impl Supervisor {
         }
         if let Ok(link) = reach(&self.folders.socket(&name)) {
             let phase = adopted(&name, link);
-            self.agents.insert(name, Agent::new(record, phase));
+            let agent = Agent { inherited: true, ..Agent::new(record, phase) };
+            self.agents.insert(name, agent);
             return;
         }
         let rebooted = record.boot != boot();
@@ -177,6 +180,7 @@ impl Supervisor {
                 if taken_over {
                     self.catch_up(name);
                 }
+                self.send_away(name);
                 if self.agents.get(name).is_some_and(|agent| !agent.record.goes) {
                     self.ask_to_end(name, self.patience());
                 }
@@ -494,6 +498,7 @@ impl Supervisor {
                 | Phase::Cleaning { .. }
                 | Phase::Ended => {}
             }
+            self.send_away(&name);
             self.answer_late(&name, now);
         }
     }
@@ -509,6 +514,36 @@ impl Supervisor {
         }
     }
 
+    /// Ends the lines of those who may not look any more, where that is to be looked at: those of whom nobody knows any more are
+    /// among them.
+    pub(super) fn send_away(&mut self, name: &str) {
+        let Some(agent) = self.agents.get(name).filter(|agent| agent.recheck) else { return };
+        let people = agent.people.iter();
+        let people: Vec<_> =
+            people.map(|(view, it)| (*view, it.looks.uid, it.gid, it.verb)).collect();
+        let (mut stay, mut leave) = (Vec::new(), Vec::new());
+        for (view, uid, gid, verb) in people {
+            let caller = self.groups.caller(uid, gid);
+            let may = self.reaches(&caller) && self.roles.allows(&caller, verb, Some(name)).is_ok();
+            if may { stay.push(view) } else { leave.push((uid, verb)) }
+        }
+        let Some(agent) = self.agents.get_mut(name) else { return };
+        let Phase::Up(up) = &agent.phase else { return };
+        agent.recheck = false;
+        let inherited = std::mem::take(&mut agent.inherited);
+        if leave.is_empty() && !inherited {
+            return;
+        }
+        if let Err(error) = up.owner.send_away(stay, SENT_AWAY.to_owned()) {
+            tracing::warn!(%error, agent = name, "its shim does not hear");
+            agent.recheck = true;
+        }
+        for (uid, verb) in leave {
+            let told = format!("uid {uid} may not look at {name} any more ({})", verb.name());
+            self.note(name, "sent-away", Some(uid), told);
+        }
+    }
+
     fn show_screen(&mut self, name: &str, text: Option<String>) {
         let answer = match text {
             Some(text) => Answer::Screen(text),
@@ -519,7 +554,7 @@ impl Supervisor {
 
     fn left(&mut self, name: &str, view: u32) {
         let looked = self.agents.get_mut(name).and_then(|agent| agent.people.remove(&view));
-        if let Some(looked) = looked {
+        if let Some(Person { looks: looked, .. }) = looked {
             let told = format!("uid {} left {name} ({})", looked.uid, looked.verb);
             self.note(name, "detached", Some(looked.uid), told);
         }

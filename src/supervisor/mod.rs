@@ -13,20 +13,24 @@
 mod agent;
 mod conn;
 mod life;
+mod names;
+mod partings;
 mod restart;
 mod state;
 mod verbs;
 
 use crate::config::Config;
 use crate::control::protocol::Answer;
-use crate::control::roles::{self, Register, Roles};
+use crate::control::roles::{self, Caller, Register, Roles};
 use crate::control::{account, socket};
 use crate::shim::ShimError;
 use crate::shim::wait::Waiter;
 use crate::systemd::notify::{Notifier, NotifyError};
 use agent::{Agent, Phase, Wait};
 use conn::{Came, Conn, Groups};
+use names::Names;
 use nix::sys::signal::Signal;
+use partings::Partings;
 use rustix::event::PollFlags;
 use rustix::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use rustix::fs::{FlockOperation, Mode, OFlags, flock};
@@ -41,6 +45,8 @@ use std::time::{Duration, Instant};
 const TOGETHER: Duration = Duration::from_millis(50);
 /// Calls that are taken in a turn.
 const TAKEN: usize = 32;
+/// Children that close what callers have sent, at the most.
+const MOST_PARTINGS: usize = 2 * conn::MOST;
 
 /// Why there is no supervisor, or an agent is not started.
 #[derive(Debug, thiserror::Error)]
@@ -97,13 +103,18 @@ struct Supervisor {
     named: Option<PathBuf>,
     roles: Roles,
     folders: Folders,
+    names: Names,
     agents: BTreeMap<String, Agent>,
     /// Names whose files cannot be read.
     unread: Vec<String>,
+    /// The control socket, where it is, and the group whose members reach it besides root.
     listener: OwnedFd,
+    control: PathBuf,
+    group: Option<u32>,
     conns: BTreeMap<u64, Conn>,
     next_conn: u64,
     groups: Groups,
+    partings: Partings,
     /// Whether the configuration is to be read anew.
     reload: bool,
     /// Connections that wait for that.
@@ -142,21 +153,26 @@ pub fn supervise(
     let _lock = lock(&run)?;
     let roles = resolve_roles(&config);
     let (records, unread) = folders.load()?;
-    let path = socket::path(&run);
-    let listener = socket::open(&path, group(&config));
+    let names = folders.names()?;
+    let (control, group) = (socket::path(&run), group(&config));
+    let listener = socket::open(&control, group);
     let listener =
-        listener.map_err(|errno| SuperviseError::Socket { path: path.clone(), errno })?;
+        listener.map_err(|errno| SuperviseError::Socket { path: control.clone(), errno })?;
     let mut supervisor = Supervisor {
         config,
         named,
         roles,
         folders,
+        names,
         agents: BTreeMap::new(),
         unread,
         listener,
+        control,
+        group,
         conns: BTreeMap::new(),
         next_conn: 0,
         groups: Groups::default(),
+        partings: Partings::default(),
         reload: false,
         reload_for: Vec::new(),
         ended: false,
@@ -176,10 +192,12 @@ pub fn supervise(
             for number in std::mem::take(&mut supervisor.reload_for) {
                 supervisor.answer(number, &answer, &[]);
             }
+            supervisor.end_unallowed();
             notifier.ready();
         }
     }
     notifier.stopping();
+    supervisor.close();
     Ok(())
 }
 
@@ -265,6 +283,7 @@ impl Supervisor {
         self.dispatch(came);
         self.clock();
         self.drop_silent();
+        self.partings.settle();
         self.reap();
         Ok(())
     }
@@ -287,7 +306,11 @@ impl Supervisor {
     }
 
     fn interests(&self) -> Vec<(Whose, BorrowedFd<'_>, PollFlags)> {
-        let mut wanted = vec![(Whose::Listener, self.listener.as_fd(), PollFlags::IN)];
+        let mut wanted = Vec::new();
+        // Nobody is taken whom it could not let go.
+        if self.partings.count() < MOST_PARTINGS {
+            wanted.push((Whose::Listener, self.listener.as_fd(), PollFlags::IN));
+        }
         for (number, conn) in &self.conns {
             wanted.push((Whose::Conn(*number), conn.as_fd(), PollFlags::IN));
         }
@@ -327,20 +350,24 @@ impl Supervisor {
         });
         let screens = self.agents.values().any(|agent| !agent.waits.is_empty());
         let screens = screens.then_some(Duration::from_secs(1));
+        let behind = self.partings.is_behind().then_some(Duration::from_secs(1));
         let of_conns = self.conns.values().filter(|conn| !conn.waits).map(|conn| until(conn.until));
-        of_agents.chain(of_conns).chain(screens).chain(notifier.watchdog_period()).min()
+        let own = screens.into_iter().chain(behind).chain(notifier.watchdog_period());
+        of_agents.chain(of_conns).chain(own).min()
     }
 
     fn accept(&mut self) {
         for _ in 0..TAKEN {
-            let Some(mut conn) = Conn::accept(&self.listener, &mut self.groups) else { return };
-            let uid = conn.caller.uid;
-            let same = self.conns.values().filter(|other| other.caller.uid == uid).count();
+            let Some(mut conn) = Conn::accept(&self.listener) else { return };
+            let uid = conn.uid;
+            let same = self.conns.values().filter(|other| other.uid == uid).count();
+            let same = same + self.partings.of(uid);
             let full = self.conns.len() >= conn::MOST && uid != 0;
             if full || (uid != 0 && same >= conn::MOST_OF_ONE) || self.conns.len() >= 2 * conn::MOST
             {
                 let cause = "too many callers at once";
                 conn.answer(&Answer::failed(cause, "try again in a moment"), &[]);
+                self.part_with(conn);
                 continue;
             }
             self.next_conn += 1;
@@ -358,11 +385,15 @@ impl Supervisor {
                 self.forget_conn(number);
             }
             // One call at a time: who does not wait for an answer gets none.
-            Came::Call(..) if conn.waits => self.forget_conn(number),
+            Came::Call(_, descriptors) if conn.waits => {
+                self.partings.add(conn.uid, descriptors);
+                self.forget_conn(number);
+            }
             Came::Call(request, descriptors) => {
                 conn.waits = true;
-                let caller = conn.caller.clone();
-                let answered = self.perform(number, &caller, request, descriptors);
+                let caller = self.groups.caller(conn.uid, conn.gid);
+                let answered = self.perform(number, &caller, request, &descriptors);
+                self.partings.add(caller.uid, descriptors);
                 if let Some((answer, descriptors)) = answered {
                     self.answer(number, &answer, &descriptors);
                 }
@@ -378,10 +409,27 @@ impl Supervisor {
     }
 
     fn forget_conn(&mut self, number: u64) {
-        self.conns.remove(&number);
+        if let Some(conn) = self.conns.remove(&number) {
+            self.part_with(conn);
+        }
         for agent in self.agents.values_mut() {
             agent.waits.retain(|(conn, ..)| *conn != number);
         }
+    }
+
+    /// Ends: nobody is waited for even now, and nobody by whom it waits to be taken.
+    fn close(self) {
+        let Self { conns, mut partings, listener, .. } = self;
+        for conn in conns.into_values() {
+            partings.add(conn.uid, conn.leave());
+        }
+        partings.add(0, [listener]);
+        partings.settle();
+    }
+
+    fn part_with(&mut self, conn: Conn) {
+        let uid = conn.uid;
+        self.partings.add(uid, conn.leave());
     }
 
     /// Answers those who wait for one of `waits`.
@@ -398,12 +446,17 @@ impl Supervisor {
 
     fn drop_silent(&mut self) {
         let now = Instant::now();
-        self.conns.retain(|_, conn| conn.waits || conn.until > now);
+        let silent = self.conns.iter().filter(|(_, conn)| !conn.waits && conn.until <= now);
+        let silent: Vec<u64> = silent.map(|(number, _)| *number).collect();
+        silent.into_iter().for_each(|number| self.forget_conn(number));
     }
 
-    /// Children that have ended: shims, and those that removed what was left.
+    /// Children that have ended: shims, those that removed what was left, and those that closed what callers had sent.
     fn reap(&mut self) {
         while let Ok(Some((pid, status))) = rustix::process::wait(WaitOptions::NOHANG) {
+            if self.partings.reaped(pid) {
+                continue;
+            }
             let cleaned = self.agents.iter().find_map(|(name, agent)| match &agent.phase {
                 Phase::Cleaning { child, ran } if child.pid == pid => Some((name.clone(), *ran)),
                 Phase::Cleaning { .. }
@@ -418,9 +471,44 @@ impl Supervisor {
         }
     }
 
+    /// Whether `caller` could connect now.
+    fn reaches(&self, caller: &Caller) -> bool {
+        caller.uid == 0 || self.group.is_some_and(|group| caller.groups.contains(&group))
+    }
+
+    /// Ends what the configuration does not allow any more: connections of who could not connect now, and lines of who may not
+    /// look any more.
+    fn end_unallowed(&mut self) {
+        let conns: Vec<_> =
+            self.conns.iter().map(|(number, conn)| (*number, conn.uid, conn.gid)).collect();
+        for (number, uid, gid) in conns {
+            let caller = self.groups.caller(uid, gid);
+            if !self.reaches(&caller) {
+                let cause = "the configuration was changed: you may not call any more";
+                self.answer(number, &Answer::failed(cause, "have an admin give you a role"), &[]);
+                self.forget_conn(number);
+            }
+        }
+        let names: Vec<String> = self.agents.keys().cloned().collect();
+        for name in names {
+            self.agents.get_mut(&name).into_iter().for_each(|agent| agent.recheck = true);
+            self.send_away(&name);
+        }
+        self.partings.settle();
+    }
+
     fn read_anew(&mut self, read: &ReadConfig<'_>) -> Answer {
         match read() {
             Ok(config) => {
+                let group = group(&config);
+                if let Err(errno) = socket::admit(&self.control, group) {
+                    let path = self.control.display();
+                    let cause = format!("cannot change who reaches {path}: {errno}");
+                    let hint = "the configuration stays as it was; correct that, and reload again";
+                    return Answer::failed(cause, hint);
+                }
+                self.group = group;
+                self.groups.forget();
                 self.roles = resolve_roles(&config);
                 let mut told = vec!["the configuration was read".to_owned()];
                 let (old, new) = (&self.config.paths, &config.paths);

@@ -2,6 +2,7 @@
 //!
 //! A file is replaced whole or not at all, so that one who dies at any moment leaves the old text or the new one.
 
+use super::names::Names;
 use crate::host::Caller;
 use crate::limits::Kept;
 use crate::planning::Wanted;
@@ -97,6 +98,14 @@ pub enum StateError {
         /// Its version.
         found: u32,
     },
+    /// It is not what this program writes.
+    #[error("cannot understand {}: {cause}", path.display())]
+    NotUnderstood {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        cause: String,
+    },
     /// Others could have written it.
     #[error("{} is not a directory that only root can write", .0.display())]
     Open(PathBuf),
@@ -110,6 +119,9 @@ impl StateError {
             Self::Newer { .. } => {
                 "use that release again, or end its agents and move the folder away".to_owned()
             }
+            Self::NotUnderstood { .. } => {
+                "correct the line, or move the file away: names that people have taken do not count then".to_owned()
+            }
             Self::Open(path) => format!("chown root {0} && chmod go-w {0}", path.display()),
             Self::Call { errno: Errno::NOSPC | Errno::DQUOT, path, .. } => {
                 format!("make room on the disk of {}", path.display())
@@ -119,11 +131,11 @@ impl StateError {
     }
 }
 
-fn cannot(verb: &'static str, path: &Path) -> impl FnOnce(Errno) -> StateError {
+pub(super) fn cannot(verb: &'static str, path: &Path) -> impl FnOnce(Errno) -> StateError {
     move |errno| StateError::Call { verb, path: path.to_owned(), errno }
 }
 
-fn errno(error: &std::io::Error) -> Errno {
+pub(super) fn errno(error: &std::io::Error) -> Errno {
     Errno::from_io_error(error).unwrap_or(Errno::IO)
 }
 
@@ -210,19 +222,13 @@ impl Folders {
     /// Writes `record` down.
     pub(super) fn save(&self, record: &Record) -> Result<(), StateError> {
         let path = self.file(&record.name);
-        let new = path.with_extension("new");
         let text = serde_json::to_vec(record).map_err(|_| cannot("write", &path)(Errno::INVAL))?;
-        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC;
-        let flags = flags | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-        let file = rustix::fs::open(&new, flags, Mode::from_raw_mode(0o600));
-        let mut file = File::from(file.map_err(cannot("write", &new))?);
-        let written = file.write_all(&text).and_then(|()| file.sync_data());
-        if let Err(error) = written {
-            // Half a file is of use to nobody, and takes room.
-            rustix::fs::unlink(&new).map_err(cannot("remove", &new))?;
-            return Err(cannot("write", &path)(errno(&error)));
-        }
-        rustix::fs::rename(&new, &path).map_err(cannot("replace", &path))
+        replace(&path, &text)
+    }
+
+    /// The names that people have taken.
+    pub(super) fn names(&self) -> Result<Names, StateError> {
+        Names::read(&self.state.join("names"))
     }
 
     /// Forgets an agent.
@@ -256,6 +262,22 @@ impl Folders {
         }
         Ok((records, unread))
     }
+}
+
+/// Puts a new text in the place of the old one, whole or not at all.
+pub(super) fn replace(path: &Path, text: &[u8]) -> Result<(), StateError> {
+    let new = path.with_extension("new");
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC;
+    let flags = flags | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+    let file = rustix::fs::open(&new, flags, Mode::from_raw_mode(0o600));
+    let mut file = File::from(file.map_err(cannot("write", &new))?);
+    let written = file.write_all(text).and_then(|()| file.sync_data());
+    if let Err(error) = written {
+        // Half a file is of use to nobody, and takes room.
+        rustix::fs::unlink(&new).map_err(cannot("remove", &new))?;
+        return Err(cannot("write", path)(errno(&error)));
+    }
+    rustix::fs::rename(&new, path).map_err(cannot("replace", path))
 }
 
 /// The text of a file that somebody without rights writes, as far as it is bounded.

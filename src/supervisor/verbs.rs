@@ -1,12 +1,12 @@
 //! What callers ask for.
 
-use super::agent::{Agent, Phase, Up, Wait};
+use super::agent::{Agent, Person, Phase, Up, Wait};
 use super::state::{Record, SCHEMA, boot};
 use super::{SuperviseError, Supervisor};
 use crate::config::{AgentEntry, Restart};
 use crate::control::protocol::{Answer, Looks, Request, Status, name_of};
 use crate::control::roles::{Caller, Verb};
-use crate::host::{self, accounts};
+use crate::host::{self, accounts, uids};
 use crate::limits::Source;
 use crate::limits::journal::{self, now};
 use crate::planning::Wanted;
@@ -53,8 +53,9 @@ impl Supervisor {
         number: u64,
         caller: &Caller,
         request: Request,
-        descriptors: Vec<OwnedFd>,
+        descriptors: &[OwnedFd],
     ) -> Answered {
+        let request = self.filled_in(request);
         let (verb, agent) = (request.verb(), request.agent());
         if let Err(refusal) = self.roles.allows(caller, verb, agent.as_deref()) {
             let told = refusal.to_string();
@@ -87,7 +88,7 @@ impl Supervisor {
                     return refusal;
                 }
                 let line = this.running(&agent).map(|up| up.owner.attach(types, size));
-                this.hand_line(caller, (&agent, verb), line)
+                this.hand_line(number, caller, (&agent, verb), line)
             }),
             Request::Exec { agent, words, size } => self.with(&agent, |this| {
                 if let Some(refusal) = this.too_many(caller, &agent) {
@@ -95,12 +96,12 @@ impl Supervisor {
                 }
                 let line = this.running(&agent).map(|up| match size {
                     Some(size) => up.owner.run_shown(words, size),
-                    None => match <[OwnedFd; 3]>::try_from(descriptors) {
-                        Ok(standard) => up.owner.run(words, &standard),
+                    None => match <&[OwnedFd; 3]>::try_from(descriptors) {
+                        Ok(standard) => up.owner.run(words, standard),
                         Err(_) => Err(ShimError::Wait(rustix::io::Errno::BADF)),
                     },
                 });
-                this.hand_line(caller, (&agent, verb), line)
+                this.hand_line(number, caller, (&agent, verb), line)
             }),
             Request::Stop { agent, patience } => {
                 let patience = patience.map_or(self.patience(), Duration::from_millis).min(LONGEST);
@@ -115,6 +116,18 @@ impl Supervisor {
             Request::Thaw { agent } => self.with(&agent, |this| this.freeze(caller, &agent, false)),
             Request::Remove { agent } => self.with(&agent, |this| at_once(this.remove(&agent))),
         }
+    }
+
+    /// With what the configuration says where the caller says nothing: the agent's name may come of it.
+    fn filled_in(&self, mut request: Request) -> Request {
+        if let Request::Start { wanted, .. } = &mut request {
+            let default = self.config.defaults.profile.as_ref();
+            let default = default.filter(|_| wanted.profile.is_empty());
+            // That it is the configuration's word is not the caller's to say.
+            wanted.installed = default.is_some();
+            default.into_iter().for_each(|it| wanted.profile.clone_from(&it.value));
+        }
+        request
     }
 
     fn note_refusal(&mut self, caller: &Caller, agent: Option<&str>, told: String) {
@@ -137,15 +150,21 @@ impl Supervisor {
     /// Whether somebody looks so often that others might not any more.
     fn too_many(&self, caller: &Caller, name: &str) -> Option<Answered> {
         let agent = self.agents.get(name)?;
-        let of_them = agent.people.values().filter(|person| person.uid == caller.uid).count();
-        let (all, most) =
-            (agent.people.len(), if caller.uid == 0 { MOST_PEOPLE } else { MOST_OF_ONE });
-        if of_them < most && all < MOST_PEOPLE {
-            return None;
+        let own = agent.people.values().filter(|person| person.looks.uid == caller.uid).count();
+        if agent.people.len() >= MOST_PEOPLE {
+            let cause = format!(
+                "{MOST_PEOPLE} look at {name} or run a command in it, and no more can at a time"
+            );
+            return Some(refused(cause, "wait until one leaves: cellblock status shows who looks"));
         }
-        let cause =
-            format!("{all} look at {name} already, {of_them} of them by uid {}", caller.uid);
-        Some(refused(cause, "end one of those"))
+        if caller.uid != 0 && own >= MOST_OF_ONE {
+            let cause = format!(
+                "uid {} has {MOST_OF_ONE} sessions and commands of {name} open, and no more can be one's",
+                caller.uid
+            );
+            return Some(refused(cause, "leave one of those"));
+        }
+        None
     }
 
     /// Does `what` with an agent that there is.
@@ -202,7 +221,7 @@ impl Supervisor {
             again,
             without: up.map(|up| up.owner.born().without.clone()).unwrap_or_default(),
             init: up.map(|up| up.owner.kept().init),
-            people: agent.people.values().cloned().collect(),
+            people: agent.people.values().map(|person| person.looks.clone()).collect(),
             figures: serde_json::to_value(figures).unwrap_or(Value::Null),
             network: serde_json::to_value(network).unwrap_or(Value::Null),
             events: journal::newest(&folder, name, &agent.jail(), EVENTS),
@@ -226,6 +245,7 @@ impl Supervisor {
 
     fn hand_line(
         &mut self,
+        number: u64,
         caller: &Caller,
         (name, verb): (&str, Verb),
         line: Option<Result<(u32, Line), ShimError>>,
@@ -236,8 +256,9 @@ impl Supervisor {
             Some(Ok(made)) => made,
         };
         let looks = Looks { uid: caller.uid, verb: verb.name().to_owned(), since: now() };
+        let gid = self.conns.get(&number).map_or(u32::MAX, |conn| conn.gid);
         if let Some(agent) = self.agents.get_mut(name) {
-            agent.people.insert(view, looks);
+            agent.people.insert(view, Person { looks, verb, gid });
         }
         let told = format!("uid {} came to {name} ({})", caller.uid, verb.name());
         self.note(name, "attached", Some(caller.uid), told);
@@ -251,11 +272,6 @@ impl Supervisor {
         mut wanted: Wanted,
         restart: Option<String>,
     ) -> Answered {
-        if wanted.profile.is_empty()
-            && let Some(profile) = &self.config.defaults.profile
-        {
-            wanted.profile.clone_from(&profile.value);
-        }
         let name = name_of(&wanted);
         if let Err(cause) = AgentName::parse(&name) {
             return refused(cause, "give it a name with --name");
@@ -299,6 +315,9 @@ impl Supervisor {
             ));
         }
         self.room_for(name).map_err(|(cause, hint)| Answer::failed(cause, hint))?;
+        if record.caller.bound {
+            self.take_name(record.caller.person.uid, name)?;
+        }
         let record = Record { schema: SCHEMA, name: name.to_owned(), ..record };
         self.begin(record).map_err(|error: SuperviseError| {
             Answer::failed(format!("{name} is not started: {error}"), error.hint())
@@ -316,6 +335,38 @@ impl Supervisor {
         }
         let hint = "stop one, or raise max_agents in [supervisor] of the configuration";
         Err((format!("{active} agents run, and the most are {most}"), hint))
+    }
+
+    /// Whether there may be an agent called `name` because the person `uid` asks for it, who is not root; then it is written down
+    /// that the name is theirs.
+    fn take_name(&mut self, uid: u32, name: &str) -> Result<(), Answer> {
+        let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+        let (known, is_known) = (self.agents.len(), self.agents.contains_key(name));
+        let bounds = &self.config.supervisor;
+        if !is_known && count(known) >= bounds.max_known.value {
+            let cause =
+                format!("{known} agents are known, and the most are {}", bounds.max_known.value);
+            let hint = "forget one that has ended: cellblock rm NAME; root may raise max_known in [supervisor]";
+            return Err(Answer::failed(cause, hint));
+        }
+        let book = uids::book().map_err(|cause| {
+            Answer::failed(format!("cannot see who has which name: {cause}"), "")
+        })?;
+        let counts = |name: &str| self.agents.contains_key(name) || uids::is_entered(&book, name);
+        if counts(name) {
+            return Ok(());
+        }
+        let (taken, most) = (self.names.of(uid, &counts), bounds.max_names.value);
+        if count(taken) >= most {
+            let cause = format!(
+                "uid {uid} has given {taken} names to agents, and the most are {most}: each takes uids for ever"
+            );
+            let hint = "start an agent by one of those again, or have root raise max_names in [supervisor]";
+            return Err(Answer::failed(cause, hint));
+        }
+        self.names.take(name, uid, &counts).map_err(|error| {
+            Answer::failed(format!("{name} is not started: {error}"), error.hint())
+        })
     }
 
     /// Starts what the configuration names and does not run; what there is to say about each. At the start of the supervisor

@@ -11,6 +11,7 @@ use std::process::Command;
 /// A configuration of a test's own and the supervisor that has it, with what is its own in a folder.
 pub(crate) struct Installation {
     folder: tempfile::TempDir,
+    paths: String,
     running: Option<Running>,
     agents: Vec<&'static str>,
 }
@@ -25,28 +26,26 @@ impl Installation {
     pub(crate) fn with_paths(agents: &[&'static str], paths: &str, more: &str) -> Self {
         let folder =
             tempfile::Builder::new().prefix("cellblock-sv").tempdir_in("/var/tmp").unwrap();
-        let at = folder.path().display();
-        let state =
-            if paths.contains("state") { String::new() } else { format!("state = '{at}/state'") };
-        let text = format!(
-            "schema = 1
-[paths]
-run = '{at}/run'
-{state}
-{paths}
-{more}
-"
-        );
-        std::fs::write(folder.path().join("config.toml"), text).unwrap();
         // Whoever is not root reaches the socket through it.
         std::fs::set_permissions(
             folder.path(),
             std::os::unix::fs::PermissionsExt::from_mode(0o755),
         )
         .unwrap();
-        let mut new = Self { folder, running: None, agents: agents.to_vec() };
+        let (agents, paths) = (agents.to_vec(), paths.to_owned());
+        let mut new = Self { folder, paths, running: None, agents };
+        new.configure(more);
         new.begin();
         new
+    }
+
+    /// Writes its configuration anew, with `more` in it; the supervisor has not read that yet.
+    pub(crate) fn configure(&self, more: &str) {
+        let (at, paths) = (self.folder.path().display(), &self.paths);
+        let state =
+            if paths.contains("state") { String::new() } else { format!("state = '{at}/state'") };
+        let text = format!("schema = 1\n[paths]\nrun = '{at}/run'\n{state}\n{paths}\n{more}\n");
+        std::fs::write(self.path("config.toml"), text).unwrap();
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -61,7 +60,9 @@ run = '{at}/run'
     }
 
     pub(crate) fn begin(&mut self) {
-        self.running = Some(start(&mut self.verb("supervise", &[])));
+        // In a directory with nothing that it looks for.
+        let mut supervise = self.verb("supervise", &[]);
+        self.running = Some(start(supervise.current_dir(self.folder.path())));
         let path = self.path("run/control");
         let answered = || finish(&mut self.verb("ls", &[])).status == Some(0);
         eventually("the supervisor", || (path.exists() && answered()).then_some(()));
@@ -132,18 +133,32 @@ pub(crate) fn count(screen: &str) -> Option<u64> {
 /// Somebody without an account on any host.
 pub(crate) const STRANGER: u32 = 54_321;
 
-/// `command` as the user `uid`.
-pub(crate) fn of_user(uid: u32, command: &Command) -> Command {
+/// `command` for the user `uid` in the group `gid` and no other.
+pub(crate) fn command_of(uid: u32, gid: u32, command: &Command) -> Command {
     let mut user = harness::command("/usr/bin/setpriv");
-    let number = uid.to_string();
-    user.args(["--reuid", &number, "--regid", &number, "--clear-groups"]);
+    user.args(["--reuid", &uid.to_string(), "--regid", &gid.to_string(), "--clear-groups"]);
     user.arg(command.get_program()).args(command.get_args());
     user
 }
 
 /// As the user `uid`.
 pub(crate) fn as_user(uid: u32, command: &Command) -> Ended {
-    finish(&mut of_user(uid, command))
+    finish(&mut command_of(uid, uid, command))
+}
+
+/// As [`connect`], for the user `uid` in the group of that number.
+pub(crate) fn connect_as(uid: u32, path: &Path) -> rustix::fd::OwnedFd {
+    use rustix::process::{Gid, Uid};
+    let path = path.to_owned();
+    // The ids of a thread are its own.
+    let connected = std::thread::spawn(move || {
+        let (uid, gid) = (Uid::from_raw(uid), Gid::from_raw(uid));
+        rustix::thread::set_thread_groups(&[]).unwrap();
+        rustix::thread::set_thread_res_gid(gid, gid, gid).unwrap();
+        rustix::thread::set_thread_res_uid(uid, uid, uid).unwrap();
+        connect(&path)
+    });
+    connected.join().unwrap()
 }
 
 /// A connection on which anything can be said.

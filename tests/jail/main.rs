@@ -33,6 +33,7 @@ mod restarted;
 mod service;
 mod session;
 mod supervisor;
+mod supervisor_bounds;
 mod supervisor_trouble;
 mod top;
 mod verify;

@@ -1,7 +1,7 @@
 //! `cellblock top` on a real terminal, with real agents.
 
 use crate::harness::{self, eventually};
-use crate::installation::{COUNTS, Installation, STRANGER, of_user};
+use crate::installation::{COUNTS, Installation, STRANGER, command_of};
 use crate::pty::Person;
 use rustix::process::Signal;
 
@@ -162,7 +162,7 @@ fn what_a_role_does_not_allow_is_told_and_the_list_goes_on() {
     let supervisor = Installation::new(&["jt-top-seen", "jt-top-unseen"], &roles);
     supervisor.start("jt-top-seen", "sleep 1000").expect(0);
     supervisor.start("jt-top-unseen", "sleep 1000").expect(0);
-    let top = of_user(STRANGER, &supervisor.verb("top", &["--interval", "0.5"]));
+    let top = command_of(STRANGER, STRANGER, &supervisor.verb("top", &["--interval", "0.5"]));
     let mut person = Person::start(&top);
     person.shows("1 agent, 1 running");
     assert!(!person.screen().contains("jt-top-unseen"));

@@ -12,6 +12,10 @@ use std::time::Duration;
 const LONGEST_RUN: usize = 80;
 /// Each agent has two processes outside of its jail, and descriptors of the supervisor.
 const MOST_AGENTS: u32 = 4096;
+/// Each is a file, and a line of a list.
+const MOST_KNOWN: u32 = 65_536;
+/// More than the usual range has uids for.
+const MOST_NAMES: u32 = 4096;
 /// Somebody waits for it.
 const MOST_PATIENCE: Duration = Duration::from_secs(600);
 /// Fewer uids than a few agents with gates need are a slip of the pen.
@@ -46,22 +50,44 @@ pub(super) fn supervisor(check: &mut Checker, raw: &RawSupervisor) -> Supervisor
     let default = Supervisor::default();
     Supervisor {
         group: raw.group.as_ref().and_then(|group| principal(check, group)),
-        max_agents: raw
-            .max_agents
-            .as_ref()
-            .and_then(|number| max_agents(check, number))
-            .unwrap_or(default.max_agents),
+        max_agents: number(
+            check,
+            (raw.max_agents.as_ref(), default.max_agents),
+            MOST_AGENTS,
+            "write how many agents there may be at a time",
+        ),
+        max_known: number(
+            check,
+            (raw.max_known.as_ref(), default.max_known),
+            MOST_KNOWN,
+            "write how many agents may be known, those that have ended among them",
+        ),
+        max_names: number(
+            check,
+            (raw.max_names.as_ref(), default.max_names),
+            MOST_NAMES,
+            "write how many names one person who is not root may give",
+        ),
         patience: check.or(raw.patience.as_ref(), patience, default.patience),
     }
 }
 
-fn max_agents(check: &mut Checker, raw: &Located<i64>) -> Option<Located<u32>> {
-    let number = u32::try_from(raw.value).ok().filter(|n| (1..=MOST_AGENTS).contains(n));
-    if number.is_none() {
-        let cause = format!("is {}, and not from 1 to {MOST_AGENTS}", raw.value);
-        check.report(&raw.place, cause, "write how many agents there may be at a time");
+/// A number from 1 to `most`, or the default.
+fn number(
+    check: &mut Checker,
+    (raw, default): (Option<&Located<i64>>, Located<u32>),
+    most: u32,
+    hint: &str,
+) -> Located<u32> {
+    let Some(raw) = raw else { return default };
+    match u32::try_from(raw.value).ok().filter(|number| (1..=most).contains(number)) {
+        Some(number) => raw.with(number),
+        None => {
+            let cause = format!("is {}, and not from 1 to {most}", raw.value);
+            check.report(&raw.place, cause, hint);
+            default
+        }
     }
-    number.map(|number| raw.with(number))
 }
 
 fn patience(text: &str) -> Result<Duration, String> {

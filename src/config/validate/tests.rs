@@ -52,6 +52,8 @@ run = '/run/cells'
 [supervisor]
 group = 'cells'
 max_agents = 3
+max_known = 70
+max_names = 5
 patience = '1500ms'
 [uids]
 first = 200000
@@ -87,6 +89,7 @@ fn a_whole_configuration() {
     let name = |name: &str| Principal::Name(name.to_owned());
     assert_eq!(config.supervisor.group.unwrap().value, name("cells"));
     assert_eq!(config.supervisor.max_agents.value, 3);
+    assert_eq!((config.supervisor.max_known.value, config.supervisor.max_names.value), (70, 5));
     assert_eq!(config.supervisor.patience.value, Duration::from_millis(1500));
     assert_eq!(config.uids, UidRange { first: 200_000, last: 200_999 });
     let [operator, viewer] = &config.roles[..] else { panic!("{:?}", config.roles) };
@@ -117,7 +120,7 @@ fn agents_have_what_they_say_and_else_the_defaults() {
     assert_eq!(command.as_ref().unwrap().value, ["make", "-k"]);
     assert_eq!((without[0].value, restart.value), (Wall::Landlock, Restart::Always));
     assert_eq!((first.profile.value.as_str(), first.restart.value), ("claude", Restart::OnFailure));
-    assert_eq!(first.profile.place.to_string(), "c:13:11");
+    assert_eq!(first.profile.place.to_string(), "c:15:11");
 }
 
 #[test]
@@ -134,6 +137,8 @@ fn every_mistake_about_the_supervisor_is_told_with_its_cure() {
         ("[supervisor]\ngroup = '27'", "supervisor.group: `27` is a number in the place of a name"),
         ("[supervisor]\nmax_agents = 0", "supervisor.max_agents: is 0, and not from 1 to 4096"),
         ("[supervisor]\nmax_agents = 4097", "is 4097, and not from 1 to 4096"),
+        ("[supervisor]\nmax_known = 0", "supervisor.max_known: is 0, and not from 1 to 65536"),
+        ("[supervisor]\nmax_names = 4097", "max_names: is 4097, and not from 1 to 4096"),
         ("[supervisor]\npatience = 10", "c:3:12: supervisor.patience: `10` has no unit"),
         ("[supervisor]\npatience = 'soon'", "`soon` is not a duration"),
         ("[supervisor]\npatience = '1h'", "`1h` is not a duration"),
