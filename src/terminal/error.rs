@@ -14,6 +14,9 @@ pub enum TerminalError {
     /// `tcsetattr(3)` reported success, yet echo, lines or signals are still on.
     #[error("cannot put the terminal into raw mode: it took only a part of the settings")]
     PartlyRaw,
+    /// `tcsetattr(3)` failed on the jail's pty.
+    #[error("cannot keep the jail's pty from showing what is typed: {0}")]
+    Echo(#[source] Errno),
     /// `tcsetattr(3)` failed on the way back.
     #[error("cannot restore the settings of the terminal: {0}")]
     Restore(#[source] Errno),

@@ -21,6 +21,10 @@ pub enum Wish {
 pub trait Keys {
     /// Takes `typed`, appends to `out` what is for the jail: at most one byte more than was typed.
     fn feed(&mut self, typed: &[u8], out: &mut Vec<u8>) -> Wish;
+
+    /// Nothing more will be typed: appends to `out` what tells the jail so, two bytes at most. A terminal in raw mode has no
+    /// end but its own.
+    fn end(&mut self, _out: &mut Vec<u8>) {}
 }
 
 /// Every key is for the jail.
@@ -31,6 +35,32 @@ impl Keys for AllKeys {
     fn feed(&mut self, typed: &[u8], out: &mut Vec<u8>) -> Wish {
         out.extend_from_slice(typed);
         Wish::GoOn
+    }
+}
+
+/// Every key is for the jail, line by line, as a terminal hands them over that is not in raw mode. What says there that
+/// nothing more comes is no key any more when it is read; in the jail's terminal it is one again (termios(3), `VEOF`).
+#[derive(Clone, Copy, Debug, Default)]
+pub struct LineKeys {
+    /// Whether a line was begun that is not ended.
+    begun: bool,
+}
+
+impl LineKeys {
+    /// Ctrl-D, as every new terminal has it.
+    const END: u8 = 0x04;
+}
+
+impl Keys for LineKeys {
+    fn feed(&mut self, typed: &[u8], out: &mut Vec<u8>) -> Wish {
+        out.extend_from_slice(typed);
+        self.begun = typed.last().is_some_and(|byte| *byte != b'\n');
+        Wish::GoOn
+    }
+
+    fn end(&mut self, out: &mut Vec<u8>) {
+        // After part of a line the first one only hands that over.
+        out.extend_from_slice(if self.begun { &[Self::END; 2] } else { &[Self::END] });
     }
 }
 
@@ -97,6 +127,21 @@ mod tests {
     fn the_prefix_can_be_sent() {
         assert_eq!(typed(&[b"\x1d\x1dd"]), (Wish::GoOn, "\\x1dd".into()));
         assert_eq!(typed(&[b"\x1d", b"x"]), (Wish::GoOn, "\\x1dx".into()));
+    }
+
+    #[test]
+    fn the_end_of_lines_becomes_the_key_for_it_again() {
+        for (typed, ended) in [("", "\x04"), ("line\n", "\x04"), ("part", "\x04\x04")] {
+            let (mut keys, mut out) = (LineKeys::default(), Vec::new());
+            if !typed.is_empty() {
+                assert_eq!(keys.feed(typed.as_bytes(), &mut out), Wish::GoOn);
+            }
+            keys.end(&mut out);
+            assert_eq!(String::from_utf8(out).unwrap(), format!("{typed}{ended}"));
+        }
+        let mut none = Vec::new();
+        AllKeys.end(&mut none);
+        assert!(none.is_empty());
     }
 
     #[test]

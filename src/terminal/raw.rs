@@ -41,6 +41,12 @@ impl<F: AsFd> RawMode<F> {
         if is_raw(&now) { Ok(guard) } else { Err(TerminalError::PartlyRaw) }
     }
 
+    /// The settings that are brought back; none once they are.
+    #[must_use]
+    pub fn saved(&self) -> Option<&Termios> {
+        self.saved.as_ref()
+    }
+
     /// Throws unread input away and brings the saved settings back. A second call does nothing.
     ///
     /// # Errors

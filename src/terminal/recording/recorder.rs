@@ -54,6 +54,14 @@ pub struct About {
     pub bound: u64,
 }
 
+impl About {
+    /// The most that one part holds, in bytes.
+    #[must_use]
+    pub fn part_bound(&self) -> u64 {
+        (self.bound / PARTS).max(SMALLEST_PART)
+    }
+}
+
 /// Records one session.
 #[derive(Debug)]
 pub struct Recorder<S: Shelf = Folder> {
@@ -240,7 +248,7 @@ impl<S: Shelf> Recorder<S> {
     }
 
     fn part_bound(&self) -> u64 {
-        (self.about.bound / PARTS).max(SMALLEST_PART)
+        self.about.part_bound()
     }
 
     fn write(&mut self, now: Instant, what: What) {

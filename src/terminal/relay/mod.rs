@@ -164,8 +164,12 @@ impl<K: Keys> Relay<K> {
         }
         let mut buffer = [0; READ];
         match rustix::io::read(input, &mut buffer) {
-            // EIO: the terminal hung up, or we are an orphan in the background (termios(3)).
-            Ok(0) | Err(Errno::IO) => self.input_open = false,
+            Ok(0) => {
+                self.input_open = false;
+                self.keys.end(self.to_jail.end());
+            }
+            // The terminal hung up, or we are an orphan in the background (termios(3)).
+            Err(Errno::IO) => self.input_open = false,
             Ok(count) => match self.keys.feed(&buffer[..count], self.to_jail.end()) {
                 Wish::GoOn => {}
                 Wish::Detach => return Ok(Status::Detached),
