@@ -219,26 +219,6 @@ fn receive_with(
     Ok((came.bytes, whole, descriptors))
 }
 
-/// Passes one message on as it is, with its descriptors; `false` where the first side is gone.
-///
-/// # Errors
-/// The kernel's answer; `EAGAIN` where there is none yet, or the other side has too much unread: then it is lost.
-pub fn pass_on(from: impl AsFd, to: impl AsFd) -> Result<bool, Errno> {
-    let mut buffer = vec![0; LONGEST];
-    let (count, whole, descriptors) =
-        receive_with(from, &mut buffer, MOST_DESCRIPTORS, RecvFlags::DONTWAIT)?;
-    if count == 0 {
-        return Ok(false);
-    }
-    if !whole {
-        return Err(Errno::PROTO);
-    }
-    let descriptors: Vec<BorrowedFd<'_>> = descriptors.iter().map(AsFd::as_fd).collect();
-    let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
-    send_with(to, &buffer[..count], &descriptors, flags)?;
-    Ok(true)
-}
-
 /// Sends a message of any length, as a sealed file in memory, and `descriptors` with it. Nobody is waited for.
 ///
 /// # Errors
@@ -396,19 +376,6 @@ mod tests {
         let (one, other) = pair().unwrap();
         (0..=MOST_UNREAD).for_each(|_| empty(&one));
         assert_eq!(take_rest(&other), Ok(false), "too much to look at");
-    }
-
-    #[test]
-    fn a_message_is_passed_on_with_what_comes_along() {
-        let ((one, near), (far, other)) = (pair().unwrap(), pair().unwrap());
-        send_sealed(&one, &"order", &[]).unwrap();
-        assert_eq!(pass_on(&near, &far), Ok(true));
-        assert_eq!(receive_sealed::<String>(&other).unwrap().unwrap().0, "order");
-        assert_eq!(pass_on(&near, &far), Err(Errno::AGAIN));
-        drop(one);
-        // Another test's child may have a copy of it for a moment: the end is waited for.
-        assert_eq!(hear::<String>(&near), Ok(None));
-        assert_eq!(pass_on(&near, &far), Ok(false));
     }
 
     #[test]

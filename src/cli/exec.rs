@@ -16,7 +16,6 @@ use crate::shim::protocol::End;
 use crate::shim::wait::Waiter;
 use crate::terminal::size::Size;
 use clap::Args;
-use rustix::termios::isatty;
 
 /// The arguments.
 #[derive(Args, Debug)]
@@ -35,13 +34,15 @@ const EXAMPLES: &str = "\
 Exit status: the command's own; 128 + n where signal n ended it; 125 where cellblock failed
 or refused; 126 where the command cannot be run; 127 where it is not in the jail.
 
-With --running, standard input, output and errors are all a terminal, or none of them is.
+Standard descriptors that are a terminal become one of the jail's own, and the others are the
+command's as they are. With --running those must be pipes, files or /dev/null, but for root.
 
 Examples:
   sudo cellblock exec demo -- sh -c 'id; ls /'
   sudo cellblock exec --workspace ~/project demo -- make test
   sudo cellblock exec --without landlock demo -- cat /etc/passwd
-  cellblock exec --running reviewer -- git log --oneline";
+  cellblock exec --running reviewer -- git log --oneline
+  cellblock exec --running reviewer -- git diff > review.patch";
 
 impl Exec {
     /// Runs the command.
@@ -72,27 +73,18 @@ impl Exec {
             )
             .into());
         }
-        let standard = [rustix::stdio::stdin(), rustix::stdio::stdout(), rustix::stdio::stderr()];
         let waiter = Waiter::new()?;
-        let terminals = standard.map(isatty);
         // A terminal is never passed on itself: the command has one of the jail's in its place.
-        let shown = terminals == [true; 3];
-        if !shown && terminals.contains(&true) {
-            let cause = "standard input, output and errors must all be a terminal, or none of them";
-            let hint = "redirect the others too, as with </dev/null and 2>&1";
-            return Err(wrong("--running", cause, hint).into());
-        }
-        let size = shown.then(|| client::size().unwrap_or(Size::DEFAULT));
+        let terminals = client::terminals();
+        let size = client::size().unwrap_or(Size::DEFAULT);
         let supervisor = Supervisor { config: choice.config.clone() };
         let (agent, words) = (profile.clone(), command.clone());
-        let request = Request::Exec { agent, words, size };
-        let along: &[_] = if shown { &[] } else { &standard };
-        let line = attach::line(supervisor.ask(request, along)?)?;
-        let left = if shown {
-            Client::show(line, Typing::Command, terminals)?.attend(&waiter)?
-        } else {
-            client::await_command(&line, &waiter)?
-        };
+        let request = Request::Exec { agent, words, terminals, size };
+        let standard = [rustix::stdio::stdin(), rustix::stdio::stdout(), rustix::stdio::stderr()];
+        let along = standard.into_iter().zip(terminals).filter(|(_, is_terminal)| !is_terminal);
+        let along: Vec<_> = along.map(|(fd, _)| fd).collect();
+        let line = attach::line(supervisor.ask(request, &along)?)?;
+        let left = Client::show(line, Typing::Command, terminals)?.attend(&waiter)?;
         Ok(tell(&left, out))
     }
 }

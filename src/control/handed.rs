@@ -9,8 +9,9 @@
 
 #![forbid(unsafe_code)]
 
+use crate::host::text;
 use rustix::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
-use rustix::fs::{FileType, OFlags, fcntl_getfl, fstat, fstatfs, major, minor};
+use rustix::fs::{AtFlags, FileType, OFlags, StatxFlags, fcntl_getfl, statx};
 use rustix::io::Errno;
 use std::fmt;
 
@@ -93,33 +94,32 @@ impl HandedError {
     }
 }
 
-/// File systems by which the kernel shows itself: what is opened there is no file with bytes (linux/magic.h, and
-/// for some the file system's own source).
-const KERNELS_OWN: &[u32] = &[
-    0x9fa0,      // proc
-    0x6265_6572, // sysfs
-    0x0027_e0eb, // cgroup
-    0x6367_7270, // cgroup2
-    0x6462_6720, // debugfs
-    0x7472_6163, // tracefs
-    0x7363_6673, // securityfs
-    0xf97c_ff8c, // selinuxfs
-    0x4341_5d53, // smackfs
-    0xcafe_4a11, // bpf
-    0xde5e_81e4, // efivarfs
-    0x6165_676c, // pstore
-    0x6265_6570, // configfs
-    0x6e73_6673, // nsfs
-    0x5049_4446, // pidfs
-    0x0904_1934, // anon_inodefs
-    0x1980_0202, // mqueue
-    0x4249_4e4d, // binfmt_misc
-    0x6c6f_6f70, // binderfs
-    0x6573_5543, // fusectl
-    0x0765_5821, // resctrl
-    0x5345_434d, // secretmem
-    0x444d_4142, // dma-buf
+/// File systems by which the kernel shows itself, as mountinfo names them: what is opened there is no file with bytes.
+const KERNELS_OWN: &[&str] = &[
+    "autofs",
+    "binder",
+    "binfmt_misc",
+    "bpf",
+    "cgroup",
+    "cgroup2",
+    "configfs",
+    "debugfs",
+    "efivarfs",
+    "fusectl",
+    "mqueue",
+    "proc",
+    "pstore",
+    "resctrl",
+    "securityfs",
+    "selinuxfs",
+    "smackfs",
+    "sysfs",
+    "tracefs",
 ];
+
+/// What is no file, and what is one of somewhere else.
+const KERNEL: &str = "no file, but something of the kernel's";
+const UNMOUNTED: &str = "nothing that is mounted here";
 
 /// /dev/null (null(4)), by its numbers.
 const NULL: (u32, u32) = (1, 3);
@@ -138,6 +138,7 @@ pub fn check(uid: u32, terminals: [bool; 3], given: &[OwnedFd]) -> Result<(), Ha
     others.zip(given).try_for_each(|((which, _), fd)| check_one(uid == 0, which, fd.as_fd()))
 }
 
+/// Nothing is asked of a file system: one of somebody's own (FUSE) answers when it likes.
 fn check_one(root: bool, which: Which, fd: BorrowedFd<'_>) -> Result<(), HandedError> {
     let failed = |errno| HandedError::Call { which, errno };
     let refused = |kind| Err(HandedError::Kind { which, kind });
@@ -145,31 +146,31 @@ fn check_one(root: bool, which: Which, fd: BorrowedFd<'_>) -> Result<(), HandedE
     if flags.contains(OFlags::PATH) {
         return refused("a path that is not open");
     }
-    if rustix::termios::isatty(fd) {
+    let known = AtFlags::EMPTY_PATH | AtFlags::STATX_DONT_SYNC;
+    let stat = statx(fd, "", known, StatxFlags::TYPE).map_err(failed)?;
+    let kind = FileType::from_raw_mode(stat.stx_mode.into());
+    if kind == FileType::CharacterDevice && rustix::termios::isatty(fd) {
         return refused("a terminal");
     }
     if root {
         return Ok(());
     }
-    let stat = fstat(fd).map_err(failed)?;
-    match FileType::from_raw_mode(stat.st_mode) {
+    match kind {
         FileType::Fifo => {}
-        FileType::RegularFile if is_kernels_own(fd).map_err(failed)? => {
-            return refused("no file, but something of the kernel's");
+        FileType::RegularFile => {
+            if let Some(kind) = unfit(fd).map_err(failed)? {
+                return refused(kind);
+            }
         }
-        FileType::RegularFile if is_memory(fd).map_err(failed)? => {
-            return refused("a file in memory");
-        }
-        FileType::RegularFile => {}
         // However it is open: nothing comes from there, and nothing arrives.
-        FileType::CharacterDevice if (major(stat.st_rdev), minor(stat.st_rdev)) == NULL => {
+        FileType::CharacterDevice if (stat.stx_rdev_major, stat.stx_rdev_minor) == NULL => {
             return Ok(());
         }
         FileType::CharacterDevice | FileType::BlockDevice => return refused("a device"),
         FileType::Directory => return refused("a directory"),
         FileType::Socket => return refused("a socket"),
         FileType::Symlink => return refused("a symbolic link"),
-        FileType::Unknown => return refused("no file, but something of the kernel's"),
+        FileType::Unknown => return refused(KERNEL),
     }
     let (closed, what) = match which {
         Which::Input => (OFlags::WRONLY, "reading"),
@@ -181,17 +182,34 @@ fn check_one(root: bool, which: Which, fd: BorrowedFd<'_>) -> Result<(), HandedE
     Ok(())
 }
 
-fn is_kernels_own(fd: BorrowedFd<'_>) -> Result<bool, Errno> {
-    // The type has another width and sign on each architecture; the numbers have 32 bits.
-    let number = fstatfs(fd)?.f_type;
-    Ok(KERNELS_OWN.iter().any(|own| i128::from(*own) == i128::from(number) & 0xffff_ffff))
+/// What a regular file is that may not be handed on.
+fn unfit(fd: BorrowedFd<'_>) -> Result<Option<&'static str>, Errno> {
+    // A file of memfd_create(2): it could be run where no rule names a program, as it has no place.
+    let path = format!("/proc/self/fd/{}", fd.as_raw_fd());
+    if rustix::fs::readlink(path, Vec::new())?.to_bytes().starts_with(b"/memfd:") {
+        return Ok(Some("a file in memory"));
+    }
+    let unfit = match file_system(fd)?.as_deref() {
+        None => Some(UNMOUNTED),
+        Some(name) if KERNELS_OWN.contains(&name) => Some(KERNEL),
+        // What its owner does not answer, who uses it waits for.
+        Some(name) if name == "fuse" || name.starts_with("fuse.") || name == "fuseblk" => {
+            Some("a file of a FUSE file system")
+        }
+        Some(_) => None,
+    };
+    Ok(unfit)
 }
 
-/// A file of memfd_create(2): it could be run where no rule names a program, as it has no place.
-fn is_memory(fd: BorrowedFd<'_>) -> Result<bool, Errno> {
-    let path = format!("/proc/self/fd/{}", fd.as_raw_fd());
-    let target = rustix::fs::readlink(path, Vec::new())?;
-    Ok(target.to_bytes().starts_with(b"/memfd:"))
+/// The name of the file system that it is on; nothing where that is not mounted in this mount namespace (proc_pid_fdinfo(5),
+/// proc_pid_mountinfo(5)).
+fn file_system(fd: BorrowedFd<'_>) -> Result<Option<String>, Errno> {
+    let info = text::read(format!("/proc/self/fdinfo/{}", fd.as_raw_fd()))?;
+    let mount = info.lines().find_map(|line| line.strip_prefix("mnt_id:")).map(str::trim);
+    let mounts = text::read("/proc/self/mountinfo")?;
+    let found = mounts.lines().find(|line| line.split(' ').next() == mount);
+    let name = found.and_then(|line| line.split_once(" - ")?.1.split(' ').next());
+    Ok(name.map(str::to_owned))
 }
 
 #[cfg(test)]
@@ -251,16 +269,18 @@ mod tests {
         assert_eq!(kind(path), "a path that is not open");
         assert_eq!(kind(opened("/dev/zero", OFlags::RDONLY)), "a device");
         assert_eq!(kind(memfd_create("x", MemfdFlags::CLOEXEC).unwrap()), "a file in memory");
-        let own = "no file, but something of the kernel's";
-        for path in ["/proc/self/status", "/proc/self/ns/net", "/proc/self/mem"] {
-            assert_eq!(kind(opened(path, OFlags::RDONLY)), own, "{path}");
+        for path in ["/proc/self/status", "/proc/self/mem"] {
+            assert_eq!(kind(opened(path, OFlags::RDONLY)), KERNEL, "{path}");
         }
+        assert_eq!(kind(opened("/proc/self/ns/net", OFlags::RDONLY)), UNMOUNTED);
         for object in [
             pidfd_open(getpid(), PidfdFlags::empty()).unwrap(),
             eventfd(0, EventfdFlags::CLOEXEC).unwrap(),
             epoll::create(epoll::CreateFlags::CLOEXEC).unwrap(),
         ] {
-            assert_eq!(kind(object), own);
+            // A process is a file of a file system that is mounted nowhere, since Linux 6.9.
+            let kind = kind(object);
+            assert!([KERNEL, UNMOUNTED].contains(&kind), "{kind}");
         }
     }
 

@@ -2,7 +2,7 @@
 
 use crate::egress::rules::{Change, Rules};
 use crate::gate::protocol::Counts;
-use crate::launch::{LaunchError, RUN};
+use crate::launch::{LaunchError, RUN, gates};
 use crate::wire::{receive_sealed, send_sealed};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::Mode;
@@ -78,10 +78,7 @@ impl Listener {
             object: path.display().to_string(),
             errno,
         };
-        match rustix::fs::mkdir(folder(), Mode::from_raw_mode(0o700)) {
-            Ok(()) | Err(Errno::EXIST) => {}
-            Err(errno) => return Err(failed(errno)),
-        }
+        gates().map_err(failed)?;
         let socket = socket().map_err(failed)?;
         // One that a killed keeper left: the record says that there is no other keeper of this jail.
         match rustix::fs::unlink(&path) {

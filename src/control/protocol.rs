@@ -100,15 +100,17 @@ pub enum Request {
         /// Which.
         agent: String,
     },
-    /// A further command in its jail, on a line that comes with the answer; without a size three standard descriptors
-    /// come with the call.
+    /// A further command in its jail, on a line that comes with the answer. Its standard descriptors that are no terminal
+    /// come with the call, in their order.
     Exec {
         /// Which.
         agent: String,
         /// Program and arguments.
         words: Vec<String>,
-        /// The size of the terminal that it is to have.
-        size: Option<Size>,
+        /// Which of its standard descriptors are a terminal, one of the jail's.
+        terminals: [bool; 3],
+        /// The size of that.
+        size: Size,
     },
     /// Forget one that does not run.
     Remove {
@@ -147,7 +149,7 @@ impl Request {
     /// Whether descriptors may come along.
     #[must_use]
     pub fn takes_descriptors(&self) -> bool {
-        matches!(self, Self::Exec { size: None, .. })
+        matches!(self, Self::Exec { terminals, .. } if *terminals != [true; 3])
     }
 
     /// The agent that it is about, if it is about one.

@@ -19,6 +19,7 @@ mod api;
 mod confine;
 mod connection;
 mod dial;
+mod keeper;
 mod listen;
 mod metered;
 mod names;
@@ -29,14 +30,14 @@ mod servers;
 mod state;
 mod tell;
 
-use protocol::{Order, Report};
+use keeper::Line;
+use protocol::{Order, Orders, Report};
 use rustix::fd::OwnedFd;
 use state::Gate;
 use std::ffi::OsString;
 use std::rc::Rc;
 use std::time::Duration;
-use tokio::io::Interest;
-use tokio::net::UnixDatagram;
+use tokio::net::UnixListener;
 
 /// The name by which the program knows that it is to be a gate.
 pub const NAME: &str = "cellblock-gate";
@@ -52,8 +53,8 @@ pub const KEEPALIVE: (Duration, Duration, u32) =
 /// The status of a gate that could not go on.
 const FAILED: u8 = 125;
 
-/// Does the work of a gate until its keeper is gone. The words are the name, its uid, the most connections and
-/// [`WITH_LANDLOCK`]; its standard input is the keeper's socket.
+/// Does the work of a gate until its keeper is gone, or who holds it. The words are the name, its uid, the most connections
+/// and [`WITH_LANDLOCK`]; its standard input is the socket on which the first order comes.
 #[must_use]
 pub fn main(words: &[OsString]) -> u8 {
     let word = |index: usize| words.get(index)?.to_str()?.parse::<u32>().ok();
@@ -73,54 +74,98 @@ pub fn main(words: &[OsString]) -> u8 {
     }
 }
 
-fn serve(keeper: &Rc<OwnedFd>, uid: u32, connections: u32, landlock: bool) -> Result<(), String> {
+fn serve(birth: &Rc<OwnedFd>, uid: u32, connections: u32, landlock: bool) -> Result<(), String> {
     confine::give_up_rights(uid, connections)?;
     let mut runtime = tokio::runtime::Builder::new_current_thread();
     let runtime = runtime.enable_all().build();
     let runtime = runtime.map_err(|error| format!("cannot wait for events: {error}"))?;
     confine::restrict(landlock)?;
     let local = tokio::task::LocalSet::new();
-    local.block_on(&runtime, obey(keeper))
+    local.block_on(&runtime, begin(birth))
 }
 
-/// Does what the keeper says, until it is gone.
-async fn obey(keeper: &Rc<OwnedFd>) -> Result<(), String> {
-    let wrong = |error: std::io::Error| format!("cannot wait for the keeper: {error}");
-    let orders = keeper.try_clone().map_err(wrong)?;
-    rustix::io::ioctl_fionbio(&orders, true).map_err(|errno| wrong(errno.into()))?;
-    // Its messages are datagrams that come in order, whatever the type of the socket is called.
-    let orders = UnixDatagram::from_std(orders.into()).map_err(wrong)?;
-    let mut gate: Option<Rc<Gate>> = None;
-    loop {
-        let heard = orders.async_io(Interest::READABLE, || Ok(protocol::obey(&orders)?));
-        let heard =
-            heard.await.map_err(|error| format!("the keeper is not understood: {error}"))?;
-        let Some((order, sockets)) = heard else { return Ok(()) };
-        match (order, &gate) {
-            (Order::Start(start), None) => {
-                let new = Gate::new(*start, Rc::clone(keeper))?;
-                listen::begin(&new, sockets)?;
-                tokio::task::spawn_local(tell::repeatedly(Rc::clone(&new)));
-                gate = Some(new);
-            }
-            (Order::Rules(rules), Some(gate)) => {
-                gate.change(rules);
-                listen::begin(gate, sockets)?;
-            }
-            (Order::Count, Some(gate)) => {
-                report(&orders, keeper, &Report::Counts(gate.counts())).await?;
-                continue;
-            }
-            (Order::Start(_), Some(_)) | (Order::Rules(_) | Order::Count, None) => {
-                return Err("the keeper said something out of its turn".to_owned());
-            }
-        }
-        report(&orders, keeper, &Report::Ready).await?;
+/// What is said where something comes out of its turn.
+const OUT_OF_TURN: &str = "the keeper said something out of its turn";
+
+/// Begins as the first order says, and works until its keeper is gone, or who holds it.
+async fn begin(birth: &Rc<OwnedFd>) -> Result<(), String> {
+    let birth = Line::new(Rc::clone(birth))?;
+    let Some((order, mut sockets)) = birth.hear().await? else { return Ok(()) };
+    let Order::Start(start) = order else { return Err(OUT_OF_TURN.to_owned()) };
+    let orders = start.orders;
+    let listener = match orders {
+        Orders::Here => None,
+        Orders::ByListener if sockets.is_empty() => return Err("no listener came".to_owned()),
+        Orders::ByListener => Some(sockets.remove(0)),
+    };
+    let gate = Gate::new(*start)?;
+    listen::begin(&gate, sockets)?;
+    tokio::task::spawn_local(tell::repeatedly(Rc::clone(&gate)));
+    let Some(listener) = listener else {
+        gate.keeper().come(&birth);
+        birth.answer(&Report::Ready).await?;
+        return obey(&gate, &birth).await;
+    };
+    let listener = UnixListener::from_std(listener.into())
+        .map_err(|error| format!("cannot wait for a keeper: {error}"))?;
+    birth.answer(&Report::Ready).await?;
+    tokio::select! {
+        ended = held(&birth) => ended,
+        failed = keepers(&gate, &listener) => failed,
     }
 }
 
-/// What the keeper has asked for and waits for: it is reading what was said before, so that there will be room.
-async fn report(orders: &UnixDatagram, keeper: &OwnedFd, report: &Report) -> Result<(), String> {
-    let told = orders.async_io(Interest::WRITABLE, || Ok(protocol::report(keeper, report)?));
-    told.await.map_err(|error| format!("cannot tell the keeper: {error}"))
+/// Waits until nobody holds the gate any more. Whoever holds it says nothing: it has no rights.
+async fn held(birth: &Line) -> Result<(), String> {
+    match birth.hear().await? {
+        None => Ok(()),
+        Some(_) => Err(OUT_OF_TURN.to_owned()),
+    }
 }
+
+/// Obeys one keeper after another; one that comes takes the place of the one before, which may be gone without a word.
+async fn keepers(gate: &Rc<Gate>, listener: &UnixListener) -> Result<(), String> {
+    let mut keeper = keeper::next(listener).await?;
+    loop {
+        gate.keeper().come(&keeper);
+        tokio::select! {
+            next = keeper::next(listener) => keeper = next?,
+            left = attend(gate, &keeper) => {
+                left?;
+                gate.keeper().leave();
+                keeper = keeper::next(listener).await?;
+            }
+        }
+    }
+}
+
+/// Tells a new keeper what it has missed, and obeys it until it is gone.
+async fn attend(gate: &Rc<Gate>, keeper: &Line) -> Result<(), String> {
+    gate.keeper().catch_up(keeper).await?;
+    let obeyed = obey(gate, keeper).await;
+    if let Err(cause) = &obeyed {
+        keeper.answer(&Report::Failed { cause: cause.clone() }).await?;
+    }
+    obeyed
+}
+
+/// Does what `keeper` says, until it is gone.
+async fn obey(gate: &Rc<Gate>, keeper: &Line) -> Result<(), String> {
+    while let Some((order, sockets)) = keeper.hear().await? {
+        match order {
+            Order::Rules(rules) => {
+                gate.change(rules);
+                listen::begin(gate, sockets)?;
+                keeper.answer(&Report::Ready).await?;
+            }
+            Order::Count => {
+                keeper.answer(&Report::Counts(gate.counts())).await?;
+            }
+            Order::Start(_) => return Err(OUT_OF_TURN.to_owned()),
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

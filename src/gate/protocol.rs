@@ -13,6 +13,17 @@ use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 
+/// Where orders come from after the first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Orders {
+    /// From where the first came.
+    #[default]
+    Here,
+    /// From root, who connects to the first socket that comes along. Where the first order came from, somebody without rights
+    /// holds the gate, and says nothing any more.
+    ByListener,
+}
+
 /// What the keeper tells the gate.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Order {
@@ -27,6 +38,8 @@ pub enum Order {
 /// What the gate works by.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Start {
+    /// Where orders come from.
+    pub orders: Orders,
     /// All rules.
     pub rules: Rules,
     /// Connections that are open at once.

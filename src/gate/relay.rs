@@ -344,11 +344,9 @@ mod tests {
     use super::*;
     use crate::gate::connection::reset;
     use crate::gate::protocol::Start;
-    use crate::wire::pair;
     use rustix::net::sockopt::set_socket_linger;
     use std::io::{Read as _, Write as _};
     use std::net::{Shutdown, TcpListener, TcpStream as Stream};
-    use std::rc::Rc;
     use std::time::Duration;
 
     const PATIENCE: Duration = Duration::from_secs(20);
@@ -363,8 +361,7 @@ mod tests {
     fn carried(near: Stream, far: Stream) -> Result<End, Refusal> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
-            let (keeper, own) = pair().unwrap();
-            let gate = Gate::new(Start::default(), Rc::new(own)).unwrap();
+            let gate = Gate::new(Start::default()).unwrap();
             let [mut client, mut server] = [near, far].map(|stream| {
                 stream.set_nonblocking(true).unwrap();
                 TcpStream::from_std(stream).unwrap()
@@ -372,7 +369,6 @@ mod tests {
             let ended = relay(&gate, &mut client, &mut server);
             let ended = tokio::time::timeout(PATIENCE, ended).await.unwrap();
             reset(&client);
-            drop(keeper);
             ended
         })
     }

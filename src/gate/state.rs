@@ -1,6 +1,7 @@
 //! What the gate remembers.
 
 use super::api::Api;
+use super::keeper::Keeper;
 use super::protocol::{Counts, Start};
 use super::relay::Direction;
 use super::resolver::Resolver;
@@ -11,7 +12,6 @@ use crate::egress::rate::Bucket;
 use crate::egress::refusal::Refusal;
 use crate::egress::rules::{Peer, Rules, Verdict};
 use crate::policy::network::{Name, Rule};
-use rustix::fd::OwnedFd;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
@@ -89,7 +89,7 @@ impl Drop for Place {
 }
 
 impl Gate {
-    pub(super) fn new(start: Start, keeper: Rc<OwnedFd>) -> Result<Rc<Self>, String> {
+    pub(super) fn new(start: Start) -> Result<Rc<Self>, String> {
         let api = start.api.map(Api::new).transpose()?;
         Ok(Rc::new(Self {
             rules: RefCell::new(Rc::new(start.rules)),
@@ -103,9 +103,14 @@ impl Gate {
             resolver: Resolver::default(),
             proxy: start.proxy,
             api,
-            teller: Teller::new(keeper),
+            teller: Teller::default(),
             asking: Rc::default(),
         }))
+    }
+
+    /// Whom it tells of refusals.
+    pub(super) fn keeper(&self) -> &Keeper {
+        self.teller.keeper()
     }
 
     /// What was counted so far.

@@ -1,9 +1,9 @@
 //! Tells the keeper of refusals, without ever waiting for it and without flooding it.
 
-use super::protocol::{self, Refused, Report};
+use super::keeper::Keeper;
+use super::protocol::Refused;
 use super::state::Gate;
 use crate::egress::rate::Bucket;
-use rustix::fd::OwnedFd;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -18,18 +18,25 @@ const MOST: (u32, u32) = (100, 2);
 
 /// Tells refusals: the first of its kind at once, and how often it happened since at the end of the window.
 pub(super) struct Teller {
-    keeper: Rc<OwnedFd>,
+    keeper: Keeper,
     told: RefCell<Vec<Refused>>,
     new: RefCell<Bucket>,
     lost: Cell<u64>,
     begun: Notify,
 }
 
-impl Teller {
-    pub(super) fn new(keeper: Rc<OwnedFd>) -> Self {
+impl Default for Teller {
+    fn default() -> Self {
         let new = RefCell::new(Bucket::holding(MOST.0, MOST.1, Instant::now()));
         let (told, lost, begun) = (RefCell::default(), Cell::default(), Notify::new());
-        Self { keeper, told, new, lost, begun }
+        Self { keeper: Keeper::default(), told, new, lost, begun }
+    }
+}
+
+impl Teller {
+    /// Whom it tells.
+    pub(super) fn keeper(&self) -> &Keeper {
+        &self.keeper
     }
 
     /// Refusals that nobody was told of.
@@ -56,11 +63,7 @@ impl Teller {
     }
 
     fn send(&self, refused: Refused) {
-        let times = u64::from(refused.times);
-        // A keeper that does not read finds the number that it missed.
-        if protocol::report(&*self.keeper, &Report::Refused(Box::new(refused))).is_err() {
-            self.lost.set(self.lost.get() + times);
-        }
+        self.lost.set(self.lost.get() + self.keeper.tell(refused));
     }
 
     /// Tells what happened again since it was told first.

@@ -31,12 +31,14 @@ pub enum Order {
     },
     /// Tell what is on the screen.
     Screen,
-    /// Run a further command, on the terminal or the three standard descriptors that come along.
+    /// Run a further command. Its terminal comes along, where it has one, and then its other standard descriptors.
     Run {
         /// What it is called from now on.
         job: u32,
         /// Program and arguments.
         words: Vec<String>,
+        /// Which of its standard descriptors are the terminal.
+        terminals: [bool; 3],
     },
     /// Pass a signal on to such a command.
     SignalJob {

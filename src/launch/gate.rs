@@ -4,10 +4,11 @@ use super::api;
 use super::error::{LaunchError, cannot};
 use super::helper;
 use super::openings::{self, Openings};
+use super::{orders, session_of};
 use crate::egress::rules::Rules;
-use crate::gate::protocol::{self, Api, Counts, Order, Report, Start};
+use crate::gate::protocol::{self, Api, Counts, Order, Orders, Report, Start};
 use crate::gate::{NAME, WITH_LANDLOCK};
-use crate::plan::{EgressPlan, Plan};
+use crate::plan::{EgressPlan, Mode, Plan};
 use crate::sys::Cloned;
 use crate::wire::pair;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -32,11 +33,25 @@ pub struct GateKept {
     openings: Openings,
 }
 
+/// A gate as it was in the beginning.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct GateBorn {
+    /// What must be known to take it over.
+    pub kept: GateKept,
+    /// Whether the jail has a network in which it listens.
+    pub listens: bool,
+    /// The rules of the plan.
+    pub rules: Rules,
+}
+
 /// A gate that runs; it ends with its keeper, and when this is dropped.
 #[derive(Debug)]
 pub struct Gate {
     /// None where somebody else is its parent.
     process: Option<Child>,
+    /// The jail whose gate takes its orders from whoever of root comes to its socket; none where they go by this one.
+    session: Option<String>,
     control: OwnedFd,
     /// Of whose network it holds the sockets.
     init: Option<i32>,
@@ -62,12 +77,17 @@ impl Gate {
         let words = [NAME.to_owned()].into_iter().chain(numbers).chain([landlock.to_owned()]);
         let words: Vec<String> = words.collect();
         let process = helper::start(program, &inner, &words, &[])?;
-        Ok(Self { process: Some(Child(process)), api: service, ..Self::over(control) })
+        let session = match plan.mode {
+            Mode::Run => Some(session_of(&plan.agent)),
+            Mode::Exec => None,
+        };
+        Ok(Self { process: Some(Child(process)), session, api: service, ..Self::over(control) })
     }
 
     fn over(control: OwnedFd) -> Self {
         Self {
             process: None,
+            session: None,
             control,
             init: None,
             openings: Openings::default(),
@@ -77,10 +97,13 @@ impl Gate {
         }
     }
 
-    /// Takes over a gate that somebody else holds, to whom `line` leads; PID 1 of its jail is `init`.
-    #[must_use]
-    pub fn adopt(line: OwnedFd, init: i32, kept: &GateKept) -> Self {
-        Self { init: Some(init), openings: kept.openings.clone(), ..Self::over(line) }
+    /// The gate of the session `jail`, which somebody else holds, on a line of its own; PID 1 of the jail is `init`.
+    ///
+    /// # Errors
+    /// [`LaunchError::Call`] where it is not reached.
+    pub fn adopt(jail: &str, init: i32, kept: &GateKept) -> Result<Self, LaunchError> {
+        let line = orders::reach(jail)?;
+        Ok(Self { init: Some(init), openings: kept.openings.clone(), ..Self::over(line) })
     }
 
     /// What must be known to take it over.
@@ -89,9 +112,9 @@ impl Gate {
         GateKept { openings: self.openings.clone() }
     }
 
-    /// The socket to the gate alone, which ends once nobody holds that. What it has said before is lost.
+    /// What holds the gate of a session, and nothing else: it ends once nobody has this, and with the first word on it.
     #[must_use]
-    pub fn into_control(self) -> OwnedFd {
+    pub fn into_hold(self) -> OwnedFd {
         let Self { process, control, .. } = self;
         std::mem::forget(process);
         control
@@ -106,11 +129,16 @@ impl Gate {
         listeners: Vec<OwnedFd>,
     ) -> Result<(), LaunchError> {
         self.init = Some(init);
-        let mut sockets = listeners;
+        // First of all: what comes after is the jail's.
+        let mut sockets: Vec<OwnedFd> =
+            self.session.as_deref().map(orders::open).transpose()?.into_iter().collect();
+        let orders = if sockets.is_empty() { Orders::Here } else { Orders::ByListener };
+        sockets.extend(listeners);
         if egress.listens {
             sockets.extend(openings::open(init, &egress.rules, &mut self.openings)?);
         }
         let start = Start {
+            orders,
             rules: egress.rules.clone(),
             connections: egress.connections,
             rate: egress.rate,

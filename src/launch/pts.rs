@@ -3,6 +3,8 @@
 use super::error::{LaunchError, cannot};
 use super::memory::mounted;
 use crate::plan::Identity;
+use crate::terminal::mode::Mode as Typing;
+use crate::terminal::size::{self, Size};
 use rustix::fd::OwnedFd;
 use rustix::fs::{Mode, OFlags};
 use rustix::mount::MountAttrFlags;
@@ -22,7 +24,7 @@ pub(super) fn make(max: u32, identity: &Identity) -> Result<OwnedFd, LaunchError
 }
 
 /// A master and its slave in the instance `tree`; the master does not block.
-pub(super) fn open(tree: &OwnedFd) -> Result<(OwnedFd, OwnedFd), LaunchError> {
+fn open(tree: &OwnedFd) -> Result<(OwnedFd, OwnedFd), LaunchError> {
     let object = "a terminal of the jail";
     let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC | OFlags::NONBLOCK;
     let master =
@@ -31,5 +33,17 @@ pub(super) fn open(tree: &OwnedFd) -> Result<(OwnedFd, OwnedFd), LaunchError> {
     let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
     let slave = rustix::pty::ioctl_tiocgptpeer(&master, flags)
         .map_err(cannot("open the end of", object))?;
+    Ok((master, slave))
+}
+
+/// The same, of this size, for a person who types so.
+pub(super) fn open_for(
+    tree: &OwnedFd,
+    size: Size,
+    typing: Typing,
+) -> Result<(OwnedFd, OwnedFd), LaunchError> {
+    let (master, slave) = open(tree)?;
+    let made = size::set(&master, size).and_then(|()| typing.prepare(&master));
+    made.map_err(|error| LaunchError::Unusable(error.to_string()))?;
     Ok((master, slave))
 }

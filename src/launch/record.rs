@@ -6,7 +6,8 @@
 //! either at once.
 
 use super::error::{LaunchError, cannot, cannot_io};
-use super::{RUN, cgroup, disk, stubs};
+use super::gate::GateBorn;
+use super::{RUN, cgroup, disk, orders, stubs};
 use crate::limits::Kept;
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{FlockOperation, Mode, OFlags, flock};
@@ -29,6 +30,10 @@ pub struct Made {
     pub disk: Vec<disk::Bound>,
     /// What must be known to read the jail's figures, once it runs.
     pub kept: Option<Kept>,
+    /// Where its gate takes orders, if it has one that does.
+    pub orders: Option<PathBuf>,
+    /// What must be known to keep that gate, once it runs.
+    pub gate: Option<GateBorn>,
     /// The process that the launcher ends with, where there is one.
     pub with: Option<i32>,
 }
@@ -148,6 +153,8 @@ pub fn sweep() -> Result<(), LaunchError> {
 /// How long a launcher is waited for that is about to end, with a process that has ended.
 const DYING: Duration = Duration::from_secs(2);
 const PAUSE: Duration = Duration::from_millis(2);
+/// The longest record that is looked at for that, in bytes.
+const LONGEST: u64 = 16 << 20;
 
 /// Takes the lock of a record, unless its launcher lives; one that is about to end is waited for.
 ///
@@ -168,24 +175,27 @@ fn lock_of_the_dead(file: &File) -> Result<(), Errno> {
 
 /// Whether the launcher of a record ends with a process that is gone.
 fn is_dying(file: &File) -> bool {
-    let mut text = vec![0; 64 << 10];
+    let length = rustix::fs::fstat(file).map_or(0, |stat| stat.st_size.cast_unsigned());
+    // Many rules make a long one.
+    let mut text = vec![0; usize::try_from(length.min(LONGEST)).unwrap_or(0)];
     let count = rustix::io::pread(file, &mut text[..], 0).unwrap_or(0);
     let made: Option<Made> = serde_json::from_slice(&text[..count]).ok();
     let with = made.and_then(|made| made.with);
     with.is_some_and(|pid| !crate::limits::processes::is_running(pid))
 }
 
-/// What the record of the jail called `name` tells of it, which stands: nothing is written to it any more, so that nobody
-/// is waited for.
+/// What the record of the jail called `name` tells of it, which stands, and of its gate: nothing is written to it any more,
+/// so that nobody is waited for.
 ///
 /// # Errors
 /// [`LaunchError::Call`] where there is none, or it is not whole.
-pub fn kept(name: &str) -> Result<Kept, LaunchError> {
+pub fn kept(name: &str) -> Result<(Kept, Option<GateBorn>), LaunchError> {
     let path = folder().join(name);
     let shown = path.display().to_string();
     let text = std::fs::read_to_string(&path).map_err(cannot_io("read", &shown))?;
     let made: Option<Made> = serde_json::from_str(&text).ok();
-    made.and_then(|made| made.kept).ok_or_else(|| cannot("understand", &shown)(Errno::PROTO))
+    let kept = made.and_then(|made| Some((made.kept?, made.gate)));
+    kept.ok_or_else(|| cannot("understand", &shown)(Errno::PROTO))
 }
 
 /// Removes what the launcher of the jail called `name` has made, which has ended or is about to.
@@ -384,7 +394,7 @@ impl Record {
 /// The first thing that could not be.
 fn undo(made: &Made, others: &[(String, Made)]) -> Result<(), LaunchError> {
     made.cgroup.as_deref().map_or(Ok(()), cgroup::remove)?;
-    let mut first = Ok(());
+    let mut first = made.orders.as_deref().map_or(Ok(()), orders::remove);
     for stub in made.stubs.iter().rev() {
         // By path: what another launch took for a file may be a directory here.
         let mut theirs = others.iter().flat_map(|(_, other)| &other.stubs);

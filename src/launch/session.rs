@@ -5,9 +5,10 @@ use super::error::{LaunchError, cannot};
 use super::pts;
 use crate::host::paths;
 use crate::limits::Kept;
-use crate::terminal::size::{self, Size};
+use crate::terminal::mode::Mode;
+use crate::terminal::size::Size;
 use rustix::fd::{AsFd as _, AsRawFd as _, OwnedFd};
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::OFlags;
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
 
@@ -32,7 +33,8 @@ impl Session {
     pub fn open(kept: &Kept) -> Result<Self, LaunchError> {
         let path = format!("/proc/{}/root", kept.init);
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let root = rustix::fs::open(&path, flags, Mode::empty()).map_err(cannot("open", &path))?;
+        let root = rustix::fs::open(&path, flags, rustix::fs::Mode::empty())
+            .map_err(cannot("open", &path))?;
         // Afterwards: by then the number could have become another process's.
         if kept.cgroup.is_some() && !confirm::is_in_cgroup(kept.init, &kept.cgroup_path)? {
             return Err(cannot("find", "the jail")(Errno::SRCH));
@@ -77,15 +79,14 @@ impl Session {
         rustix::net::sockopt::socket_peercred(&socket)
     }
 
-    /// A new terminal of the jail's own, of this size: its master, which does not block, and the end for a program inside.
+    /// A new terminal of the jail's own, of this size and for a person who types so: its master, which does not block, and the
+    /// end for a program inside.
     ///
     /// # Errors
     /// [`LaunchError::Call`]; `ENOSPC` where the jail has all the terminals that it may have.
-    pub fn terminal(&self, size: Size) -> Result<(OwnedFd, OwnedFd), LaunchError> {
+    pub fn terminal(&self, size: Size, mode: Mode) -> Result<(OwnedFd, OwnedFd), LaunchError> {
         let tree = paths::open_below(self.root.as_fd(), TERMINALS)
             .map_err(cannot("find", "the terminals of the jail"))?;
-        let (master, slave) = pts::open(&tree)?;
-        size::set(&master, size).map_err(|error| LaunchError::Unusable(error.to_string()))?;
-        Ok((master, slave))
+        pts::open_for(&tree, size, mode)
     }
 }

@@ -2,12 +2,12 @@
 
 use super::cgroup::Location;
 use super::error::{LaunchError, cannot, cannot_io};
-use super::gate::Gate;
+use super::gate::{Gate, GateBorn};
 use super::jail::Jail;
 use super::record::{self, Record};
 use super::stubs::Stub;
 use super::user_namespace::OneId;
-use super::{book, confirm, disk, program, pts, secrets, stubs, tree, user_namespace};
+use super::{book, confirm, disk, orders, program, pts, secrets, stubs, tree, user_namespace};
 use crate::host::text;
 use crate::jail::protocol::Order;
 use crate::jail::{Inside, StepError, Terminal, perform};
@@ -15,7 +15,8 @@ use crate::limits::read::{Kept, KeptDisk};
 use crate::plan::{Mask, MaskKind, Mode, Mount, Phase, Plan, RlimitName, Source, Step, steps};
 use crate::profile::Wall;
 use crate::sys::{self, CloneFlags, Cloned};
-use crate::terminal::size::{self, Size};
+use crate::terminal::mode::Mode as Typing;
+use crate::terminal::size::Size;
 use crate::wire;
 use rustix::fd::{AsFd as _, OwnedFd};
 use rustix::fs::Mode as FileMode;
@@ -130,11 +131,14 @@ fn announce(
     let covers = plan.stands(Wall::Mount);
     let stubs = if covers { stubs_of(plan, &all.stubs_of_others(&record)) } else { Vec::new() };
     let disk = disk::bounds(plan);
+    let takes_orders = plan.egress.is_some() && plan.mode == Mode::Run;
+    let orders = takes_orders.then(|| orders::path(name));
     let announced = disk::refuse_shared(&disk, &all.others(&record)).and_then(|()| {
         record.announce(&all, |made| {
             made.cgroup = cgroup;
             made.stubs = stubs;
             made.disk = disk;
+            made.orders = orders;
             made.with = with.map(|pid| pid.as_raw_nonzero().get());
         })
     });
@@ -242,11 +246,21 @@ impl<'p> Launcher<'p> {
             clock.lap(&step.told(plan).to_string());
         }
         let kept = self.kept(pid);
+        let gate = self.gate_born();
         let record = self.record.as_mut().ok_or_else(no_child)?;
-        record.announce(&record::lock_alone()?, |made| made.kept = Some(kept))?;
+        record.announce(&record::lock_alone()?, |made| {
+            (made.kept, made.gate) = (Some(kept), gate);
+        })?;
         clock.lap("record the jail");
         wire::say(&control, &Order::Start).map_err(cannot("tell", "init to start"))?;
         self.finish(control, master)
+    }
+
+    /// What must be known to keep the jail's gate.
+    fn gate_born(&self) -> Option<GateBorn> {
+        let (gate, egress) = (self.gate.as_ref()?, self.plan.egress.as_ref()?);
+        let (listens, rules) = (egress.listens, egress.rules.clone());
+        Some(GateBorn { kept: gate.kept(), listens, rules })
     }
 
     fn location(&self) -> Result<&Location<'p>, LaunchError> {
@@ -479,12 +493,12 @@ fn open_terminal(
     let index = inside.plan.mounts.iter().position(pts);
     let made = index.and_then(|index| inside.trees.get(index).and_then(Option::as_ref));
     let identity = &inside.plan.identity;
+    let typing = Typing::of(replaces);
     let (master, slave) = match made {
-        Some(tree) => pts::open(tree)?,
+        Some(tree) => pts::open_for(tree, size, typing)?,
         // Without a root of its own the jail still gets terminals that nobody else has.
-        None => pts::open(&pts::make(16, identity)?)?,
+        None => pts::open_for(&pts::make(16, identity)?, size, typing)?,
     };
-    size::set(&master, size).map_err(|error| LaunchError::Unusable(error.to_string()))?;
     inside.terminal = Some(Terminal { slave, replaces });
     Ok(Some(master))
 }

@@ -1,10 +1,10 @@
 //! The person's side of a line: what a jail's terminal shows, filtered for theirs, and what they type.
 
 use super::ShimError;
-use super::person::{Person, PersonKeys, own_size};
+pub use super::person::Typing;
+use super::person::{Person, own_size};
 use super::protocol::{End, Line, News};
 use super::wait::Waiter;
-use crate::terminal::keys::{AllKeys, DetachKey};
 use crate::terminal::relay::{Side, Status};
 use crate::terminal::size::Size;
 use crate::wire;
@@ -35,24 +35,22 @@ enum Part {
     News,
 }
 
-/// A person who looks at a jail by a line.
+/// A person who looks at a jail by a line, or waits for a command in one.
 #[derive(Debug)]
 pub struct Client {
     line: Line,
-    person: Person,
+    typing: Typing,
+    /// None where none of the standard descriptors is a terminal.
+    person: Option<Person>,
     end: Option<End>,
     /// Whether all that the jail has drawn is shown.
     closed: bool,
+    /// How often the command was asked to end.
+    asked: u32,
 }
 
-/// Whose keys.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Typing {
-    /// All keys are for the jail, but those that leave it.
-    Session,
-    /// All keys are for the jail.
-    Command,
-}
+/// A command that was asked to end this often is left.
+const PATIENCE: u32 = 3;
 
 impl Client {
     /// Shows `line` on those of the standard descriptors that are `terminals`.
@@ -60,12 +58,10 @@ impl Client {
     /// # Errors
     /// [`ShimError::Terminal`].
     pub fn show(line: Line, typing: Typing, terminals: [bool; 3]) -> Result<Self, ShimError> {
-        let keys = match typing {
-            Typing::Session => PersonKeys::Detach(DetachKey::new(DetachKey::PREFIX)),
-            Typing::Command => PersonKeys::All(AllKeys),
-        };
-        let person = Person::attach(keys, terminals)?;
-        Ok(Self { line, person, end: None, closed: false })
+        let shown = terminals.contains(&true);
+        let person = shown.then(|| Person::attach(typing, terminals)).transpose()?;
+        let closed = person.is_none();
+        Ok(Self { line, typing, person, end: None, closed, asked: 0 })
     }
 
     fn wanted(&self) -> Vec<(Part, BorrowedFd<'_>, PollFlags)> {
@@ -73,8 +69,8 @@ impl Client {
         if self.end.is_some() {
             wanted.clear();
         }
-        if !self.closed {
-            let sides = self.person.interests(self.line.bytes.as_fd()).into_iter();
+        if let Some(person) = self.person.as_ref().filter(|_| !self.closed) {
+            let sides = person.interests(self.line.bytes.as_fd()).into_iter();
             wanted.extend(sides.map(|(side, fd, flags)| (Part::Terminal(side), fd, flags)));
         }
         wanted
@@ -103,8 +99,8 @@ impl Client {
                 }
             }
         }
-        if !self.closed {
-            match self.person.progress(self.line.bytes.as_fd(), &sides)? {
+        if let Some(person) = self.person.as_mut().filter(|_| !self.closed) {
+            match person.progress(self.line.bytes.as_fd(), &sides)? {
                 Status::Running => {}
                 Status::Detached => return Ok(Some(Left::Detached)),
                 Status::TerminalGone => return Ok(Some(Left::TerminalGone)),
@@ -130,7 +126,9 @@ impl Client {
     /// # Errors
     /// [`ShimError::Terminal`].
     pub fn fit(&self) -> Result<(), ShimError> {
-        tell(&self.line, News::from(own_size()?));
+        if self.person.is_some() {
+            tell(&self.line, News::from(own_size()?));
+        }
         Ok(())
     }
 
@@ -139,7 +137,7 @@ impl Client {
     /// # Errors
     /// [`ShimError::Terminal`].
     pub fn close(self) -> Result<(), ShimError> {
-        self.person.close()
+        self.person.map_or(Ok(()), Person::close)
     }
 
     /// Shows it to its end, and brings the terminal back.
@@ -149,10 +147,8 @@ impl Client {
     pub fn attend(mut self, waiter: &Waiter) -> Result<Left, ShimError> {
         let left = loop {
             let (signal, came) = waiter.wait(&self.interests(), None)?;
-            match signal {
-                Some(Signal::SIGWINCH) => self.fit()?,
-                Some(Signal::SIGUSR1 | Signal::SIGUSR2) | None => {}
-                Some(signal) => break Left::Signal(signal),
+            if let Some(left) = signal.map(|signal| self.obey(signal)).transpose()?.flatten() {
+                break left;
             }
             if let Some(left) = self.turn(&came)? {
                 break left;
@@ -160,6 +156,25 @@ impl Client {
         };
         self.close()?;
         Ok(left)
+    }
+
+    /// Where a signal is no key, it is for the command, as it would be without a jail.
+    fn obey(&mut self, signal: Signal) -> Result<Option<Left>, ShimError> {
+        let ends = matches!(signal, Signal::SIGINT | Signal::SIGTERM | Signal::SIGHUP);
+        let passes = self.typing == Typing::Command
+            && !self.person.as_ref().is_some_and(Person::types_signals);
+        if signal == Signal::SIGWINCH {
+            self.fit()?;
+        } else if passes {
+            self.asked += u32::from(ends);
+            if self.asked >= PATIENCE {
+                return Ok(Some(Left::Signal(signal)));
+            }
+            tell(&self.line, News::Signal(signal as i32));
+        } else if !matches!(signal, Signal::SIGUSR1 | Signal::SIGUSR2) {
+            return Ok(Some(Left::Signal(signal)));
+        }
+        Ok(None)
     }
 }
 
@@ -170,32 +185,16 @@ fn tell(line: &Line, news: News) {
     }
 }
 
-/// The size of the terminal on standard output.
-///
-/// # Errors
-/// [`ShimError::Terminal`] where it is none.
-pub fn size() -> Result<Size, ShimError> {
-    own_size()
+/// Which of the standard descriptors are a terminal.
+#[must_use]
+pub fn terminals() -> [bool; 3] {
+    super::person::terminals()
 }
 
-/// Waits for the end of a command that has descriptors of its own; signals are passed on to it.
+/// The size of the terminal on the standard descriptors.
 ///
 /// # Errors
-/// [`ShimError::Wait`].
-pub fn await_command(line: &Line, waiter: &Waiter) -> Result<Left, ShimError> {
-    loop {
-        let (signal, came) = waiter.wait(&[(line.news.as_fd(), PollFlags::IN)], None)?;
-        match signal {
-            Some(Signal::SIGWINCH) | None => {}
-            Some(signal) => tell(line, News::Signal(signal as i32)),
-        }
-        if came.iter().all(|flags| flags.is_empty()) {
-            continue;
-        }
-        match wire::hear_now::<End>(&line.news) {
-            Ok(Some(end)) => return Ok(Left::End(end)),
-            Err(Errno::AGAIN) => {}
-            Ok(None) | Err(_) => return Ok(Left::Lost),
-        }
-    }
+/// [`ShimError::Terminal`] where none of them is one.
+pub fn size() -> Result<Size, ShimError> {
+    own_size()
 }

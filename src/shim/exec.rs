@@ -1,20 +1,18 @@
 //! One command in a jail, without tmux.
 
 use super::gatekeeper::Gatekeeper;
-use super::person::{Person, PersonKeys};
+use super::person::{Person, Typing, own_size, terminals};
 use super::wait::Waiter;
 use super::{Ending, ShimError};
 use crate::jail::protocol::{Order, Report};
 use crate::launch::{Jail, Standard, launch};
 use crate::limits::Meter;
 use crate::plan::Plan;
-use crate::terminal::keys::AllKeys;
 use crate::terminal::relay::{Side, Status};
-use crate::terminal::size;
+use crate::terminal::size::Size;
 use nix::sys::signal::Signal;
 use rustix::event::PollFlags;
 use rustix::fd::BorrowedFd;
-use rustix::termios::isatty;
 use std::time::{Duration, Instant};
 
 /// A command that was asked to end this often is ended.
@@ -22,14 +20,11 @@ const PATIENCE: u32 = 3;
 
 /// How the standard descriptors reach the command: a terminal is never passed on itself.
 fn standard() -> Standard {
-    let replaces =
-        [rustix::stdio::stdin(), rustix::stdio::stdout(), rustix::stdio::stderr()].map(isatty);
+    let replaces = terminals();
     if !replaces.contains(&true) {
         return Standard::Inherit;
     }
-    let shown = [rustix::stdio::stdout(), rustix::stdio::stdin(), rustix::stdio::stderr()];
-    let size = shown.into_iter().find_map(|fd| size::get(fd).ok()).map(size::Size::or_default);
-    Standard::Terminal { replaces, size: size.unwrap_or(size::Size::DEFAULT) }
+    Standard::Terminal { replaces, size: own_size().unwrap_or(Size::DEFAULT) }
 }
 
 /// Runs the command of `plan` to its end.
@@ -41,9 +36,7 @@ pub fn exec(plan: &Plan, timings: &mut Vec<(String, Duration)>) -> Result<Ending
     let standard = standard();
     let mut jail = launch(plan, standard, None, timings)?;
     let person = match standard {
-        Standard::Terminal { replaces, .. } => {
-            Some(Person::attach(PersonKeys::All(AllKeys), replaces)?)
-        }
+        Standard::Terminal { replaces, .. } => Some(Person::attach(Typing::Command, replaces)?),
         Standard::Inherit => None,
     };
     let meter = Meter::new(&jail.name(), jail.kept());

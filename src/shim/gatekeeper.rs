@@ -5,7 +5,7 @@ use super::protocol::GateMemory;
 use crate::control::network::{self, Answer, Request, Shown};
 use crate::egress::rules::{Change, Rules};
 use crate::gate::protocol::{Counts, Refused, Report};
-use crate::launch::{Gate, LaunchError};
+use crate::launch::{Gate, GateBorn, LaunchError};
 use crate::limits::{Kept, journal};
 use rustix::event::PollFlags;
 use rustix::fd::{AsFd as _, BorrowedFd, OwnedFd};
@@ -75,11 +75,47 @@ impl Gatekeeper {
         listens: bool,
         rules: &Rules,
     ) -> Result<Self, LaunchError> {
+        Self::over(jail, kept, Some(gate), (listens, rules))
+    }
+
+    /// Takes over the gate of the session `jail`, as it was `born`, where an earlier owner with that `memory` left off. One
+    /// that is not reached is given up.
+    ///
+    /// # Errors
+    /// [`LaunchError`] where no orders can be taken.
+    pub(super) fn adopt(
+        jail: &str,
+        kept: &Kept,
+        born: &GateBorn,
+        memory: Option<&GateMemory>,
+    ) -> Result<Self, LaunchError> {
+        let known = memory.map_or(&born.kept, |memory| &memory.kept);
+        let reached = Gate::adopt(jail, kept.init, known);
+        let (gate, lost) = match reached {
+            Ok(gate) => (Some(gate), None),
+            Err(error) => (None, Some(error)),
+        };
+        let mut keeper = Self::over(jail, kept.clone(), gate, (born.listens, &born.rules))?;
+        if let Some(memory) = memory {
+            keeper.rules = memory.rules.clone();
+        }
+        if let Some(error) = lost {
+            keeper.lose(&error.to_string());
+        }
+        Ok(keeper)
+    }
+
+    fn over(
+        jail: &str,
+        kept: Kept,
+        gate: Option<Gate>,
+        (listens, rules): (bool, &Rules),
+    ) -> Result<Self, LaunchError> {
         let orders = network::Listener::new(jail)?;
         Ok(Self {
             jail: jail.to_owned(),
             kept,
-            gate: Some(gate),
+            gate,
             orders: Some(orders),
             listens,
             planned: rules.clone(),
@@ -91,11 +127,6 @@ impl Gatekeeper {
             counted: None,
             asked: None,
         })
-    }
-
-    /// Goes on where an earlier owner has left off.
-    pub(super) fn remember(&mut self, memory: &GateMemory) {
-        self.rules = memory.rules.clone();
     }
 
     /// What the next owner must know.
@@ -132,13 +163,6 @@ impl Gatekeeper {
             }
         }
         self.counted
-    }
-
-    /// Writes down what the gate said while there was no owner.
-    pub(super) fn catch_up(&mut self, report: &Report) {
-        if let Report::Refused(refused) = report {
-            self.write(refused);
-        }
     }
 
     /// What to wait for.

@@ -3,7 +3,6 @@
 //! By now it has no rights: all it can do is what the descriptors that it holds can. It never waits for anybody: who takes
 //! nothing is dropped, and what no owner hears is written down.
 
-use super::is_readable;
 use super::protocol::{Born, End, Greeting, Line, Order, Report, Seen};
 use super::record::Recording;
 use super::stay::Stay;
@@ -21,22 +20,17 @@ use std::time::{Duration, Instant};
 
 /// The most that is written down where there is no owner, in bytes.
 const MOST_SEEN: u64 = 1 << 20;
+/// The longest that file becomes, in bytes: the last line may begin within the bound, and each byte of what init says may be
+/// written as `\u001b`; the end comes after it.
+pub(super) const LONGEST_SEEN: u64 = MOST_SEEN + 6 * wire::LONGEST as u64 + 4096;
 /// How long those who look at a jail that has ended have to read its last bytes.
 const LAST_BYTES: Duration = Duration::from_secs(2);
-/// Messages of the gate that are heard at the end.
-const LAST_WORDS: usize = 1000;
 /// How long the owner has to read the last figures.
 const LAST_LOOK: Duration = Duration::from_secs(5);
 /// Views at the most: each has three descriptors.
 const MOST_VIEWS: usize = 64;
 /// Messages that are heard of one side in a turn.
 const HEARD: usize = 16;
-
-/// The socket to the gate, and the owner's.
-pub(super) struct GateSide {
-    pub(super) control: OwnedFd,
-    pub(super) line: Option<OwnedFd>,
-}
 
 /// A jail being kept.
 pub(super) struct Keep {
@@ -45,7 +39,8 @@ pub(super) struct Keep {
     pub(super) stay: Stay,
     pub(super) owner: Option<OwnedFd>,
     pub(super) born: Born,
-    pub(super) gate: Option<GateSide>,
+    /// What holds the gate, where the jail has one. Nothing is said on it: what the gate is told is its owner's.
+    pub(super) gate: Option<OwnedFd>,
     pub(super) views: BTreeMap<u32, View>,
     pub(super) recording: Option<Recording>,
     /// How the agent's command ended.
@@ -59,8 +54,6 @@ enum Whose {
     Control,
     Owner,
     Listener,
-    Gate,
-    GateLine,
     Recording,
     View(u32, Part),
 }
@@ -94,12 +87,6 @@ impl Keep {
         if let Stay::Lasting { listener, .. } = &self.stay {
             add(Whose::Listener, listener.as_fd());
         }
-        if let Some(gate) = &self.gate {
-            add(Whose::Gate, gate.control.as_fd());
-            if let Some(line) = &gate.line {
-                add(Whose::GateLine, line.as_fd());
-            }
-        }
         if let Some(master) = self.recording.as_ref().and_then(Recording::master) {
             add(Whose::Recording, master);
         }
@@ -125,8 +112,6 @@ impl Keep {
             Whose::Control => self.hear_init(HEARD),
             Whose::Owner => self.obey(),
             Whose::Listener => self.change_owner(),
-            Whose::Gate => self.hear_gate(),
-            Whose::GateLine => self.pass_to_gate(),
             Whose::Recording => self.recording.iter_mut().for_each(Recording::read),
             Whose::View(number, part) => {
                 let Some(view) = self.views.get_mut(&number) else { return };
@@ -232,9 +217,6 @@ impl Keep {
     /// The owner is gone, or takes nothing any more.
     fn lose_owner(&mut self) {
         self.owner = None;
-        if let Some(gate) = &mut self.gate {
-            gate.line = None;
-        }
         if matches!(self.stay, Stay::With(_)) {
             self.kill();
         }
@@ -263,45 +245,12 @@ impl Keep {
         }
     }
 
-    /// Tells a new owner what is kept; it gets a line to the gate.
+    /// Tells a new owner what is kept.
     fn greet(&mut self) {
         let Some(owner) = &self.owner else { return };
-        let mut theirs = Vec::new();
-        if let Some(gate) = &mut self.gate
-            && let Ok((ours, other)) = wire::pair()
-        {
-            gate.line = Some(ours);
-            theirs.push(other);
-        }
         let greeting = Greeting::Born(Box::new(self.born.clone()));
-        if wire::send_sealed(owner, &greeting, &theirs).is_err() {
+        if wire::send_sealed(owner, &greeting, &[]).is_err() {
             self.lose_owner();
-        }
-    }
-
-    fn hear_gate(&mut self) {
-        let Some(gate) = &mut self.gate else { return };
-        if let Some(line) = &gate.line {
-            match wire::pass_on(&gate.control, line) {
-                Ok(true) | Err(Errno::AGAIN) => {}
-                Ok(false) | Err(Errno::CONNRESET) => self.gate = None,
-                Err(_) => gate.line = None,
-            }
-            return;
-        }
-        match crate::gate::protocol::hear(&gate.control, false) {
-            Ok(Some(said)) => self.write_down(Report::Gate(said)),
-            Err(Errno::AGAIN | Errno::PROTO) => {}
-            Ok(None) | Err(_) => self.gate = None,
-        }
-    }
-
-    fn pass_to_gate(&mut self) {
-        let Some(gate) = &mut self.gate else { return };
-        let Some(line) = &gate.line else { return };
-        match wire::pass_on(line, &gate.control) {
-            Ok(true) | Err(Errno::AGAIN) => {}
-            Ok(false) | Err(_) => gate.line = None,
         }
     }
 
@@ -337,7 +286,7 @@ impl Keep {
             Order::Stop => self.order(&Say::Stop, &[]),
             Order::Kill => self.kill(),
             Order::SendAway { but, why } => self.send_away(&but, &why),
-            // It ends when nobody holds its socket any more.
+            // It ends when nobody holds it any more.
             Order::EndGate => self.gate = None,
             Order::Freeze(frozen) => {
                 let switches =
@@ -358,16 +307,12 @@ impl Keep {
                 self.born.recording = true;
                 self.order(&Say::Attach { client: view, types: false }, &[slave.as_fd()]);
             }
-            Order::Run { view, words, shown: true } => {
-                let (master, slave, line) = on_a_terminal(descriptors)?;
-                self.show(view, View::new(Of::Command, line, Some(master), true))?;
-                self.order(&Say::Run { job: view, words }, &[slave.as_fd()]);
-            }
-            Order::Run { view, words, shown: false } => {
-                let (standard, line) = on_descriptors(descriptors)?;
-                self.show(view, View::new(Of::Command, line, None, false))?;
-                let standard = standard.each_ref().map(|fd| fd.as_fd());
-                self.order(&Say::Run { job: view, words }, &standard);
+            Order::Run { view, words, terminals } => {
+                let (master, given, line) = for_a_command(terminals, descriptors)?;
+                // What is typed is for it only where it reads from there.
+                self.show(view, View::new(Of::Command, line, master, terminals[0]))?;
+                let given: Vec<BorrowedFd<'_>> = given.iter().map(|fd| fd.as_fd()).collect();
+                self.order(&Say::Run { job: view, words, terminals }, &given);
             }
         }
         Ok(())
@@ -400,12 +345,6 @@ impl Keep {
     /// The jail has ended.
     fn finish(mut self) -> Result<(), Errno> {
         self.hear_init(1000);
-        for _ in 0..LAST_WORDS {
-            if !self.wait_for_gate() {
-                break;
-            }
-            self.hear_gate();
-        }
         let (status, signal) = self.end.unwrap_or_default();
         self.views.values_mut().for_each(|view| view.end(End::Jail { status, signal }));
         let code = status.or(signal.map(|signal| 128 + signal));
@@ -442,11 +381,6 @@ impl Keep {
         written
     }
 
-    /// Whether the gate has said something that was not heard.
-    fn wait_for_gate(&self) -> bool {
-        self.gate.as_ref().is_some_and(|gate| is_readable(&gate.control))
-    }
-
     fn wait_for_views(&self, left: Duration) -> Result<Vec<(Whose, PollFlags)>, Errno> {
         let mut wanted = self.interests();
         wanted.retain(|(whose, ..)| matches!(whose, Whose::View(..)));
@@ -477,12 +411,22 @@ fn on_a_terminal(descriptors: Vec<OwnedFd>) -> Result<(OwnedFd, OwnedFd, Line), 
     }
 }
 
-fn on_descriptors(descriptors: Vec<OwnedFd>) -> Result<([OwnedFd; 3], Line), String> {
-    match <[OwnedFd; 5]>::try_from(descriptors) {
-        Ok([input, output, complaints, bytes, news]) => {
-            Ok(([input, output, complaints], Line { bytes, news }))
-        }
-        Err(_) => Err("the shim was not given three descriptors and a line".to_owned()),
+/// The master of a command's terminal, where it has one; what is init's to give to the command; and its line.
+fn for_a_command(
+    terminals: [bool; 3],
+    mut descriptors: Vec<OwnedFd>,
+) -> Result<(Option<OwnedFd>, Vec<OwnedFd>, Line), String> {
+    let shown = terminals.contains(&true);
+    let others = terminals.iter().filter(|is_terminal| !**is_terminal).count();
+    let most = if shown { 2 + others } else { others };
+    if descriptors.len() != most + 2 {
+        return Err("the shim was not given what a command needs".to_owned());
+    }
+    let master = shown.then(|| descriptors.remove(0));
+    let (news, bytes) = (descriptors.pop(), descriptors.pop());
+    match (bytes, news) {
+        (Some(bytes), Some(news)) => Ok((master, descriptors, Line { bytes, news })),
+        (_, _) => Err("the shim was not given a line".to_owned()),
     }
 }
 

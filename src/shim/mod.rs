@@ -41,6 +41,22 @@ pub struct Ending {
     pub screen: Vec<String>,
 }
 
+/// How an agent's command ended, in a sentence.
+#[must_use]
+pub fn ended(agent: &str, status: Option<i32>, signal: Option<i32>) -> String {
+    match (status, signal) {
+        (_, Some(signal)) => format!("{agent} ended by signal {signal}"),
+        (Some(status), None) => format!("{agent} ended with exit status {status}"),
+        (None, None) => format!("{agent} ended, and its tmux server did not tell how"),
+    }
+}
+
+/// That an agent's jail ended, whose init has said nothing of its command.
+#[must_use]
+pub fn was_ended(agent: &str) -> String {
+    format!("{agent} was ended")
+}
+
 /// Why a jail could not be kept.
 #[derive(Debug, thiserror::Error)]
 pub enum ShimError {

@@ -8,10 +8,11 @@ use super::gatekeeper::Gatekeeper;
 use super::protocol::{Ask, Born, GateMemory, Greeting, Line, Order, Report};
 use super::stay::{self, Stay};
 use crate::gate::protocol::Counts;
-use crate::launch::{Gate, LaunchError, Session, record, session_of, start_own};
+use crate::launch::{LaunchError, Session, record, session_of, start_own};
 use crate::limits::{Figures, Kept, Meter};
 use crate::plan::Plan;
 use crate::sys::{self, Cloned};
+use crate::terminal::mode::Mode;
 use crate::terminal::size::Size;
 use crate::wire;
 use rustix::event::PollFlags;
@@ -115,11 +116,7 @@ impl Starting {
     pub fn wait_with(self, memory: Option<&GateMemory>) -> Result<Owner, ShimError> {
         let Self { jail, link, process } = self;
         match wire::receive_sealed::<Greeting>(&link) {
-            Ok(Some((Greeting::Born(born), lines))) => {
-                let line = lines.into_iter().next();
-                let kept = record::kept(&jail)?;
-                Owner::new((link, process), (jail, kept, *born), line, memory)
-            }
+            Ok(Some((Greeting::Born(born), _))) => Owner::new((link, process), jail, *born, memory),
             Ok(Some((Greeting::Failed { cause, hint, status }, _))) => {
                 Err(ShimError::Refused { cause, hint, status })
             }
@@ -172,22 +169,13 @@ pub struct Owner {
 impl Owner {
     fn new(
         (link, process): (OwnedFd, Option<Cloned>),
-        (jail, kept, born): (String, Kept, Born),
-        line: Option<OwnedFd>,
+        jail: String,
+        born: Born,
         memory: Option<&GateMemory>,
     ) -> Result<Self, ShimError> {
+        let (kept, gate) = record::kept(&jail)?;
         let meter = Meter::new(&jail, kept.clone());
-        let gate = match (&born.gate, line) {
-            (Some(gate), Some(line)) => {
-                let known = memory.map_or(&gate.kept, |memory| &memory.kept);
-                let adopted = Gate::adopt(line, kept.init, known);
-                let (listens, rules) = (gate.listens, &gate.rules);
-                let mut keeper = Gatekeeper::new(&jail, kept.clone(), adopted, listens, rules)?;
-                memory.into_iter().for_each(|memory| keeper.remember(memory));
-                Some(keeper)
-            }
-            (_, _) => None,
-        };
+        let gate = gate.map(|gate| Gatekeeper::adopt(&jail, &kept, &gate, memory)).transpose()?;
         // Numbers that earlier owners gave are not given again: who they were for may look still.
         let last = u32::from_ne_bytes(random()?) & 0x7fff_0000;
         Ok(Self {
@@ -334,7 +322,7 @@ impl Owner {
         size: Size,
         order: impl FnOnce(u32) -> Order,
     ) -> Result<(u32, Line), ShimError> {
-        let (master, slave) = self.session()?.terminal(size)?;
+        let (master, slave) = self.session()?.terminal(size, Mode::Raw)?;
         let (near, far) = Line::pair().map_err(cannot("make", "a line to the jail"))?;
         let view = self.next();
         let all = [&master, &slave, &near.bytes, &near.news].map(|fd| fd.as_fd());
@@ -351,7 +339,7 @@ impl Owner {
             return Ok(());
         }
         let (columns, rows) = self.born.size;
-        let (master, slave) = self.session()?.terminal(Size { rows, columns })?;
+        let (master, slave) = self.session()?.terminal(Size { rows, columns }, Mode::Unread)?;
         let view = self.next();
         self.tell(&Order::Record { view }, &[master.as_fd(), slave.as_fd()])
     }
@@ -377,36 +365,28 @@ impl Owner {
         self.tell(&Order::SendAway { but, why }, &[])
     }
 
-    /// Runs a further command on a terminal of this size.
-    ///
-    /// # Errors
-    /// [`ShimError::Launch`].
-    pub fn run_shown(&mut self, words: Vec<String>, size: Size) -> Result<(u32, Line), ShimError> {
-        self.show(size, |view| Order::Run { view, words, shown: true })
-    }
-
-    /// Runs a further command on those descriptors.
+    /// Runs a further command. Those of its standard descriptors that are `terminals` are a terminal of the jail, of this
+    /// size; the others are `given`, in their order.
     ///
     /// # Errors
     /// [`ShimError::Launch`].
     pub fn run(
         &mut self,
         words: Vec<String>,
-        standard: &[OwnedFd; 3],
+        (terminals, size): ([bool; 3], Size),
+        given: &[OwnedFd],
     ) -> Result<(u32, Line), ShimError> {
+        let shown = terminals.contains(&true);
+        let mode = Mode::of(terminals);
+        let terminal = shown.then(|| Ok::<_, ShimError>(self.session()?.terminal(size, mode)?));
+        let terminal = terminal.transpose()?;
         let (near, far) = Line::pair().map_err(cannot("make", "a line to the jail"))?;
         let view = self.next();
-        let [input, output, complaints] = standard;
-        let all = [input, output, complaints, &near.bytes, &near.news].map(|fd| fd.as_fd());
-        self.tell(&Order::Run { view, words, shown: false }, &all)?;
+        let terminal = terminal.iter().flat_map(|(master, slave)| [master, slave]);
+        let all = terminal.chain(given).chain([&near.bytes, &near.news]).map(|fd| fd.as_fd());
+        let all: Vec<BorrowedFd<'_>> = all.collect();
+        self.tell(&Order::Run { view, words, terminals }, &all)?;
         Ok((view, far))
-    }
-
-    /// Hears what the shim wrote down while it had no owner: what the gate refused.
-    pub fn catch_up(&mut self, report: &Report) {
-        if let (Report::Gate(said), Some(gate)) = (report, &mut self.gate) {
-            gate.catch_up(said);
-        }
     }
 
     /// What the next owner must know of the gate, if that has changed.

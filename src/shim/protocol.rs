@@ -2,14 +2,13 @@
 //!
 //! ```text
 //!  owner (root) ─ link: Order ▷ ◁ Greeting, Report ─ shim ─ jail::protocol ─ init
-//!                 gate line: gate::protocol, passed on
+//!               ─ a line of its own: gate::protocol ─ gate
 //!  person ─────── Line: bytes ◁▷ and News ▷ ◁ End ── shim ─ terminal of the jail
 //! ```
 //!
 //! What comes from a person's line is a person's: it is bounded, and may do no more than the line is for.
 
 use crate::egress::rules::Rules;
-use crate::gate;
 use crate::host::Caller;
 use crate::jail;
 use crate::launch::GateKept;
@@ -35,7 +34,7 @@ pub struct Ask {
 /// The first word of a shim to each of its owners.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Greeting {
-    /// The jail stands. The line to its gate comes along, where it has one.
+    /// The jail stands.
     Born(Box<Born>),
     /// There is no jail.
     Failed {
@@ -53,8 +52,6 @@ pub enum Greeting {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Born {
-    /// Its gate, where it has one.
-    pub gate: Option<GateBorn>,
     /// Columns and rows where nobody is attached.
     pub size: (u16, u16),
     /// Whom the agent may reach, as its profile says it.
@@ -71,18 +68,6 @@ pub struct Born {
     pub records: bool,
     /// Whether it is.
     pub recording: bool,
-}
-
-/// The gate of such a jail.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct GateBorn {
-    /// What must be known to take it over, as it was in the beginning.
-    pub kept: GateKept,
-    /// Whether the jail has a network in which it listens.
-    pub listens: bool,
-    /// The rules of the plan.
-    pub rules: Rules,
 }
 
 /// What an owner remembers of a gate for the next one.
@@ -111,14 +96,15 @@ pub enum Order {
         /// What it is called from now on.
         view: u32,
     },
-    /// Run a further command: on a terminal as above, or on three standard descriptors and the shim's end of a [`Line`].
+    /// Run a further command: master and end of a terminal come along, where it has one, its other standard descriptors, and
+    /// the shim's end of a [`Line`].
     Run {
         /// What it is called from now on.
         view: u32,
         /// Program and arguments.
         words: Vec<String>,
-        /// Whether it has a terminal.
-        shown: bool,
+        /// Which of its standard descriptors are the terminal.
+        terminals: [bool; 3],
     },
     /// Tell what is on the screen.
     Screen,
@@ -162,8 +148,6 @@ impl Order {
 pub enum Report {
     /// What init says, as far as it is about the session.
     Said(jail::protocol::Report),
-    /// What the gate says; only written down, as an owner hears it by the gate's line.
-    Gate(gate::protocol::Report),
     /// Nobody looks by this view any more.
     ViewOver {
         /// Which.
@@ -192,7 +176,7 @@ pub struct Seen {
 /// One end of what leads from a person to a jail's terminal, or to a further command without one.
 #[derive(Debug)]
 pub struct Line {
-    /// What is typed and shown; nothing where the command has descriptors of its own.
+    /// What is typed and shown; nothing where the command has no terminal.
     pub bytes: OwnedFd,
     /// All else.
     pub news: OwnedFd,

@@ -23,6 +23,13 @@ pub(super) struct Prepared {
     about: About,
 }
 
+impl Prepared {
+    /// The longest file that it writes, in bytes.
+    pub(super) fn longest(&self) -> u64 {
+        self.about.part_bound()
+    }
+}
+
 /// Makes ready to record the session of `plan`, if it is to be recorded.
 pub(super) fn prepare(plan: &Plan) -> Result<Option<Prepared>, LaunchError> {
     let Some(terminal) = &plan.terminal else { return Ok(None) };

@@ -5,7 +5,7 @@ use super::owner::{Heard, Owner, Starting};
 use super::person::own_size;
 use super::protocol::{End, Report};
 use super::wait::Waiter;
-use super::{Ending, ShimError};
+use super::{Ending, ShimError, ended, was_ended};
 use crate::jail::protocol::Report as Said;
 use crate::launch::record;
 use crate::plan::Plan;
@@ -221,7 +221,7 @@ impl Run {
                         self.told.push(format!("{} is not recorded any more: {error}", self.agent));
                     }
                 }
-                Report::ViewOver { .. } | Report::Gate(_) => {}
+                Report::ViewOver { .. } => {}
             }
         }
         Ok(heard.gone || self.status.is_some())
@@ -259,17 +259,8 @@ impl Run {
                     screen = plain_lines(&text, SCREEN_LINES);
                 }
             }
-            Some(_) | None => told.push(format!("{agent} was ended")),
+            Some(_) | None => told.push(was_ended(&agent)),
         }
         Ok(Ending { status: status.unwrap_or(137), told, screen })
-    }
-}
-
-/// How the agent's command ended, in a sentence.
-pub(crate) fn ended(agent: &str, status: Option<i32>, signal: Option<i32>) -> String {
-    match (status, signal) {
-        (_, Some(signal)) => format!("{agent} ended by signal {signal}"),
-        (Some(status), None) => format!("{agent} ended with exit status {status}"),
-        (None, None) => format!("{agent} ended, and its tmux server did not tell how"),
     }
 }

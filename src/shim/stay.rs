@@ -1,8 +1,8 @@
 //! Becomes a shim: launches as root, gives up every right, keeps the jail.
 
 use super::ShimError;
-use super::keep::{GateSide, Keep};
-use super::protocol::{Ask, Born, GateBorn, Greeting};
+use super::keep::{Keep, LONGEST_SEEN};
+use super::protocol::{Ask, Born, Greeting};
 use super::record::{self, Prepared, Recording};
 use crate::confine::{self, Bounds, Reach};
 use crate::launch::{Jail, Standard, Timings, launch};
@@ -11,7 +11,7 @@ use crate::planning::{self, PlanningError};
 use crate::sys;
 use crate::wire;
 use nix::sys::signal::SigSet;
-use rustix::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
+use rustix::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 use rustix::fs::{CWD, Mode as FileMode, OFlags};
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal};
@@ -21,8 +21,12 @@ use std::ffi::OsString;
 /// The name by which the program knows that it is to be a shim.
 pub const NAME: &str = "cellblock-shim";
 
-/// What it may use: descriptors of 64 views, memory for what is on its way, the files of a recording.
-const BOUNDS: Bounds = Bounds { descriptors: 512, memory: 1 << 30, file: 1 << 40 };
+/// What it may use: descriptors of 64 views, memory for what is on its way, and the longest file that it writes, of what it
+/// sees or a part of the `recording`. A message to its owner that is a file in memory is shorter than either.
+fn bounds(recording: Option<&Prepared>) -> Bounds {
+    let part = recording.map_or(0, Prepared::longest);
+    Bounds { descriptors: 512, memory: 1 << 30, file: part.max(LONGEST_SEEN) }
+}
 
 /// How long the jail is kept.
 pub(super) enum Stay {
@@ -136,10 +140,7 @@ fn settle(
     (link, stay): (OwnedFd, Stay),
     timings: Timings,
 ) -> Result<Keep, u8> {
-    let listens = plan.egress.as_ref().is_some_and(|egress| egress.listens);
-    let rules = plan.egress.as_ref().map(|egress| egress.rules.clone()).unwrap_or_default();
-    let gate = jail.take_gate();
-    let kept = gate.as_ref().map(crate::launch::Gate::kept);
+    let gate = jail.take_gate().map(crate::launch::Gate::into_hold);
     let without = plan.walls.iter().filter_map(|wall| match &wall.state {
         WallState::Without(why) => Some((wall.wall.name().to_owned(), why.clone())),
         WallState::Stands(_)
@@ -148,7 +149,6 @@ fn settle(
         | WallState::CannotStand(_) => None,
     });
     let born = Born {
-        gate: kept.map(|kept| GateBorn { kept, listens, rules }),
         size: plan.terminal.as_ref().map_or((80, 24), |terminal| terminal.size),
         network: plan.network.word().to_owned(),
         without: without.collect(),
@@ -158,8 +158,6 @@ fn settle(
         recording: false,
         records: recording.is_some(),
     };
-    let gate = gate.map(crate::launch::Gate::into_control);
-    let gate = gate.map(|control| GateSide { control, line: None });
     let switches = match jail.switches().and_then(|switches| {
         jail.keep_record_unwritten()?;
         Ok(switches)
@@ -185,8 +183,7 @@ fn settle(
         let none = "only a session is kept by a shim".to_owned();
         return Err(keep.give_up(&ShimError::Launch(crate::launch::LaunchError::Unusable(none))));
     };
-    let folder = recording.as_ref().map(|prepared| prepared.folder.as_fd());
-    match keep.confine(uid, plan.landlock.abi > 0, folder) {
+    match keep.confine(uid, plan.landlock.abi > 0, recording.as_ref()) {
         Ok(()) => Ok(Keep { recording: recording.map(Recording::new), ..keep }),
         Err(error) => Err(keep.give_up(&error)),
     }
@@ -198,16 +195,18 @@ impl Keep {
         &self,
         uid: u32,
         landlock: bool,
-        recordings: Option<BorrowedFd<'_>>,
+        recording: Option<&Prepared>,
     ) -> Result<(), ShimError> {
+        let folder = recording.map(|prepared| prepared.folder.as_fd());
         let mut kept = self.descriptors();
-        kept.extend(recordings.map(|folder| folder.as_raw_fd()));
+        kept.extend(folder.map(|folder| folder.as_raw_fd()));
         sys::close_all_but(&kept).map_err(ShimError::Wait)?;
-        let confined = confine::bound(BOUNDS)
+        // A file that would become too long is not written, and ends nobody. Only now: the jail's init inherits nothing of it.
+        sys::ignore_signal(nix::sys::signal::Signal::SIGXFSZ).map_err(ShimError::Wait)?;
+        let reach = Reach::Write(folder.into_iter().collect());
+        let confined = confine::bound(bounds(recording))
             .and_then(|()| confine::give_up_rights(uid, false))
-            .and_then(|()| {
-                confine::restrict("shim", landlock, &Reach::Write(recordings.into_iter().collect()))
-            });
+            .and_then(|()| confine::restrict("shim", landlock, &reach));
         confined.map_err(ShimError::Confine)
     }
 
@@ -215,7 +214,7 @@ impl Keep {
     fn descriptors(&self) -> Vec<i32> {
         let mut kept: Vec<i32> = self.jail.descriptors();
         kept.extend(self.owner.as_ref().map(|fd| fd.as_raw_fd()));
-        kept.extend(self.gate.as_ref().map(|gate| gate.control.as_raw_fd()));
+        kept.extend(self.gate.as_ref().map(|gate| gate.as_raw_fd()));
         let switches = self.switches.iter().flat_map(crate::launch::Switches::descriptors);
         kept.extend(switches.map(|fd| fd.as_raw_fd()));
         if let Stay::Lasting { listener, seen } = &self.stay {

@@ -14,7 +14,7 @@ use crate::jail::protocol::Report as Said;
 use crate::limits::figures::DISK;
 use crate::limits::{Figures, Gauge, Unit, read};
 use crate::shim::owner::{Owner, Starting};
-use crate::shim::run::ended;
+use crate::shim::{ended, was_ended};
 use crate::sys::Cloned;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -255,7 +255,7 @@ pub(super) fn outcome(name: &str, said: Option<&Said>, status: u8) -> Outcome {
         Some(Said::ServerGone) => of(format!("the session of {name} was closed"), status),
         Some(Said::Ended { status: code, signal, .. }) => of(ended(name, *code, *signal), status),
         Some(Said::Up | Said::Detached { .. } | Said::Screen(_) | Said::JobEnded { .. }) | None => {
-            of(format!("{name} was ended"), status)
+            of(was_ended(name), status)
         }
     }
 }

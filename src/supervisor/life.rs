@@ -207,7 +207,6 @@ impl Supervisor {
         }
         let reports: Vec<Report> = seen.into_iter().flatten().map(|seen| seen.report).collect();
         if let Some(Agent { phase: Phase::Up(up), .. }) = self.agents.get_mut(name) {
-            reports.iter().for_each(|report| up.owner.catch_up(report));
             // Its session is there, whoever was told so.
             if up.owner.born().session {
                 self.prove(name);
@@ -233,7 +232,6 @@ impl Supervisor {
                 Report::Over { status } => over = Some(status),
                 Report::Trouble(cause) => self.trouble(name, &cause),
                 Report::NotRecorded => self.record_again(name),
-                Report::Gate(_) => {}
             }
         }
         if let Some(Agent { record, phase: Phase::Up(up), .. }) = self.agents.get_mut(name) {

@@ -4,6 +4,7 @@ use super::agent::{Agent, Person, Phase, Up, Wait};
 use super::state::{Record, SCHEMA, boot};
 use super::{SuperviseError, Supervisor};
 use crate::config::{AgentEntry, Restart};
+use crate::control::handed;
 use crate::control::protocol::{Answer, Looks, Request, Status, name_of};
 use crate::control::roles::{Caller, Verb};
 use crate::host::{self, accounts, uids};
@@ -13,6 +14,7 @@ use crate::planning::Wanted;
 use crate::profile::types::AgentName;
 use crate::shim::ShimError;
 use crate::shim::protocol::Line;
+use crate::terminal::size::Size;
 use rustix::fd::OwnedFd;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
@@ -90,18 +92,8 @@ impl Supervisor {
                 let line = this.running(&agent).map(|up| up.owner.attach(types, size));
                 this.hand_line(number, caller, (&agent, verb), line)
             }),
-            Request::Exec { agent, words, size } => self.with(&agent, |this| {
-                if let Some(refusal) = this.too_many(caller, &agent) {
-                    return refusal;
-                }
-                let line = this.running(&agent).map(|up| match size {
-                    Some(size) => up.owner.run_shown(words, size),
-                    None => match <&[OwnedFd; 3]>::try_from(descriptors) {
-                        Ok(standard) => up.owner.run(words, standard),
-                        Err(_) => Err(ShimError::Wait(rustix::io::Errno::BADF)),
-                    },
-                });
-                this.hand_line(number, caller, (&agent, verb), line)
+            Request::Exec { agent, words, terminals, size } => self.with(&agent, |this| {
+                this.exec(number, caller, &agent, (words, terminals, size, &descriptors))
             }),
             Request::Stop { agent, patience } => {
                 let patience = patience.map_or(self.patience(), Duration::from_millis).min(LONGEST);
@@ -185,6 +177,24 @@ impl Supervisor {
             | Phase::Resting(_)
             | Phase::Ended => None,
         }
+    }
+
+    fn exec(
+        &mut self,
+        number: u64,
+        caller: &Caller,
+        name: &str,
+        (words, terminals, size, given): (Vec<String>, [bool; 3], Size, &[OwnedFd]),
+    ) -> Answered {
+        if let Some(refusal) = self.too_many(caller, name) {
+            return refusal;
+        }
+        if let Err(error) = handed::check(caller.uid, terminals, given) {
+            return refused(error.to_string(), error.hint());
+        }
+        let run = |up: &mut Up| up.owner.run(words, (terminals, size), given);
+        let line = self.running(name).map(run);
+        self.hand_line(number, caller, (name, Verb::Exec), line)
     }
 
     fn list(&mut self, caller: &Caller) -> Answer {

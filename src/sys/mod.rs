@@ -20,7 +20,7 @@ pub use kernel::{
 };
 pub use mount::{TreeAttributes, set_tree_attributes};
 pub use process::{
-    CallStop, call_stop, close_all_but, fork, ignore_signal, lead_session_of_stdin, set_variable,
+    CallStop, call_stop, close_all_but, fork, ignore_signal, lead_session_of, set_variable,
 };
 pub use quota::{
     Project, ProjectQuotas, ProjectUse, has_quotas, limit_project, project_of, project_quotas,

@@ -1,6 +1,7 @@
 //! fork(2) and ptrace(2) for the escape battery.
 
 use super::{Cloned, last_errno, result};
+use rustix::fd::BorrowedFd;
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, WaitOptions};
 use std::os::unix::process as unix;
@@ -36,12 +37,12 @@ pub fn fork(child: impl FnOnce() -> i32) -> Result<Cloned, Errno> {
     }
 }
 
-/// Has the program of `command` lead a session of its own, whose terminal is its standard input (setsid(2), ioctl_tty(2),
-/// `TIOCSCTTY`). Where that fails, the program is not started.
-pub fn lead_session_of_stdin(command: &mut impl unix::CommandExt) {
-    let lead = || {
+/// Has the program of `command` lead a session of its own, whose terminal is that one of its standard descriptors (setsid(2),
+/// ioctl_tty(2), `TIOCSCTTY`). Where that fails, the program is not started.
+pub fn lead_session_of(command: &mut impl unix::CommandExt, terminal: BorrowedFd<'static>) {
+    let lead = move || {
         rustix::process::setsid()?;
-        Ok(rustix::process::ioctl_tiocsctty(rustix::stdio::stdin())?)
+        Ok(rustix::process::ioctl_tiocsctty(terminal)?)
     };
     // SAFETY: between fork and exec the closure makes two system calls, and neither allocates nor takes a lock.
     unsafe { command.pre_exec(lead) };

@@ -10,6 +10,7 @@
 #[macro_use]
 mod harness;
 
+mod attach_ends;
 mod bad_input;
 mod battery;
 mod bombs;
@@ -19,6 +20,8 @@ mod cgroup;
 mod claude;
 mod disk;
 mod egress;
+mod exec_running;
+mod gate_orders;
 mod host;
 mod installation;
 mod kernels;

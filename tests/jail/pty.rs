@@ -128,6 +128,11 @@ impl Person {
         harness::eventually("the terminal's settings", same);
     }
 
+    /// The file system that the terminal is of, by its number.
+    pub(crate) fn device(&self) -> u64 {
+        rustix::fs::fstat(&self.slave).unwrap().st_dev
+    }
+
     pub(crate) fn is_raw(&self) -> bool {
         settings(&self.slave) != self.before
     }

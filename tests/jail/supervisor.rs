@@ -461,3 +461,30 @@ fn a_restart_is_finished_by_the_next_supervisor() {
     eventually("another one", again);
     supervisor.becomes("jt-sv-re", "running");
 }
+
+#[test]
+fn the_longest_file_of_a_shim_is_what_it_sees_or_a_part_of_its_recording() {
+    needs!("root", "cgroup2", "tmux");
+    let folder = tempfile::tempdir_in("/var/tmp").unwrap();
+    let record = |size: &str| {
+        let path = folder.path().join(format!("of-{size}.toml"));
+        let terminal = format!("[terminal]\nrecord = true\nrecord_size = '{size}'\n");
+        std::fs::write(&path, format!("schema = 1\nextends = ['demo']\n{terminal}")).unwrap();
+        path.display().to_string()
+    };
+    let installation = Installation::new(&["jt-sv-longest"], "");
+    let seen = cellblock::wire::LONGEST as u64 * 6 + (1 << 20) + 4096;
+    for (profile, longest) in
+        [("demo".to_owned(), seen), (record("64M"), 8 << 20), (record("1M"), seen)]
+    {
+        let words = ["--name", "jt-sv-longest", &profile, "--", "sleep", "1000"];
+        installation.ask("start", &words).expect(0);
+        let uid = host::uid_of("jt-sv-longest.shim").unwrap();
+        let shim = host::processes(uid)[0].0;
+        let limits = std::fs::read_to_string(format!("/proc/{shim}/limits")).unwrap();
+        let limit = limits.lines().find(|line| line.starts_with("Max file size")).unwrap();
+        let figures: Vec<&str> = limit.split_whitespace().skip(3).take(2).collect();
+        assert_eq!(figures, [longest.to_string(), longest.to_string()], "{profile}: {limit}");
+        installation.ask("stop", &["--now", "jt-sv-longest"]).expect(0);
+    }
+}

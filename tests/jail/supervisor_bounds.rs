@@ -127,27 +127,36 @@ fn a_further_command_has_its_descriptors_and_the_supervisor_does_not_close_them(
     let control = supervisor.path("run/control");
     let exec = |words: &[&str]| {
         let words = words.iter().map(|word| (*word).to_owned()).collect();
-        call(Request::Exec { agent: "jt-bounds-exec".to_owned(), words, size: None })
+        call(Request::Exec {
+            agent: "jt-bounds-exec".to_owned(),
+            words,
+            terminals: [false; 3],
+            size: cellblock::terminal::size::Size::DEFAULT,
+        })
     };
-    let stranger = connect_as(STRANGER, &control);
+    // Of others a socket is not handed on.
+    let root = connect(&control);
     let (pipe, far) = rustix::pipe::pipe().unwrap();
     let (socket, other) = lingering();
-    send(&stranger, &exec(&["sh", "-c", "echo ran"]), &[socket.as_fd(), far.as_fd(), far.as_fd()]);
+    send(&root, &exec(&["sh", "-c", "echo ran"]), &[socket.as_fd(), far.as_fd(), far.as_fd()]);
     drop((socket, far));
-    let (answer, line) = wire::receive_sealed::<Value>(&stranger).unwrap().unwrap();
+    let (answer, line) = wire::receive_sealed::<Value>(&root).unwrap().unwrap();
     assert_eq!((answer.as_str(), line.len()), (Some("Line"), 2));
     supervisor.ask("ls", &[]).expect(0);
     let mut said = String::new();
     std::fs::File::from(pipe).read_to_string(&mut said).unwrap();
     assert_eq!(said, "ran\n", "and nobody has the other end any more");
     is_closed(other);
-    // The same connection goes on, and too few descriptors are closed as well.
-    let (socket, other) = lingering();
-    send(&stranger, &exec(&["true"]), &[socket.as_fd()]);
-    drop(socket);
-    refusal(&stranger);
-    supervisor.ask("ls", &[]).expect(0);
-    is_closed(other);
+    // The same connection goes on, and what is refused is closed as well: too few, and a socket of somebody else.
+    let stranger = connect_as(STRANGER, &control);
+    for (caller, count) in [(&root, 1), (&stranger, 3)] {
+        let (socket, other) = lingering();
+        send(caller, &exec(&["true"]), &vec![socket.as_fd(); count]);
+        drop(socket);
+        refusal(caller);
+        supervisor.ask("ls", &[]).expect(0);
+        is_closed(other);
+    }
 }
 
 #[test]

@@ -10,6 +10,7 @@ use crate::planning::wrong;
 use crate::shim::client::{self, Client, Left, Typing};
 use crate::shim::protocol::{End, Line};
 use crate::shim::wait::Waiter;
+use crate::shim::{ended, was_ended};
 use clap::Args;
 use rustix::fd::OwnedFd;
 use rustix::termios::isatty;
@@ -91,28 +92,20 @@ pub(super) fn told(name: &str, left: &Left) -> Option<String> {
     match left {
         Left::End(End::Detached) => Some(format!("{name} goes on")),
         Left::End(End::SentAway { why }) => Some(why.clone()),
-        Left::End(End::Jail { status: Some(status), .. }) => {
-            Some(format!("{name} ended with exit status {status}"))
+        Left::End(End::Jail { status, signal }) if status.or(*signal).is_some() => {
+            Some(ended(name, *status, *signal))
         }
-        Left::End(End::Jail { signal: Some(signal), .. }) => {
-            Some(format!("{name} ended by signal {signal}"))
-        }
-        Left::End(End::Jail { .. } | End::Command { .. }) | Left::Lost => {
-            Some(format!("{name} was ended"))
-        }
+        Left::End(End::Jail { .. } | End::Command { .. }) | Left::Lost => Some(was_ended(name)),
         Left::Detached | Left::TerminalGone | Left::Signal(_) => None,
     }
 }
 
 fn exit(left: &Left) -> Exit {
+    let code = |number: i32| u8::try_from(number & 0xff).unwrap_or(125);
     match left {
         Left::Detached | Left::End(End::Detached) | Left::TerminalGone => Exit::Success,
-        Left::End(End::Jail { status: Some(status), .. }) => {
-            Exit::Command(u8::try_from(status & 0xff).unwrap_or(125))
-        }
-        Left::End(End::Jail { signal: Some(signal), .. }) => {
-            Exit::Signal(u8::try_from(*signal).unwrap_or(125))
-        }
+        Left::End(End::Jail { status: Some(status), signal: None }) => Exit::Command(code(*status)),
+        Left::End(End::Jail { signal: Some(signal), .. }) => Exit::Signal(code(*signal)),
         Left::End(End::Jail { .. } | End::Command { .. } | End::SentAway { .. }) | Left::Lost => {
             Exit::Failed
         }

@@ -28,16 +28,16 @@ pub(super) fn run(control: &OwnedFd, words: &[OsString]) -> u8 {
     }
 }
 
-/// Leads a session of its own, with standard input as its terminal if that is one.
+/// Leads a session of its own, with the jail's terminal if one of the standard descriptors is that.
 fn lead() -> Result<(), String> {
     rustix::process::setsid().map_err(|errno| format!("init cannot lead a session: {errno}"))?;
-    let stdin = rustix::stdio::stdin();
-    // Without a terminal (a pipe, a file) there is nothing to take.
-    if rustix::termios::isatty(stdin) {
-        rustix::process::ioctl_tiocsctty(stdin)
-            .map_err(|errno| format!("init cannot take the jail's terminal: {errno}"))?;
-    }
-    Ok(())
+    let standard = [rustix::stdio::stdin(), rustix::stdio::stdout(), rustix::stdio::stderr()];
+    // Where all are pipes or files there is nothing to take.
+    let Some(terminal) = standard.into_iter().find(|fd| rustix::termios::isatty(fd)) else {
+        return Ok(());
+    };
+    rustix::process::ioctl_tiocsctty(terminal)
+        .map_err(|errno| format!("init cannot take the jail's terminal: {errno}"))
 }
 
 /// Starts a program with the environment and the standard descriptors of init.

@@ -1,7 +1,7 @@
 //! The programs that init starts besides the agent's own: tmux's clients and further commands.
 
 use super::children::{Children, shell_status};
-use rustix::fd::OwnedFd;
+use rustix::fd::{BorrowedFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal, WaitStatus};
 use std::collections::BTreeMap;
@@ -18,6 +18,39 @@ pub(super) enum Program {
     Client(u32),
     /// A further command.
     Job(u32),
+}
+
+/// The standard descriptors of a program.
+pub(super) struct Standard {
+    descriptors: [OwnedFd; 3],
+    /// By which of them it has its terminal.
+    terminal: Option<BorrowedFd<'static>>,
+}
+
+impl Standard {
+    /// From what comes along with an order: the terminal that is to be those that are `terminals`, if any is, and then the
+    /// others.
+    pub(super) fn new(terminals: [bool; 3], given: Vec<OwnedFd>) -> Option<Self> {
+        let mut given = given.into_iter();
+        let shown = terminals.contains(&true).then(|| given.next());
+        let shown = match shown {
+            Some(None) => return None,
+            Some(terminal) => terminal,
+            None => None,
+        };
+        let mut next = |is_terminal: bool| match &shown {
+            Some(terminal) if is_terminal => terminal.try_clone().ok(),
+            Some(_) | None => given.next(),
+        };
+        let [input, output, complaints] = terminals;
+        let descriptors = [next(input)?, next(output)?, next(complaints)?];
+        if given.next().is_some() {
+            return None;
+        }
+        let own = [rustix::stdio::stdin(), rustix::stdio::stdout(), rustix::stdio::stderr()];
+        let terminal = own.into_iter().zip(terminals).find_map(|(fd, is)| is.then_some(fd));
+        Some(Self { descriptors, terminal })
+    }
 }
 
 /// Those that run.
@@ -48,19 +81,19 @@ impl Programs {
         self.start(children, command, Program::Opening)
     }
 
-    /// Starts a program on the terminal `terminal`, whose session it leads.
+    /// Starts a program on `standard`; it leads the session of its terminal, where it has one.
     pub(super) fn start_on(
         &mut self,
         children: &Children,
         mut command: Command,
-        terminal: OwnedFd,
+        standard: Standard,
         program: Program,
     ) -> Result<(), NotStarted> {
-        let copy = || {
-            terminal.try_clone().map_err(|error| (format!("cannot use the terminal: {error}"), 125))
-        };
-        command.stdin(copy()?).stdout(copy()?).stderr(terminal);
-        crate::sys::lead_session_of_stdin(&mut command);
+        let Standard { descriptors: [input, output, complaints], terminal } = standard;
+        command.stdin(input).stdout(output).stderr(complaints);
+        if let Some(terminal) = terminal {
+            crate::sys::lead_session_of(&mut command, terminal);
+        }
         self.start(children, command, program)
     }
 
@@ -117,6 +150,35 @@ impl Programs {
             .or_else(|_| rustix::process::kill_process(pid, signal));
         if let Err(errno) = sent {
             tracing::debug!(%errno, "the command was not signalled");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::terminal::testing::Pty;
+    use rustix::termios::isatty;
+
+    #[test]
+    fn each_standard_descriptor_is_the_terminal_or_what_came_for_it() {
+        let file = || OwnedFd::from(tempfile::tempfile().unwrap());
+        for number in 0..8 {
+            let terminals = [0, 1, 2].map(|bit| number & (1 << bit) != 0);
+            let others = terminals.iter().filter(|is| !**is).count();
+            let mut given: Vec<OwnedFd> = Vec::new();
+            if others < 3 {
+                given.push(Pty::open().slave);
+            }
+            given.extend((0..others).map(|_| file()));
+            let more = given.iter().map(|fd| fd.try_clone().unwrap()).chain([file()]).collect();
+            assert!(Standard::new(terminals, more).is_none());
+            let standard = Standard::new(terminals, given).unwrap();
+            assert_eq!(standard.descriptors.each_ref().map(isatty), terminals);
+            let first = terminals.iter().position(|is| *is).and_then(|at| i32::try_from(at).ok());
+            let at = standard.terminal.map(|fd| rustix::fd::AsRawFd::as_raw_fd(&fd));
+            assert_eq!(at, first);
+            assert!(Standard::new(terminals, Vec::new()).is_none());
         }
     }
 }

@@ -5,7 +5,7 @@
 
 use super::super::protocol::{MAX_SAID, Order, Report};
 use super::children::{Children, reap};
-use super::programs::{NotStarted, Program, Programs};
+use super::programs::{NotStarted, Program, Programs, Standard};
 use super::tmux::Tmux;
 use super::{FAILED, Task, fail};
 use crate::wire::{say, take};
@@ -154,7 +154,9 @@ impl Session<'_> {
             Order::Stop => self.stop(),
             Order::Attach { client, types } => self.attach(client, types, descriptors)?,
             Order::Screen => self.tell(&Report::Screen(self.tmux.screen()))?,
-            Order::Run { job, words } => self.start(job, &words, descriptors)?,
+            Order::Run { job, words, terminals } => {
+                self.start(job, &words, Standard::new(terminals, descriptors))?;
+            }
             Order::SignalJob { job, signal } => self.programs.signal(job, signal),
             Order::Start | Order::Signal(_) => {}
         }
@@ -168,7 +170,7 @@ impl Session<'_> {
         descriptors: Vec<OwnedFd>,
     ) -> Result<(), String> {
         let command = self.tmux.attach_session(types);
-        let Some(terminal) = descriptors.into_iter().next() else {
+        let Some(terminal) = Standard::new([true; 3], descriptors) else {
             return self.tell(&Report::Detached { client });
         };
         let program = Program::Client(client);
@@ -187,26 +189,18 @@ impl Session<'_> {
         &mut self,
         job: u32,
         words: &[String],
-        descriptors: Vec<OwnedFd>,
+        standard: Option<Standard>,
     ) -> Result<(), String> {
         let refused = |cause: &str| -> Result<(), NotStarted> { Err((cause.to_owned(), FAILED)) };
-        let mut descriptors = descriptors.into_iter();
-        let (input, output, complaints) =
-            (descriptors.next(), descriptors.next(), descriptors.next());
-        let program = Program::Job(job);
-        let started = match (words.split_first(), input, output, complaints) {
-            (Some((name, rest)), Some(terminal), None, None) => {
+        let started = match (words.split_first(), standard) {
+            (Some((name, rest)), Some(standard)) => {
                 let mut command = Command::new(name);
                 command.args(rest);
-                self.programs.start_on(&self.children, command, terminal, program)
+                let program = Program::Job(job);
+                self.programs.start_on(&self.children, command, standard, program)
             }
-            (Some((name, rest)), Some(input), Some(output), Some(complaints)) => {
-                let mut command = Command::new(name);
-                command.args(rest).stdin(input).stdout(output).stderr(complaints);
-                self.programs.start(&self.children, command, program)
-            }
-            (None, ..) => refused("no command was given"),
-            (Some(_), ..) => refused("init was not given what the command is to use"),
+            (None, _) => refused("no command was given"),
+            (Some(_), None) => refused("init was not given what the command is to use"),
         };
         match started {
             Ok(()) => Ok(()),

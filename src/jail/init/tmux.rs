@@ -64,6 +64,8 @@ impl<'t> Tmux<'t> {
         let mut command = self.command();
         command.arg("attach-session").arg("-t").arg(self.target());
         if !types {
+            // Its size does not count while somebody types: from 3.2 on by the flag that comes with this, in 3.1 by this itself
+            // (ignore_client_size in tmux's resize.c).
             command.arg("-r");
         }
         command
