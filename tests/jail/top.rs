@@ -169,13 +169,13 @@ fn what_a_role_does_not_allow_is_told_and_the_list_goes_on() {
     for keys in ["sy", "f", "a"] {
         person.types(keys);
         person.shows(&format!("uid {STRANGER} "));
-        person.shows("an operator");
+        person.shows("needs an");
         // The next key takes it away.
         person.types("g");
-        person.shows_so("no refusal", |screen| (!screen.contains("an operator")).then_some(()));
+        person.shows_so("no refusal", |screen| (!screen.contains("needs an")).then_some(()));
     }
     person.types("l");
-    person.shows("an operator");
+    person.shows("needs an");
     person.types("q");
     eventually("still running", || (supervisor.state("jt-top-seen") == "running").then_some(()));
     person.types("q");

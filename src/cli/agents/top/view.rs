@@ -537,7 +537,7 @@ mod tests {
         let line = screen.lines().find(|line| line.contains("build ")).unwrap();
         assert!(line.contains("ended") && line.matches(" -").count() >= 5, "{line}");
         assert!(line.is_ascii(), "an end has bars: {line}");
-        assert!(screen.contains("last end  build ended with exit status 4"), "{screen}");
+        assert!(screen.contains("last end build ended with exit status 4"), "{screen}");
     }
 
     #[test]
