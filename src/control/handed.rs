@@ -119,7 +119,7 @@ const KERNELS_OWN: &[&str] = &[
 
 /// What is no file, and what is one of somewhere else.
 const KERNEL: &str = "no file, but something of the kernel's";
-const UNMOUNTED: &str = "nothing that is mounted here";
+const UNMOUNTED: &str = "something of the kernel's, or of another mount namespace";
 
 /// /dev/null (null(4)), by its numbers.
 const NULL: (u32, u32) = (1, 3);

@@ -2,7 +2,7 @@
 
 use crate::harness::{Ended, Folder, command, eventually, finish, program};
 use crate::host;
-use crate::installation::Installation;
+use crate::installation::{Installation, STRANGER};
 use std::path::{Path, PathBuf};
 
 fn network(agent: &str, words: &[&str]) -> Ended {
@@ -31,6 +31,7 @@ fn an_owner_who_comes_back_orders_the_gate_and_hears_what_it_refused_meanwhile()
     let agent = "jt-go-owner";
     let folder = Folder::on_disk();
     let (profile, workspace) = (profile(&folder), folder.directory("project", 0o777));
+    std::os::unix::fs::chown(&workspace, Some(STRANGER), Some(STRANGER)).unwrap();
     let mut installation = Installation::new(&[agent], "");
     let script = "while [ ! -e go ]; do sleep 0.1; done; getent hosts meanwhile.test; touch done; sleep 1000";
     let start = ["--name", agent, "--workspace", &workspace, &profile, "--", "bash", "-c", script];

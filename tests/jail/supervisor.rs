@@ -467,7 +467,7 @@ fn the_longest_file_of_a_shim_is_what_it_sees_or_a_part_of_its_recording() {
     needs!("root", "cgroup2", "tmux");
     let folder = tempfile::tempdir_in("/var/tmp").unwrap();
     let record = |size: &str| {
-        let path = folder.path().join(format!("of-{size}.toml"));
+        let path = folder.path().join(format!("of-{}.toml", size.to_lowercase()));
         let terminal = format!("[terminal]\nrecord = true\nrecord_size = '{size}'\n");
         std::fs::write(&path, format!("schema = 1\nextends = ['demo']\n{terminal}")).unwrap();
         path.display().to_string()
