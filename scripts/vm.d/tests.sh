@@ -12,6 +12,7 @@ EXCUSED=(
     "any|psql|as node"
     "any|ssh|as node"
     "any|dropbear|as node"
+    "any|speed|twenty agents and a hundred kills of their supervisor are for the host: here fewer are killed less often"
     "6.1|landlock>=4|Linux 6.1 has Landlock 2: rules for TCP came with 6.7"
     "6.1|landlock>=6|Linux 6.1 has Landlock 2: scopes came with 6.12"
     "6.1|memfd_noexec|the setting came with Linux 6.3"

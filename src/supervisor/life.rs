@@ -127,6 +127,11 @@ impl Supervisor {
         }
         let rebooted = record.boot != boot();
         let seen = self.folders.end_of(&name).filter(|_| !rebooted);
+        // Written down and not done: no shim was asked, or it ended before it had anything to tell.
+        if record.stage == Stage::Starting && record.goes && seen.is_none() && !rebooted {
+            self.agents.insert(name, Agent::new(record, Phase::Resting(Instant::now())));
+            return;
+        }
         let end = seen.unwrap_or_else(|| {
             let how = format!("{name} was ended: the host was restarted");
             if rebooted { Outcome { how, status: 137 } } else { killed(&name) }

@@ -128,6 +128,18 @@ const PROGRAMS: &[&str] = &[
     "ssh", "dropbear",
 ];
 
+/// Why cgroups do not have `controller`, if so.
+fn lack_of(controller: &str) -> Option<String> {
+    match crate::host::cgroup_mount() {
+        None => Some("cgroup v2 is not mounted".to_owned()),
+        Some(mount) => {
+            let has = std::fs::read_to_string(mount.join("cgroup.controllers")).unwrap();
+            let lacks = !has.split_whitespace().any(|name| name == controller);
+            lacks.then(|| "cgroup v2 lacks the controller".to_owned())
+        }
+    }
+}
+
 /// Why the host does not have `need`, if so.
 fn lack(need: &str) -> Option<String> {
     if let Some((name, least)) = need.split_once(">=") {
@@ -137,14 +149,7 @@ fn lack(need: &str) -> Option<String> {
         return (abi < least).then(|| format!("the kernel has version {abi}"));
     }
     if let Some(controller) = need.strip_prefix("cgroup2:") {
-        return match crate::host::cgroup_mount() {
-            None => Some("cgroup v2 is not mounted".to_owned()),
-            Some(mount) => {
-                let has = std::fs::read_to_string(mount.join("cgroup.controllers")).unwrap();
-                let lacks = !has.split_whitespace().any(|name| name == controller);
-                lacks.then(|| "cgroup v2 lacks the controller".to_owned())
-            }
-        };
+        return lack_of(controller);
     }
     let missing = |there: bool, why: &str| (!there).then(|| why.to_owned());
     match need {
@@ -179,7 +184,7 @@ fn lack(need: &str) -> Option<String> {
         "cargo" => missing(Path::new(env!("CARGO")).exists(), "it is not installed"),
         "cc" => missing(installed(COMPILERS).is_some(), "no compiler of C is installed"),
         "systemd" => missing(Path::new("/run/systemd/system").is_dir(), "it is not PID 1"),
-        "disposable" | "before-restart" | "after-restart" | "claude" => unsaid(need),
+        "disposable" | "before-restart" | "after-restart" | "claude" | "speed" => unsaid(need),
         // No other test at the same time: every host has that.
         "quiet" => None,
         other => panic!("unknown need {other}"),
@@ -195,6 +200,8 @@ fn unsaid(need: &str) -> Option<String> {
             says("CELLBLOCK_DISPOSABLE") == "1",
             "CELLBLOCK_DISPOSABLE=1 does not say that this machine is thrown away",
         ),
+        // For what is done so often that an emulated machine would take an hour for it.
+        "speed" => (!is_slow(), "CELLBLOCK_TEST_PATIENCE says that this machine is slow"),
         "claude" => (
             std::env::var_os("CELLBLOCK_CLAUDE").is_some(),
             "CELLBLOCK_CLAUDE does not name the program (scripts/test fetches it)",

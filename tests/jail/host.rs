@@ -1,6 +1,7 @@
 //! What is on the host of an agent: processes, cgroups, records, mounts.
 
 use crate::harness;
+use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
@@ -36,6 +37,28 @@ pub(crate) fn processes(uid: u32) -> Vec<(i32, String)> {
         (owner == uid).then(|| (pid, name.trim().to_owned()))
     };
     entries.filter_map(of).collect()
+}
+
+/// The processes of all users, by uid: each with whether it is the first one of a jail. Those without memory are left out, as in
+/// [`processes`].
+pub(crate) fn processes_by_uid() -> BTreeMap<u32, Vec<(i32, bool)>> {
+    let mut found: BTreeMap<u32, Vec<(i32, bool)>> = BTreeMap::new();
+    for entry in std::fs::read_dir("/proc").unwrap().flatten() {
+        let pid = entry.file_name().to_str().and_then(|name| name.parse().ok());
+        let Some(text) = pid.and(std::fs::read_to_string(entry.path().join("status")).ok()) else {
+            continue;
+        };
+        let words = |name: &str| {
+            let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
+            Some(line.split_whitespace().collect::<Vec<_>>())
+        };
+        let uid = words("Uid").and_then(|uids| uids.first()?.parse().ok());
+        if let (Some(uid), Some(pid), Some(_)) = (uid, pid, words("VmSize")) {
+            let first = words("NSpid").is_some_and(|pids| pids.len() > 1 && pids.ends_with(&["1"]));
+            found.entry(uid).or_default().push((pid, first));
+        }
+    }
+    found
 }
 
 /// A line of `/proc/PID/status`.

@@ -1,6 +1,6 @@
 //! What tests of the supervisor share: an installation of their own, people who call it, an agent that shows that it lives.
 
-use crate::harness::{self, Ended, Running, command, eventually, finish, program, start};
+use crate::harness::{self, Ended, Folder, Running, command, eventually, finish, program, start};
 use crate::host;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 use rustix::process::Signal;
@@ -60,12 +60,22 @@ impl Installation {
     }
 
     pub(crate) fn begin(&mut self) {
-        // In a directory with nothing that it looks for.
         let mut supervise = self.verb("supervise", &[]);
+        self.begin_by(&mut supervise);
+    }
+
+    /// The same, by a command that becomes the supervisor.
+    pub(crate) fn begin_by(&mut self, supervise: &mut Command) {
+        // In a directory with nothing that it looks for.
         self.running = Some(start(supervise.current_dir(self.folder.path())));
         let path = self.path("run/control");
         let answered = || finish(&mut self.verb("ls", &[])).status == Some(0);
         eventually("the supervisor", || (path.exists() && answered()).then_some(()));
+    }
+
+    /// The supervisor's process.
+    pub(crate) fn pid(&self) -> i32 {
+        self.running.as_ref().unwrap().pid().as_raw_nonzero().get()
     }
 
     pub(crate) fn dies(&mut self) {
@@ -141,6 +151,13 @@ pub(crate) fn command_of(uid: u32, gid: u32, command: &Command) -> Command {
     user
 }
 
+/// A directory of theirs in `folder`: a project is not root's.
+pub(crate) fn project(folder: &Folder, name: &str) -> String {
+    let path = folder.directory(name, 0o755);
+    std::os::unix::fs::chown(&path, Some(STRANGER), Some(STRANGER)).unwrap();
+    path
+}
+
 /// As the user `uid`.
 pub(crate) fn as_user(uid: u32, command: &Command) -> Ended {
     finish(&mut command_of(uid, uid, command))
@@ -159,6 +176,14 @@ pub(crate) fn connect_as(uid: u32, path: &Path) -> rustix::fd::OwnedFd {
         connect(&path)
     });
     connected.join().unwrap()
+}
+
+/// `command` with the descriptor `number` open on `file`, as who starts it may have forgotten one.
+pub(crate) fn with_descriptor(number: u32, file: &Path, command: &Command) -> Command {
+    let mut shell = harness::command("/usr/bin/bash");
+    shell.args(["-c", &format!("exec {number}<\"$0\"; exec \"$@\"")]).arg(file);
+    shell.arg(command.get_program()).args(command.get_args());
+    shell
 }
 
 /// A connection on which anything can be said.

@@ -37,6 +37,7 @@ mod service;
 mod session;
 mod supervisor;
 mod supervisor_bounds;
+mod supervisor_proofs;
 mod supervisor_trouble;
 mod top;
 mod verify;

@@ -7,6 +7,7 @@ use rustix::pty::{OpenptFlags, grantpt, ioctl_tiocgptpeer, openpt, unlockpt};
 use rustix::termios::{Termios, Winsize, tcgetattr, tcgetwinsize, tcsetwinsize};
 use std::num::NonZero;
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 /// A terminal with a program on it.
 pub(crate) struct Person {
@@ -29,6 +30,11 @@ fn settings(terminal: &OwnedFd) -> String {
 impl Person {
     /// Starts `cellblock` as the first program of a terminal of 80 columns and 24 rows.
     pub(crate) fn start(cellblock: &Command) -> Self {
+        Self::start_in(cellblock, (80, 24))
+    }
+
+    /// The same, on a terminal of so many columns and rows.
+    pub(crate) fn start_in(cellblock: &Command, (columns, rows): (u16, u16)) -> Self {
         let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
         grantpt(&master).unwrap();
         unlockpt(&master).unwrap();
@@ -45,7 +51,7 @@ impl Person {
             leader.env(name, value.unwrap());
         }
         let person = Self { master, slave, before, running: None, seen: Vec::new(), read: 0 };
-        person.resize(80, 24);
+        person.resize(columns, rows);
         Self { running: Some(start(&mut leader)), ..person }
     }
 
@@ -56,6 +62,11 @@ impl Person {
 
     pub(crate) fn types(&self, keys: &str) {
         rustix::io::write(&self.master, keys.as_bytes()).unwrap();
+    }
+
+    /// All that came up to now.
+    pub(crate) fn seen(&self) -> String {
+        String::from_utf8_lossy(&self.seen).into_owned()
     }
 
     fn look(&mut self) {
@@ -72,19 +83,23 @@ impl Person {
     /// Waits until `text` comes, after what was waited for before.
     #[track_caller]
     pub(crate) fn sees(&mut self, text: &str) {
-        let begun = std::time::Instant::now();
+        self.draws(text, |new| new.contains(text).then_some(()));
+    }
+
+    /// Waits until `find` finds something in what came after what was waited for before.
+    #[track_caller]
+    pub(crate) fn draws<T>(&mut self, what: &str, find: impl Fn(&str) -> Option<T>) -> T {
+        let begun = Instant::now();
         loop {
-            self.look();
-            let new = String::from_utf8_lossy(&self.seen[self.read..]).into_owned();
-            if new.contains(text) {
-                self.read = self.seen.len();
-                return;
+            if let Some(found) = self.finds(&find) {
+                return found;
             }
             assert!(
                 begun.elapsed() < harness::patient(harness::DEADLINE),
-                "no `{text}` in {new:?}"
+                "no `{what}` in {:?}",
+                String::from_utf8_lossy(&self.seen[self.read..])
             );
-            std::thread::sleep(std::time::Duration::from_millis(5));
+            std::thread::sleep(Duration::from_millis(5));
         }
     }
 
@@ -121,6 +136,29 @@ impl Person {
         self.shows_so(&format!("`{text}`"), |screen| screen.contains(text).then_some(()));
     }
 
+    /// The same, unless the program ends first.
+    #[track_caller]
+    pub(crate) fn draws_or_ends<T>(
+        &mut self,
+        what: &str,
+        find: impl Fn(&str) -> Option<T>,
+    ) -> Option<T> {
+        harness::eventually(what, || {
+            let ended = self.running.as_mut().unwrap().child.try_wait().unwrap().is_some();
+            let found = self.finds(&find);
+            (found.is_some() || ended).then_some(found)
+        })
+    }
+
+    fn finds<T>(&mut self, find: impl Fn(&str) -> Option<T>) -> Option<T> {
+        self.look();
+        let found = find(&String::from_utf8_lossy(&self.seen[self.read..]));
+        if found.is_some() {
+            self.read = self.seen.len();
+        }
+        found
+    }
+
     /// Waits until the terminal is as it was before.
     #[track_caller]
     pub(crate) fn is_as_before(&self) {
@@ -140,6 +178,15 @@ impl Person {
     /// Waits for the program's end, and fails where the terminal is not as it was; all that was seen.
     #[track_caller]
     pub(crate) fn ends(&mut self) -> (Ended, Vec<u8>) {
+        let (ended, seen) = self.ends_anyhow();
+        let shown = String::from_utf8_lossy(&seen);
+        assert_eq!(settings(&self.slave), self.before, "{shown:?}");
+        (ended, seen)
+    }
+
+    /// Waits for the program's end, however it leaves the terminal; all that was seen.
+    #[track_caller]
+    pub(crate) fn ends_anyhow(&mut self) -> (Ended, Vec<u8>) {
         let mut running = self.running.take().unwrap();
         // What it shows must be read, or it would wait for ever.
         harness::eventually("the end", || {
@@ -148,8 +195,6 @@ impl Person {
         });
         let ended = running.wait(harness::DEADLINE);
         self.look();
-        let shown = String::from_utf8_lossy(&self.seen).into_owned();
-        assert_eq!(settings(&self.slave), self.before, "{shown:?}");
         (ended, std::mem::take(&mut self.seen))
     }
 
