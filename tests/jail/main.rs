@@ -30,6 +30,7 @@ mod lifetime;
 mod limits;
 mod memory_runs_out;
 mod nothing_left;
+mod people;
 mod pty;
 mod refusals;
 mod restarted;
