@@ -93,7 +93,7 @@ impl Supervisor {
                 this.hand_line(number, caller, (&agent, verb), line)
             }),
             Request::Exec { agent, words, terminals, size } => self.with(&agent, |this| {
-                this.exec(number, caller, &agent, (words, terminals, size, &descriptors))
+                this.exec(number, caller, &agent, (words, terminals, size, descriptors))
             }),
             Request::Stop { agent, patience } => {
                 let patience = patience.map_or(self.patience(), Duration::from_millis).min(LONGEST);

@@ -1,7 +1,7 @@
 //! Several people at once in front of one agent, each with a terminal of their size and a role of their own.
 
 use crate::harness::{Folder, eventually, finish};
-use crate::installation::{Installation, STRANGER, of_user, project};
+use crate::installation::{Installation, STRANGER, command_of, project};
 use crate::pty::Person;
 use std::process::Command;
 
@@ -45,7 +45,7 @@ impl Crowd {
     /// `cellblock VERB WORDS…`, as the user `uid`.
     fn by(&self, uid: u32, verb: &str, words: &[&str]) -> Command {
         let command = self.supervisor.verb(verb, words);
-        if uid == 0 { command } else { of_user(uid, GROUP, &command) }
+        if uid == 0 { command } else { command_of(uid, GROUP, &command) }
     }
 
     fn comes(&self, uid: u32, size: (u16, u16), verb: &str, words: &[&str]) -> Person {
@@ -165,7 +165,7 @@ fn a_viewer_only_looks_and_who_has_no_role_sees_no_agent() {
     for verb in ["status", "screen", "logs"] {
         crowd.refuses(UNLISTED, verb, &[agent]);
     }
-    let apart = finish(&mut of_user(UNLISTED, UNLISTED, &crowd.supervisor.verb("ls", &[])));
+    let apart = finish(&mut command_of(UNLISTED, UNLISTED, &crowd.supervisor.verb("ls", &[])));
     apart.expect_refusal(125, &["Permission denied"]);
     assert_eq!(crowd.supervisor.state(agent), "running");
 }

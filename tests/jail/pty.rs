@@ -136,7 +136,7 @@ impl Person {
         self.shows_so(&format!("`{text}`"), |screen| screen.contains(text).then_some(()));
     }
 
-    /// The same, unless the program ends first.
+    /// As [`Person::draws`], unless the program ends first.
     #[track_caller]
     pub(crate) fn draws_or_ends<T>(
         &mut self,
