@@ -67,6 +67,12 @@ impl Verb {
         Self::Reload,
     ];
 
+    /// The one of this name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|verb| verb.name() == name)
+    }
+
     /// The weakest role that may do it.
     #[must_use]
     pub fn least(self) -> Role {

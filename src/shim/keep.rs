@@ -248,7 +248,9 @@ impl Keep {
     /// Tells a new owner what is kept.
     fn greet(&mut self) {
         let Some(owner) = &self.owner else { return };
-        let greeting = Greeting::Born(Box::new(self.born.clone()));
+        let people = self.views.iter().map(|(number, view)| (*number, view.looker.clone()));
+        let born = Born { people: people.collect(), ..self.born.clone() };
+        let greeting = Greeting::Born(Box::new(born));
         if wire::send_sealed(owner, &greeting, &[]).is_err() {
             self.lose_owner();
         }
@@ -289,14 +291,16 @@ impl Keep {
             // It ends when nobody holds it any more.
             Order::EndGate => self.gate = None,
             Order::Freeze(frozen) => {
-                let switches =
-                    self.switches.as_ref().ok_or("cannot freeze the jail: it has no cgroup")?;
-                let frozen = switches.freeze(frozen);
-                frozen.map_err(|errno| format!("cannot freeze the jail: {errno}"))?;
+                let done = match &self.switches {
+                    Some(switches) => switches.freeze(frozen).map_err(|errno| errno.to_string()),
+                    None => Err("it has no cgroup".to_owned()),
+                };
+                let cause = done.err().map(|cause| format!("cannot freeze the jail: {cause}"));
+                self.tell(Report::Frozen { frozen, cause });
             }
-            Order::Attach { view, types } => {
+            Order::Attach { view, types, looker } => {
                 let (master, slave, line) = on_a_terminal(descriptors)?;
-                self.show(view, View::new(Of::Session, line, Some(master), types))?;
+                self.show(view, View::new((Of::Session, looker), line, Some(master), types))?;
                 self.order(&Say::Attach { client: view, types }, &[slave.as_fd()]);
             }
             Order::Record { view } => {
@@ -307,10 +311,10 @@ impl Keep {
                 self.born.recording = true;
                 self.order(&Say::Attach { client: view, types: false }, &[slave.as_fd()]);
             }
-            Order::Run { view, words, terminals } => {
+            Order::Run { view, words, terminals, looker } => {
                 let (master, given, line) = for_a_command(terminals, descriptors)?;
                 // What is typed is for it only where it reads from there.
-                self.show(view, View::new(Of::Command, line, master, terminals[0]))?;
+                self.show(view, View::new((Of::Command, looker), line, master, terminals[0]))?;
                 let given: Vec<BorrowedFd<'_>> = given.iter().map(|fd| fd.as_fd()).collect();
                 self.order(&Say::Run { job: view, words, terminals }, &given);
             }

@@ -5,7 +5,7 @@
 
 use super::ShimError;
 use super::gatekeeper::Gatekeeper;
-use super::protocol::{Ask, Born, GateMemory, Greeting, Line, Order, Report};
+use super::protocol::{Ask, Born, GateMemory, Greeting, Line, Looker, Order, Report};
 use super::stay::{self, Stay};
 use crate::gate::protocol::Counts;
 use crate::launch::{LaunchError, Session, record, session_of, start_own};
@@ -311,22 +311,19 @@ impl Owner {
     ///
     /// # Errors
     /// [`ShimError::Launch`].
-    pub fn attach(&mut self, types: bool, size: Size) -> Result<(u32, Line), ShimError> {
-        self.session()?.prove()?;
-        self.show(size, |view| Order::Attach { view, types })
-    }
-
-    /// Has the shim show what `order` says, of a view's number, on a new terminal of the jail and a new line.
-    fn show(
+    pub fn attach(
         &mut self,
+        types: bool,
         size: Size,
-        order: impl FnOnce(u32) -> Order,
+        looker: Looker,
     ) -> Result<(u32, Line), ShimError> {
-        let (master, slave) = self.session()?.terminal(size, Mode::Raw)?;
+        let session = self.session()?;
+        session.prove()?;
+        let (master, slave) = session.terminal(size, Mode::Raw)?;
         let (near, far) = Line::pair().map_err(cannot("make", "a line to the jail"))?;
         let view = self.next();
         let all = [&master, &slave, &near.bytes, &near.news].map(|fd| fd.as_fd());
-        self.tell(&order(view), &all)?;
+        self.tell(&Order::Attach { view, types, looker }, &all)?;
         Ok((view, far))
     }
 
@@ -375,6 +372,7 @@ impl Owner {
         words: Vec<String>,
         (terminals, size): ([bool; 3], Size),
         given: &[OwnedFd],
+        looker: Looker,
     ) -> Result<(u32, Line), ShimError> {
         let shown = terminals.contains(&true);
         let mode = Mode::of(terminals);
@@ -385,7 +383,7 @@ impl Owner {
         let terminal = terminal.iter().flat_map(|(master, slave)| [master, slave]);
         let all = terminal.chain(given).chain([&near.bytes, &near.news]).map(|fd| fd.as_fd());
         let all: Vec<BorrowedFd<'_>> = all.collect();
-        self.tell(&Order::Run { view, words, terminals }, &all)?;
+        self.tell(&Order::Run { view, words, terminals, looker }, &all)?;
         Ok((view, far))
     }
 

@@ -68,6 +68,21 @@ pub struct Born {
     pub records: bool,
     /// Whether it is.
     pub recording: bool,
+    /// Who looks, by the number of their view.
+    pub people: Vec<(u32, Looker)>,
+}
+
+/// Somebody who looks, in the words of the owner who let them: the shim keeps that for the next one.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Looker {
+    /// Their uid.
+    pub uid: u32,
+    /// The group in which their process was.
+    pub gid: u32,
+    /// What they do, by the name of the verb.
+    pub verb: String,
+    /// Since when, in seconds since 1970-01-01 UTC.
+    pub since: u64,
 }
 
 /// What an owner remembers of a gate for the next one.
@@ -90,6 +105,8 @@ pub enum Order {
         view: u32,
         /// Whether what is typed there is for the agent.
         types: bool,
+        /// For whom.
+        looker: Looker,
     },
     /// Record the session: master and end of a terminal come along.
     Record {
@@ -105,6 +122,8 @@ pub enum Order {
         words: Vec<String>,
         /// Which of its standard descriptors are the terminal.
         terminals: [bool; 3],
+        /// For whom.
+        looker: Looker,
     },
     /// Tell what is on the screen.
     Screen,
@@ -155,6 +174,13 @@ pub enum Report {
     },
     /// The client that records has ended: the session goes on unseen.
     NotRecorded,
+    /// The jail was frozen, or let go on.
+    Frozen {
+        /// Which of both was asked for.
+        frozen: bool,
+        /// Why it was not done.
+        cause: Option<String>,
+    },
     /// An order could not be done, or a recording has a gap.
     Trouble(String),
     /// The jail has ended.

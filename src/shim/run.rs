@@ -3,11 +3,12 @@
 use super::client::{Client, Left, Typing};
 use super::owner::{Heard, Owner, Starting};
 use super::person::own_size;
-use super::protocol::{End, Report};
+use super::protocol::{End, Looker, Report};
 use super::wait::Waiter;
 use super::{Ending, ShimError, ended, was_ended};
 use crate::jail::protocol::Report as Said;
 use crate::launch::record;
+use crate::limits::journal::now;
 use crate::plan::Plan;
 use crate::sys::Cloned;
 use crate::terminal::plain::plain_lines;
@@ -197,7 +198,7 @@ impl Run {
     }
 
     fn show(&mut self) -> Result<(), ShimError> {
-        let (_, line) = self.owner.attach(true, own_size()?)?;
+        let (_, line) = self.owner.attach(true, own_size()?, oneself())?;
         self.client = Some(Client::show(line, Typing::Session, [true; 3])?);
         Ok(())
     }
@@ -221,7 +222,7 @@ impl Run {
                         self.told.push(format!("{} is not recorded any more: {error}", self.agent));
                     }
                 }
-                Report::ViewOver { .. } => {}
+                Report::ViewOver { .. } | Report::Frozen { .. } => {}
             }
         }
         Ok(heard.gone || self.status.is_some())
@@ -263,4 +264,10 @@ impl Run {
         }
         Ok(Ending { status: status.unwrap_or(137), told, screen })
     }
+}
+/// Whoever has this process, to the shim that is its own.
+fn oneself() -> Looker {
+    let uid = rustix::process::getuid().as_raw();
+    let gid = rustix::process::getgid().as_raw();
+    Looker { uid, gid, verb: "run".to_owned(), since: now() }
 }

@@ -156,6 +156,7 @@ fn settle(
         session: false,
         up: false,
         recording: false,
+        people: Vec::new(),
         records: recording.is_some(),
     };
     let switches = match jail.switches().and_then(|switches| {

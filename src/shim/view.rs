@@ -3,7 +3,7 @@
 //! What a person sees is filtered where they are: by their own process, for their own terminal. Here only the direction
 //! is decided: whether what is typed goes in.
 
-use super::protocol::{End, Line, News};
+use super::protocol::{End, Line, Looker, News};
 use crate::terminal::size::{self, Size};
 use crate::wire;
 use rustix::event::PollFlags;
@@ -102,6 +102,7 @@ pub(super) enum Wish {
 #[derive(Debug)]
 pub(super) struct View {
     pub(super) of: Of,
+    pub(super) looker: Looker,
     line: Line,
     /// None for a command with descriptors of its own, and once nobody has the other end open.
     master: Option<OwnedFd>,
@@ -114,9 +115,14 @@ pub(super) struct View {
 }
 
 impl View {
-    pub(super) fn new(of: Of, line: Line, master: Option<OwnedFd>, types: bool) -> Self {
+    pub(super) fn new(
+        (of, looker): (Of, Looker),
+        line: Line,
+        master: Option<OwnedFd>,
+        types: bool,
+    ) -> Self {
         let (out, typed) = (Flow::default(), Flow::default());
-        Self { of, line, master, types, out, typed, ending: None, read_out: false }
+        Self { of, looker, line, master, types, out, typed, ending: None, read_out: false }
     }
 
     /// What to wait for.
@@ -264,7 +270,7 @@ mod tests {
         crate::terminal::descriptor::set_nonblocking(&pty.master).unwrap();
         crate::terminal::descriptor::set_nonblocking(&pty.slave).unwrap();
         let (near, far) = Line::pair().unwrap();
-        (View::new(Of::Session, near, Some(pty.master), types), far, pty.slave)
+        (View::new((Of::Session, Looker::default()), near, Some(pty.master), types), far, pty.slave)
     }
 
     fn read(fd: &OwnedFd) -> Result<String, Errno> {

@@ -7,13 +7,13 @@
 //! ```
 
 use super::state::{Outcome, Record};
-use crate::control::protocol::{Looks, Shown, State, Traffic, Used};
-use crate::control::roles::Verb;
+use crate::control::protocol::{Shown, State, Traffic, Used};
 use crate::gate::protocol::Counts;
 use crate::jail::protocol::Report as Said;
 use crate::limits::figures::DISK;
 use crate::limits::{Figures, Gauge, Unit, read};
 use crate::shim::owner::{Owner, Starting};
+use crate::shim::protocol::Looker;
 use crate::shim::{ended, was_ended};
 use crate::sys::Cloned;
 use std::collections::BTreeMap;
@@ -30,6 +30,8 @@ pub(super) enum Wait {
     Restart,
     /// Its screen.
     Screen,
+    /// That it is frozen, or is not.
+    Freeze(bool),
 }
 
 /// An agent with a jail.
@@ -79,24 +81,13 @@ pub(super) enum Phase {
     Ended,
 }
 
-/// Somebody who looks, and what they must be allowed for that.
-#[derive(Debug)]
-pub(super) struct Person {
-    pub(super) looks: Looks,
-    pub(super) verb: Verb,
-    /// The group in which their process was.
-    pub(super) gid: u32,
-}
-
 /// One agent.
 #[derive(Debug)]
 pub(super) struct Agent {
     pub(super) record: Record,
     pub(super) phase: Phase,
     /// Those who look, by the number of their view.
-    pub(super) people: BTreeMap<u32, Person>,
-    /// Whether others may look, of whom an earlier supervisor knew.
-    pub(super) inherited: bool,
+    pub(super) people: BTreeMap<u32, Looker>,
     /// Whether it is to be looked who of them may still.
     pub(super) recheck: bool,
     /// Those who wait, by the number of their connection, and since when.
@@ -158,7 +149,6 @@ impl Agent {
             record,
             phase,
             people: BTreeMap::new(),
-            inherited: false,
             recheck: false,
             waits: Vec::new(),
             refusals: None,
@@ -237,6 +227,11 @@ impl Agent {
 }
 
 /// By the kernel's word: whoever froze it.
+/// The event of an agent that was frozen, or let go on, and what it does then.
+pub(super) fn frozen_words(frozen: bool) -> (&'static str, &'static str) {
+    if frozen { ("frozen", "is frozen") } else { ("thawed", "goes on") }
+}
+
 fn is_frozen(owner: &Owner) -> bool {
     let cgroup = owner.kept().cgroup.as_ref();
     let frozen = cgroup.and_then(|path| crate::host::text::read(path.join("cgroup.freeze")).ok());

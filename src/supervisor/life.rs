@@ -1,11 +1,13 @@
 //! How agents begin, go on and end: what the supervisor does about each in a turn.
 
-use super::agent::{Agent, Person, Phase, Up, Wait, outcome};
+use super::agent::{Agent, Phase, Up, Wait, frozen_words, outcome};
 use super::restart::{self, End};
 use super::state::{Outcome, Record, Stage, boot};
+use super::verbs::MOST_PEOPLE;
 use super::{SuperviseError, Supervisor};
 use crate::config::Restart;
 use crate::control::protocol::Answer;
+use crate::control::roles::Verb;
 use crate::control::socket;
 use crate::jail::protocol::Report as Said;
 use crate::launch::{self, LaunchError, record};
@@ -13,7 +15,7 @@ use crate::limits::journal::{self, now};
 use crate::planning::Wanted;
 use crate::shim::ShimError;
 use crate::shim::owner::{Heard, Starting};
-use crate::shim::protocol::{Ask, Report};
+use crate::shim::protocol::{Ask, Looker, Report};
 use crate::sys;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::OwnedFd;
@@ -27,14 +29,14 @@ use std::time::{Duration, Instant};
 const UP: Duration = Duration::from_secs(60);
 /// How long a shim may take to say whether there is a jail.
 const BORN: Duration = Duration::from_secs(120);
-/// How long a screen may take.
-const SCREEN: Duration = Duration::from_secs(10);
+/// How long a screen may take, and a shim that is to freeze its jail.
+const ANSWERED: Duration = Duration::from_secs(10);
 /// How soon it is looked again whose session it is.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 /// Troubles of an agent that are written down; they must not push out of the journal what else happened.
 const TROUBLES: u32 = 50;
 /// What those are told whose lines are ended.
-const SENT_AWAY: &str = "the supervisor has ended this line: its configuration was changed, and you may not look any more, or came before it was started anew";
+const SENT_AWAY: &str = "you may not look any more: the configuration was changed";
 /// The longest trouble, in characters.
 const TROUBLE: usize = 300;
 /// How often everything of an agent is ended before its shim is.
@@ -121,8 +123,7 @@ impl Supervisor {
         }
         if let Ok(link) = reach(&self.folders.socket(&name)) {
             let phase = adopted(&name, link);
-            let agent = Agent { inherited: true, ..Agent::new(record, phase) };
-            self.agents.insert(name, agent);
+            self.agents.insert(name, Agent::new(record, phase));
             return;
         }
         let rebooted = record.boot != boot();
@@ -168,6 +169,8 @@ impl Supervisor {
         match shim.wait_with(agent.record.gate.as_ref()) {
             Ok(owner) => {
                 agent.record.kept = Some(owner.kept().clone());
+                // Its word, as everything about those who look is: it has their lines.
+                agent.people = owner.born().people.iter().take(MOST_PEOPLE).cloned().collect();
                 let until_up = (!owner.born().up).then(|| Instant::now() + UP);
                 let up = Up {
                     owner: Box::new(owner),
@@ -237,6 +240,11 @@ impl Supervisor {
                 Report::Over { status } => over = Some(status),
                 Report::Trouble(cause) => self.trouble(name, &cause),
                 Report::NotRecorded => self.record_again(name),
+                Report::Frozen { frozen, cause } => {
+                    let done = Answer::Done(vec![format!("{name} {}", frozen_words(frozen).1)]);
+                    let answer = cause.map_or(done, |cause| Answer::failed(cause, ""));
+                    self.answer_waits(name, &[Wait::Freeze(frozen)], &answer);
+                }
             }
         }
         if let Some(Agent { record, phase: Phase::Up(up), .. }) = self.agents.get_mut(name) {
@@ -422,7 +430,8 @@ impl Supervisor {
         self.note(name, "ended", None, format!("{how}{}", again.unwrap_or_default()));
         self.answer_waits(name, &[Wait::End], &Answer::Done(vec![how.clone()]));
         let failed = Answer::Failed { cause: how, hint: String::new(), status: end.status.max(1) };
-        self.answer_waits(name, &[Wait::Start, Wait::Screen], &failed);
+        let for_running = [Wait::Start, Wait::Screen, Wait::Freeze(true), Wait::Freeze(false)];
+        self.answer_waits(name, &for_running, &failed);
         if !asked {
             self.answer_waits(name, &[Wait::Restart], &failed);
         }
@@ -506,43 +515,45 @@ impl Supervisor {
         }
     }
 
-    /// Whoever waits too long for a screen.
+    /// Whoever waits too long for a screen, or for a shim.
     fn answer_late(&mut self, name: &str, now: Instant) {
         let Some(agent) = self.agents.get(name) else { return };
         let late = |(_, wait, since): &(u64, Wait, Instant)| {
-            *wait == Wait::Screen && now.saturating_duration_since(*since) >= SCREEN
+            matches!(wait, Wait::Screen | Wait::Freeze(_))
+                && now.saturating_duration_since(*since) >= ANSWERED
         };
         if agent.waits.iter().any(late) {
             self.show_screen(name, None);
+            let silent = Answer::failed(format!("the shim of {name} does not answer"), "");
+            self.answer_waits(name, &[Wait::Freeze(true), Wait::Freeze(false)], &silent);
         }
     }
 
-    /// Ends the lines of those who may not look any more, where that is to be looked at: those of whom nobody knows any more are
-    /// among them.
+    /// Ends the lines of those who may not look any more, where that is to be looked at.
     pub(super) fn send_away(&mut self, name: &str) {
         let Some(agent) = self.agents.get(name).filter(|agent| agent.recheck) else { return };
         let people = agent.people.iter();
-        let people: Vec<_> =
-            people.map(|(view, it)| (*view, it.looks.uid, it.gid, it.verb)).collect();
+        let people: Vec<_> = people.map(|(view, looker)| (*view, looker.clone())).collect();
         let (mut stay, mut leave) = (Vec::new(), Vec::new());
-        for (view, uid, gid, verb) in people {
-            let caller = self.groups.caller(uid, gid);
-            let may = self.reaches(&caller) && self.roles.allows(&caller, verb, Some(name)).is_ok();
-            if may { stay.push(view) } else { leave.push((uid, verb)) }
+        for (view, looker) in people {
+            let caller = self.groups.caller(looker.uid, looker.gid);
+            let verb = Verb::named(&looker.verb);
+            let allowed =
+                verb.is_some_and(|verb| self.roles.allows(&caller, verb, Some(name)).is_ok());
+            if allowed && self.reaches(&caller) { stay.push(view) } else { leave.push(looker) }
         }
         let Some(agent) = self.agents.get_mut(name) else { return };
         let Phase::Up(up) = &agent.phase else { return };
         agent.recheck = false;
-        let inherited = std::mem::take(&mut agent.inherited);
-        if leave.is_empty() && !inherited {
+        if leave.is_empty() {
             return;
         }
         if let Err(error) = up.owner.send_away(stay, SENT_AWAY.to_owned()) {
             tracing::warn!(%error, agent = name, "its shim does not hear");
             agent.recheck = true;
         }
-        for (uid, verb) in leave {
-            let told = format!("uid {uid} may not look at {name} any more ({})", verb.name());
+        for Looker { uid, verb, .. } in leave {
+            let told = format!("uid {uid} may not look at {name} any more ({verb})");
             self.note(name, "sent-away", Some(uid), told);
         }
     }
@@ -557,7 +568,7 @@ impl Supervisor {
 
     fn left(&mut self, name: &str, view: u32) {
         let looked = self.agents.get_mut(name).and_then(|agent| agent.people.remove(&view));
-        if let Some(Person { looks: looked, .. }) = looked {
+        if let Some(looked) = looked {
             let told = format!("uid {} left {name} ({})", looked.uid, looked.verb);
             self.note(name, "detached", Some(looked.uid), told);
         }

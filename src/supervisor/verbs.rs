@@ -1,6 +1,6 @@
 //! What callers ask for.
 
-use super::agent::{Agent, Person, Phase, Up, Wait};
+use super::agent::{Agent, Phase, Up, Wait, frozen_words};
 use super::state::{Record, SCHEMA, boot};
 use super::{SuperviseError, Supervisor};
 use crate::config::{AgentEntry, Restart};
@@ -13,7 +13,7 @@ use crate::limits::journal::{self, now};
 use crate::planning::Wanted;
 use crate::profile::types::AgentName;
 use crate::shim::ShimError;
-use crate::shim::protocol::Line;
+use crate::shim::protocol::{Line, Looker};
 use crate::terminal::size::Size;
 use rustix::fd::OwnedFd;
 use serde_json::Value;
@@ -26,7 +26,7 @@ type Answered = Option<(Answer, Vec<OwnedFd>)>;
 /// Refused calls of an agent that are written down, in which time.
 const REFUSALS: (u32, Duration) = (20, Duration::from_secs(60));
 /// Those who look at an agent, and those of one who is not root; the shim takes a few more.
-const MOST_PEOPLE: usize = 60;
+pub(super) const MOST_PEOPLE: usize = 60;
 const MOST_OF_ONE: usize = 16;
 /// The newest events of a status.
 const EVENTS: usize = 10;
@@ -89,8 +89,10 @@ impl Supervisor {
                 if let Some(refusal) = this.too_many(caller, &agent) {
                     return refusal;
                 }
-                let line = this.running(&agent).map(|up| up.owner.attach(types, size));
-                this.hand_line(number, caller, (&agent, verb), line)
+                let looker = this.looker(number, caller, verb);
+                let kept = looker.clone();
+                let line = this.running(&agent).map(|up| up.owner.attach(types, size, kept));
+                this.hand_line(&agent, looker, line)
             }),
             Request::Exec { agent, words, terminals, size } => self.with(&agent, |this| {
                 this.exec(number, caller, &agent, (words, terminals, size, descriptors))
@@ -103,9 +105,11 @@ impl Supervisor {
                 self.with(&agent, |this| this.restart(number, caller, &agent))
             }
             Request::Freeze { agent } => {
-                self.with(&agent, |this| this.freeze(caller, &agent, true))
+                self.with(&agent, |this| this.freeze(number, caller, &agent, true))
             }
-            Request::Thaw { agent } => self.with(&agent, |this| this.freeze(caller, &agent, false)),
+            Request::Thaw { agent } => {
+                self.with(&agent, |this| this.freeze(number, caller, &agent, false))
+            }
             Request::Remove { agent } => self.with(&agent, |this| at_once(this.remove(&agent))),
         }
     }
@@ -142,7 +146,7 @@ impl Supervisor {
     /// Whether somebody looks so often that others might not any more.
     fn too_many(&self, caller: &Caller, name: &str) -> Option<Answered> {
         let agent = self.agents.get(name)?;
-        let own = agent.people.values().filter(|person| person.looks.uid == caller.uid).count();
+        let own = agent.people.values().filter(|person| person.uid == caller.uid).count();
         if agent.people.len() >= MOST_PEOPLE {
             let cause = format!(
                 "{MOST_PEOPLE} look at {name} or run a command in it, and no more can at a time"
@@ -192,9 +196,10 @@ impl Supervisor {
         if let Err(error) = handed::check(caller.uid, terminals, given) {
             return refused(error.to_string(), error.hint());
         }
-        let run = |up: &mut Up| up.owner.run(words, (terminals, size), given);
+        let looker = self.looker(number, caller, Verb::Exec);
+        let run = |up: &mut Up| up.owner.run(words, (terminals, size), given, looker.clone());
         let line = self.running(name).map(run);
-        self.hand_line(number, caller, (name, Verb::Exec), line)
+        self.hand_line(name, looker, line)
     }
 
     fn list(&mut self, caller: &Caller) -> Answer {
@@ -231,7 +236,7 @@ impl Supervisor {
             again,
             without: up.map(|up| up.owner.born().without.clone()).unwrap_or_default(),
             init: up.map(|up| up.owner.kept().init),
-            people: agent.people.values().map(|person| person.looks.clone()).collect(),
+            people: agent.people.values().map(looks).collect(),
             figures: serde_json::to_value(figures).unwrap_or(Value::Null),
             network: serde_json::to_value(network).unwrap_or(Value::Null),
             events: journal::newest(&folder, name, &agent.jail(), EVENTS),
@@ -253,11 +258,16 @@ impl Supervisor {
         None
     }
 
+    /// `caller`, as the shim is told who looks.
+    fn looker(&self, number: u64, caller: &Caller, verb: Verb) -> Looker {
+        let gid = self.conns.get(&number).map_or(u32::MAX, |conn| conn.gid);
+        Looker { uid: caller.uid, gid, verb: verb.name().to_owned(), since: now() }
+    }
+
     fn hand_line(
         &mut self,
-        number: u64,
-        caller: &Caller,
-        (name, verb): (&str, Verb),
+        name: &str,
+        looker: Looker,
         line: Option<Result<(u32, Line), ShimError>>,
     ) -> Answered {
         let (view, line) = match line {
@@ -265,13 +275,11 @@ impl Supervisor {
             Some(Err(error)) => return failed(&error),
             Some(Ok(made)) => made,
         };
-        let looks = Looks { uid: caller.uid, verb: verb.name().to_owned(), since: now() };
-        let gid = self.conns.get(&number).map_or(u32::MAX, |conn| conn.gid);
+        let told = format!("uid {} came to {name} ({})", looker.uid, looker.verb);
+        self.note(name, "attached", Some(looker.uid), told);
         if let Some(agent) = self.agents.get_mut(name) {
-            agent.people.insert(view, Person { looks, verb, gid });
+            agent.people.insert(view, looker);
         }
-        let told = format!("uid {} came to {name} ({})", caller.uid, verb.name());
-        self.note(name, "attached", Some(caller.uid), told);
         Some((Answer::Line, vec![line.bytes, line.news]))
     }
 
@@ -463,7 +471,7 @@ impl Supervisor {
         None
     }
 
-    fn freeze(&mut self, caller: &Caller, name: &str, frozen: bool) -> Answered {
+    fn freeze(&mut self, number: u64, caller: &Caller, name: &str, frozen: bool) -> Answered {
         let Some(up) = self.running(name) else { return not_running(name) };
         if up.owner.kept().cgroup.is_none() {
             return refused(
@@ -474,10 +482,10 @@ impl Supervisor {
         if let Err(error) = up.owner.freeze(frozen) {
             return failed(&error);
         }
-        let (event, does) = if frozen { ("frozen", "is frozen") } else { ("thawed", "goes on") };
+        let (event, does) = frozen_words(frozen);
         let told = format!("{name} {does}, says uid {}", caller.uid);
         self.note(name, event, Some(caller.uid), told);
-        at_once(Answer::Done(vec![format!("{name} {does}")]))
+        self.wait(number, name, Wait::Freeze(frozen))
     }
 
     fn remove(&mut self, name: &str) -> Answer {
@@ -492,6 +500,10 @@ impl Supervisor {
             Err(error) => Answer::failed(error.to_string(), error.hint()),
         }
     }
+}
+
+fn looks(looker: &Looker) -> Looks {
+    Looks { uid: looker.uid, verb: looker.verb.clone(), since: looker.since }
 }
 
 fn not_running(name: &str) -> Answered {
