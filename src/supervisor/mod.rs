@@ -43,6 +43,8 @@ use std::time::{Duration, Instant};
 
 /// What is due for agents within this time is done together.
 const TOGETHER: Duration = Duration::from_millis(50);
+/// How long the lock of an earlier supervisor may be held before that one is taken to run.
+const LOCKED: Duration = Duration::from_secs(2);
 /// Calls that are taken in a turn.
 const TAKEN: usize = 32;
 /// Children that close what callers have sent, at the most.
@@ -228,10 +230,15 @@ fn lock(run: &Path) -> Result<OwnedFd, SuperviseError> {
     let failed = |errno| StateError::Call { verb: "lock", path: path.clone(), errno };
     let flags = OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC | OFlags::NOFOLLOW;
     let file = rustix::fs::open(&path, flags, Mode::from_raw_mode(0o600)).map_err(failed)?;
-    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(file),
-        Err(Errno::WOULDBLOCK) => Err(SuperviseError::Another(path)),
-        Err(errno) => Err(failed(errno).into()),
+    let until = Instant::now() + LOCKED;
+    loop {
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => return Ok(file),
+            // A child of one that was killed has it until it has closed what is not its own.
+            Err(Errno::WOULDBLOCK) if Instant::now() < until => std::thread::sleep(TOGETHER),
+            Err(Errno::WOULDBLOCK) => return Err(SuperviseError::Another(path)),
+            Err(errno) => return Err(failed(errno).into()),
+        }
     }
 }
 
@@ -421,7 +428,8 @@ impl Supervisor {
     fn close(self) {
         let Self { conns, mut partings, listener, .. } = self;
         for conn in conns.into_values() {
-            partings.add(conn.uid, conn.leave());
+            let uid = conn.uid;
+            conn.leave().into_iter().for_each(|left| partings.add_connection(uid, left));
         }
         partings.add(0, [listener]);
         partings.settle();
@@ -429,7 +437,7 @@ impl Supervisor {
 
     fn part_with(&mut self, conn: Conn) {
         let uid = conn.uid;
-        self.partings.add(uid, conn.leave());
+        conn.leave().into_iter().for_each(|left| self.partings.add_connection(uid, left));
     }
 
     /// Answers those who wait for one of `waits`.

@@ -5,16 +5,29 @@
 //! process has closed its own. A child that ends does not linger; what still holds it up counts against who sent it.
 
 use crate::sys::{self, Cloned};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsRawFd as _, OwnedFd};
 use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::Pid;
 use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+/// How long somebody has to read what they were answered: a connection that ends with something unread on it takes that away.
+const LAST_WORD: Duration = Duration::from_secs(1);
+
+/// What one user has sent.
+#[derive(Debug, Default)]
+struct Sent {
+    descriptors: Vec<OwnedFd>,
+    /// With something unread.
+    connections: Vec<OwnedFd>,
+}
 
 /// Descriptors to close, and children that close some, each of the user who sent them.
 #[derive(Debug, Default)]
 pub(super) struct Partings {
-    waiting: BTreeMap<u32, Vec<OwnedFd>>,
+    waiting: BTreeMap<u32, Sent>,
     children: Vec<(Cloned, u32)>,
 }
 
@@ -23,8 +36,13 @@ impl Partings {
     pub(super) fn add(&mut self, uid: u32, descriptors: impl IntoIterator<Item = OwnedFd>) {
         let mut descriptors = descriptors.into_iter().peekable();
         if descriptors.peek().is_some() {
-            self.waiting.entry(uid).or_default().extend(descriptors);
+            self.waiting.entry(uid).or_default().descriptors.extend(descriptors);
         }
+    }
+
+    /// The same for a connection of theirs on which something is left unread.
+    pub(super) fn add_connection(&mut self, uid: u32, connection: OwnedFd) {
+        self.waiting.entry(uid).or_default().connections.push(connection);
     }
 
     /// How many children are held up by what `uid` has sent.
@@ -44,10 +62,10 @@ impl Partings {
 
     /// Starts a child for each user who has sent something. What cannot be given to one stays open until the next time.
     pub(super) fn settle(&mut self) {
-        for (uid, descriptors) in std::mem::take(&mut self.waiting) {
-            match part(&descriptors) {
+        for (uid, sent) in std::mem::take(&mut self.waiting) {
+            match part(&sent) {
                 Ok((child, word)) => {
-                    drop(descriptors);
+                    drop(sent);
                     if let Err(errno) = rustix::io::write(&word, b".") {
                         tracing::debug!(%errno, "a child has ended too early");
                     }
@@ -55,7 +73,7 @@ impl Partings {
                 }
                 Err(errno) => {
                     tracing::warn!(%errno, uid, "what somebody has sent is closed later");
-                    self.waiting.insert(uid, descriptors);
+                    self.waiting.insert(uid, sent);
                 }
             }
         }
@@ -69,17 +87,31 @@ impl Partings {
     }
 }
 
-/// A child with copies of `descriptors`, and by what it is told that it is the only one who has them.
-fn part(descriptors: &[OwnedFd]) -> Result<(Cloned, OwnedFd), Errno> {
+/// A child with copies of all that was `sent`, and by what it is told that it is the only one who has them.
+fn part(sent: &Sent) -> Result<(Cloned, OwnedFd), Errno> {
     let (heard, word) = pipe_with(PipeFlags::CLOEXEC)?;
-    let kept = descriptors.iter().chain([&heard]).map(|fd| fd.as_raw_fd()).collect::<Vec<_>>();
+    let all = sent.descriptors.iter().chain(&sent.connections).chain([&heard]);
+    let kept = all.map(|fd| fd.as_raw_fd()).collect::<Vec<_>>();
     let child = sys::fork(|| {
         // All else is for others: a line that it keeps open would not end. Where this process dies, the pipe ends.
         let closed = sys::close_all_but(&kept);
         let told = rustix::io::read(&heard, &mut [0; 1]);
-        i32::from(closed.is_err() || told.is_err())
+        let left = await_hang_up(&sent.connections);
+        i32::from(closed.is_err() || told.is_err() || left.is_err())
     })?;
     Ok((child, word))
+}
+
+/// Waits until the other sides of all `connections` have hung up, or have had the time to read.
+fn await_hang_up(connections: &[OwnedFd]) -> Result<(), Errno> {
+    let until = Instant::now() + LAST_WORD;
+    for connection in connections {
+        let left = until.saturating_duration_since(Instant::now());
+        let left = Timespec::try_from(left).map_err(|_| Errno::INVAL)?;
+        // An end is told of without being asked for.
+        poll(&mut [PollFd::new(connection, PollFlags::empty())], Some(&left))?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -102,5 +134,21 @@ mod tests {
         let (_, status) = waitpid(Some(pid), WaitOptions::empty()).unwrap().unwrap();
         assert_eq!(status.exit_status(), Some(0));
         assert!(partings.reaped(pid) && !partings.reaped(pid));
+    }
+
+    #[test]
+    fn who_was_answered_can_read_that_whatever_they_have_sent() {
+        let (near, far) = crate::wire::pair().unwrap();
+        let mut partings = Partings::default();
+        crate::wire::say(&far, &"unread").unwrap();
+        crate::wire::say(&near, &"answer").unwrap();
+        partings.add_connection(7, near);
+        partings.settle();
+        assert_eq!(crate::wire::hear::<String>(&far), Ok(Some("answer".to_owned())));
+        // And it goes on to the end: without the wait that could come first.
+        let pid = partings.children[0].0.pid;
+        drop(far);
+        let (_, status) = waitpid(Some(pid), WaitOptions::empty()).unwrap().unwrap();
+        assert_eq!(status.exit_status(), Some(0));
     }
 }

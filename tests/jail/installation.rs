@@ -84,6 +84,14 @@ impl Installation {
         running.wait(harness::DEADLINE);
     }
 
+    /// Does `what` while the supervisor hears nothing.
+    pub(crate) fn while_deaf(&self, what: impl FnOnce()) {
+        let running = self.running.as_ref().unwrap();
+        running.signal(Signal::STOP);
+        what();
+        running.signal(Signal::CONT);
+    }
+
     /// What a verb ends with.
     pub(crate) fn ask(&self, verb: &str, words: &[&str]) -> Ended {
         finish(&mut self.verb(verb, words))
