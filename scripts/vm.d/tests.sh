@@ -21,24 +21,33 @@ EXCUSED=(
 # The kernel on which everything is run.
 WHOLE_KERNEL=6.12
 
-# PART REASON: tests with that in their names are run on that kernel alone: an emulated machine takes half an hour for all.
-# The host runs them, too. Tests that are named on the command line are run on every kernel, and so is all with --whole.
+# PART PLACE REASON: tests with that in their names are run in one place: an emulated machine takes half an hour for all. The place
+# is the kernel on which everything is run, or this host, where `scripts/test` has run them all. Tests that are named on the
+# command line are run on every kernel, and so is all with --whole.
 ONCE=(
-    "score::|a score is computed, not asked of a kernel"
-    "policy::|what a policy compiles to is computed; the battery asks the kernel"
-    "terminal::|a terminal's bytes are the same on every kernel"
-    "egress::api::|what the gate does with what is said to it, over sockets as on every kernel"
-    "egress::hostile::|as egress::api"
-    "egress::first_bytes::|as egress::api"
-    "egress::flow::|as egress::api"
-    "egress::change::|as egress::api"
-    "egress::addresses::|as egress::api"
-    "egress::bounds::|as egress::api"
-    "egress::proxy::|as egress::api"
-    "restarted::|what becomes of agents is in files; the machine is restarted once"
-    "battery::what_nothing_else_stops_|what a wall stops alone; that each wall stops is in the whole battery, on every kernel"
-    "battery::a_session_led_from_|how the battery looks at sessions"
-    "battery::without_any_jail_|the controls are in the whole battery, too"
+    "score::|host|a score is computed, not asked of a kernel"
+    "policy::|host|what a policy compiles to is computed; the battery asks the kernel"
+    "terminal::|host|a terminal's bytes are the same on every kernel"
+    "egress::api::|host|what the gate does with what is said to it, over sockets as on every kernel"
+    "egress::hostile::|host|as egress::api"
+    "egress::first_bytes::|host|as egress::api"
+    "egress::flow::|host|as egress::api"
+    "egress::addresses::|host|as egress::api"
+    "egress::bounds::|host|as egress::api"
+    "egress::proxy::|host|as egress::api"
+    "egress::change::|6.12|as egress::api"
+    "top::|6.12|a terminal's bytes are the same on every kernel"
+    "people::|6.12|who sees what, in which size, is for the supervisor and tmux to say"
+    "attach_ends::|6.12|a terminal's bytes are the same on every kernel"
+    "exec_running::|6.12|which descriptors go where is for the supervisor to say"
+    "supervisor_bounds::|6.12|who may call the supervisor, and how much it does for them, is its own to say"
+    "supervisor_proofs::|6.12|what a supervisor comes back to is in its files"
+    "supervisor_trouble::|6.12|what a supervisor does about trouble is its own to say"
+    "verify::|6.12|how verify asks and tells; the battery asks the kernel"
+    "restarted::|6.12|what becomes of agents is in files; the machine is restarted once"
+    "battery::what_nothing_else_stops_|6.12|what a wall stops alone; that each wall stops is in the whole battery, on every kernel"
+    "battery::a_session_led_from_|6.12|how the battery looks at sessions"
+    "battery::without_any_jail_|6.12|the controls are in the whole battery, too"
 )
 # The programs that are run on the others.
 ON_EVERY_KERNEL=(src/lib.rs tests/jail/main.rs)
@@ -129,24 +138,43 @@ stage() {
     mke2fs -q -t ext4 -O ^has_journal -E root_owner=0:0 -d "$payload" "$SCRATCH/payload.img"
 }
 
-# leaves_out KERNEL: whether not everything is run on it.
-leaves_out() {
-    [ -z "$WHOLE" ] && [ "${#WORDS[@]}" -eq 0 ] && [ "$1" != "$WHOLE_KERNEL" ]
+# chosen: whether somebody has said which tests are run.
+chosen() {
+    [ -n "$WHOLE" ] || [ "${#WORDS[@]}" -gt 0 ]
 }
 
-# What is not run on KERNEL, a line each.
+# once KERNEL: the lines of ONCE that are not run on it.
+once() {
+    local entry place
+    ! chosen || return 0
+    for entry in "${ONCE[@]}"; do
+        place=${entry#*|}
+        place=${place%%|*}
+        case "$place" in
+            host) [ "$1" = "$WHOLE_KERNEL" ] && [ -z "$BESIDE_HOST" ] || printf '%s\n' "$entry" ;;
+            "$1") ;;
+            *) printf '%s\n' "$entry" ;;
+        esac
+    done
+}
+
+# What is not run on KERNEL, a line each: where it is, what, and why not here.
 left_out() {
-    local entry source
-    leaves_out "$1" || return 0
-    for entry in "${ONCE[@]}"; do printf '*%s* (%s)\n' "${entry%%|*}" "${entry#*|}"; done
+    local part place reason source
+    while IFS='|' read -r part place reason; do
+        [ "$place" != host ] || [ -n "$BESIDE_HOST" ] || place=$WHOLE_KERNEL
+        printf 'on %s alone: *%s* (%s)\n' "${place/host/the host}" "$part" "$reason"
+    done < <(once "$1")
+    ! chosen && [ "$1" != "$WHOLE_KERNEL" ] || return 0
     while IFS=$'\t' read -r source _; do
-        [[ " ${ON_EVERY_KERNEL[*]} " == *" $source "* ]] || printf '%s (of the program as a user calls it, not of a kernel)\n' "$source"
+        [[ " ${ON_EVERY_KERNEL[*]} " == *" $source "* ]] ||
+            printf 'on %s alone: %s (of the program as a user calls it, not of a kernel)\n' "$WHOLE_KERNEL" "$source"
     done <"$SCRATCH/payload/list"
 }
 
 # restarts KERNEL FILTER...: whether the tests that a restart of the machine lies between are run.
 restarts() {
-    ! leaves_out "$1" || return 1
+    chosen || [ "$1" = "$WHOLE_KERNEL" ] || return 1
     shift
     [ $# -eq 0 ] || [[ " $*" == *" restarted::"* ]]
 }
@@ -174,10 +202,8 @@ guest_environment() {
 guest_script() {
     local kernel=$1 entry skips=() programs=()
     shift
-    if leaves_out "$kernel"; then
-        for entry in "${ONCE[@]}"; do skips+=(--skip "${entry%%|*}"); done
-        programs=("${ON_EVERY_KERNEL[@]}")
-    fi
+    while IFS= read -r entry; do skips+=(--skip "${entry%%|*}"); done < <(once "$kernel")
+    chosen || [ "$kernel" = "$WHOLE_KERNEL" ] || programs=("${ON_EVERY_KERNEL[@]}")
     skips+=(--skip restarted::)
     guest_environment "$kernel"
     printf 'PROGRAMS=%q\n' " ${programs[*]} "
@@ -246,7 +272,7 @@ count() {
     fi
     [ $((passed + ${#failures[@]} + ${#skips[@]})) -gt 0 ] || failures+=("no test ran")
     for line in "${skips[@]}"; do printf 'Linux %s: skipped: %s\n' "$kernel" "$line$(reason_of "$kernel" "$line")"; done
-    while IFS= read -r line; do printf 'Linux %s: on %s alone: %s\n' "$kernel" "$WHOLE_KERNEL" "$line"; done < <(left_out "$kernel")
+    while IFS= read -r line; do printf 'Linux %s: %s\n' "$kernel" "$line"; done < <(left_out "$kernel")
     for line in "${failures[@]}"; do printf 'Linux %s: failed: %s\n' "$kernel" "$line"; done
     printf 'Linux %s: %s passed, %s failed, %s skipped (in %s s)\n' "$kernel" "$passed" "${#failures[@]}" "${#skips[@]}" "$3"
     [ "$2" -eq 0 ] && [ ${#failures[@]} -eq 0 ] && [ "$passed" -gt 0 ]

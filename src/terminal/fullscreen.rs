@@ -1,9 +1,9 @@
 //! A person's whole terminal for something of our own, and back.
 //!
 //! Decides: when the terminal is taken, and that it comes back in whichever way this process ends. Must never: wait for a
-//! terminal that takes no output, or write what it was not handed.
+//! terminal that takes no output, but for a second at its end, or write what it was not handed.
 //!
-//! Before: whoever draws, in bytes. After: [`super::reset`] and [`RawMode::restore`], or the session of an agent on the same
+//! Before: whoever draws, in bytes. After: [`super::rescue`] and [`RawMode::restore`], or the session of an agent on the same
 //! terminal. Does not protect against being killed by `SIGKILL`: `reset` helps then.
 
 #![forbid(unsafe_code)]
@@ -11,12 +11,11 @@
 use super::TerminalError;
 use super::descriptor::reopen_for_writing;
 use super::raw::RawMode;
-use super::reset::{self, Screen};
+use super::rescue::{self, Rescue};
+use super::reset::Screen;
 use rustix::event::PollFlags;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
-use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
-use std::sync::Once;
 
 /// The screen for full-screen programs, empty and without a cursor.
 const ENTER: &[u8] = b"\x1b[?1049h\x1b[?25l\x1b[m\x1b[2J";
@@ -38,7 +37,8 @@ pub struct FullScreen {
     output: OwnedFd,
     /// What the terminal has not taken yet.
     backlog: Vec<u8>,
-    left: bool,
+    /// Until the screen is as before.
+    rescue: Option<Rescue>,
 }
 
 impl FullScreen {
@@ -55,9 +55,10 @@ impl FullScreen {
                 rustix::io::fcntl_dupfd_cloexec(shown, 3).map_err(TerminalError::Reopen)?
             }
         };
-        restore_on_panic(tcgetattr(input).map_err(TerminalError::ReadSettings)?);
         let raw = RawMode::enter(input)?;
-        Ok(Self { raw, output, backlog: ENTER.to_vec(), left: false })
+        let rescue = Rescue::arm(&output, raw.saved().cloned()).map_err(TerminalError::Reopen)?;
+        rescue.is_on(Screen::Alternate);
+        Ok(Self { raw, output, backlog: ENTER.to_vec(), rescue: Some(rescue) })
     }
 
     /// Whether the terminal has taken all that was shown.
@@ -122,8 +123,11 @@ impl FullScreen {
     }
 
     fn restore(&mut self) -> Result<(), TerminalError> {
-        if !std::mem::replace(&mut self.left, true) {
-            reset_screen(self.output.as_fd());
+        if self.rescue.take().is_some()
+            && let Err(errno) = rescue::write(&self.output, Screen::Alternate)
+        {
+            // One that is gone cannot be brought back, and one that takes nothing was waited for.
+            tracing::debug!(%errno, "the terminal was not reset");
         }
         self.raw.restore()
     }
@@ -134,53 +138,5 @@ impl Drop for FullScreen {
         if let Err(error) = self.restore() {
             tracing::warn!(%error, "the terminal stays raw; `stty sane` brings it back");
         }
-    }
-}
-
-/// A terminal that is gone cannot be brought back, and one that takes nothing now is not waited for.
-fn reset_screen(output: BorrowedFd<'_>) {
-    if let Err(errno) = rustix::io::write(output, &reset::bytes(Screen::Alternate)) {
-        tracing::debug!(%errno, "the terminal was not reset");
-    }
-}
-
-/// A panic ends this process without dropping anything.
-fn restore_on_panic(settings: Termios) {
-    static ONCE: Once = Once::new();
-    ONCE.call_once(|| {
-        let before = std::panic::take_hook();
-        std::panic::set_hook(Box::new(move |panic| {
-            give_back(rustix::stdio::stdin(), rustix::stdio::stdout(), &settings);
-            before(panic);
-        }));
-    });
-}
-
-fn give_back(input: BorrowedFd<'_>, output: BorrowedFd<'_>, settings: &Termios) {
-    reset_screen(output);
-    if let Err(errno) = tcsetattr(input, OptionalActions::Now, settings) {
-        tracing::warn!(%errno, "the terminal stays raw; `stty sane` brings it back");
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::terminal::testing::Pty;
-    use rustix::termios::LocalModes;
-
-    #[test]
-    fn a_panic_gives_the_terminal_back() {
-        let pty = Pty::open();
-        let settings = tcgetattr(&pty.slave).unwrap();
-        let mut raw = settings.clone();
-        raw.make_raw();
-        tcsetattr(&pty.slave, OptionalActions::Now, &raw).unwrap();
-        give_back(pty.slave.as_fd(), pty.slave.as_fd(), &settings);
-        let now = tcgetattr(&pty.slave).unwrap().local_modes;
-        assert!(now.contains(LocalModes::ECHO | LocalModes::ICANON));
-        let mut shown = [0; 256];
-        let count = rustix::io::read(&pty.master, &mut shown).unwrap();
-        assert!(String::from_utf8_lossy(&shown[..count]).contains("\x1b[?1049l"));
     }
 }
