@@ -7,7 +7,7 @@ use super::figures::Figures;
 use super::hits::{Finder, Hit, What};
 use super::kernel_log::KernelLog;
 use super::ranks::{Session, ranks};
-use super::read::{Kept, Source};
+use super::read::{Kept, ProcessorTime, Source};
 use super::{journal, processes, read};
 use rustix::event::PollFlags;
 use rustix::fd::{AsFd as _, BorrowedFd, OwnedFd};
@@ -71,6 +71,8 @@ struct Opened {
     source: Source,
     events: Option<OwnedFd>,
     pressure: Option<OwnedFd>,
+    /// For the memory watch.
+    time: Option<ProcessorTime>,
 }
 
 impl Meter {
@@ -179,6 +181,11 @@ impl Meter {
             source: Source::open(kept.clone()),
             events: kept.cgroup.as_deref().and_then(|cgroup| events(cgroup).ok()),
             pressure: kept.cgroup.as_deref().and_then(|cgroup| pressure(cgroup).ok()),
+            time: kept
+                .cgroup
+                .as_deref()
+                .filter(|_| kept.memory_watch.is_some())
+                .and_then(ProcessorTime::open),
         })
     }
 
@@ -237,7 +244,7 @@ impl Meter {
             return None;
         }
         self.watched = Instant::now();
-        let used = self.kept.cgroup.as_deref().and_then(read::processor_time);
+        let used = self.opened().time.as_ref().and_then(ProcessorTime::used);
         if let (Some(used), Some(before)) = (used, self.watched_at)
             && used.saturating_sub(before) < WATCH_WORK
         {

@@ -263,10 +263,26 @@ pub fn brief_of_cgroup(path: &Path) -> Figures {
     }
 }
 
-/// The processor time that a cgroup has used, in microseconds (`cpu.stat`).
-#[must_use]
-pub fn processor_time(cgroup: &Path) -> Option<u64> {
-    field(&text::read(cgroup.join("cpu.stat")).ok()?, "usage_usec")
+/// The processor time that a cgroup has used (`cpu.stat`), from a file that stays open: it is asked for several times a second.
+#[derive(Debug)]
+pub struct ProcessorTime(OwnedFd);
+
+impl ProcessorTime {
+    /// Of the cgroup at this path; nothing where it cannot be read.
+    #[must_use]
+    pub fn open(cgroup: &Path) -> Option<Self> {
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+        rustix::fs::open(cgroup.join("cpu.stat"), flags, Mode::empty()).ok().map(Self)
+    }
+
+    /// In microseconds.
+    #[must_use]
+    pub fn used(&self) -> Option<u64> {
+        // Its first line; the others are not needed.
+        let mut text = [0; 256];
+        let count = rustix::io::pread(&self.0, &mut text, 0).ok()?;
+        field(&String::from_utf8_lossy(&text[..count]), "usage_usec")
+    }
 }
 
 fn throttle(stat: &str, max: &str) -> Option<Throttle> {
