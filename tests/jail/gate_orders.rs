@@ -83,7 +83,7 @@ fn nobody_but_root_orders_a_gate() {
     let agent = "jt-go-root";
     let folder = Folder::new();
     let profile = profile(&folder);
-    let installation = Installation::new(&[agent], "");
+    let mut installation = Installation::new(&[agent], "");
     let start = ["--name", agent, &profile, "--", "sleep", "1000"];
     installation.ask("start", &start).expect(0);
     // The same socket where everybody reaches it, as if no folder and no mode stood before it.
@@ -111,7 +111,10 @@ fn nobody_but_root_orders_a_gate() {
     let by_the_gate = ask(shim, &link);
     assert_eq!(by_the_gate.expect(0).out, "answer b''\n", "{by_the_gate:#?}");
     assert!(allowed(agent).contains("a.test"));
-    // Root, and be it no owner, is answered there.
+    // Root, and be it no owner, is answered there; the owner would take the line back.
+    installation.dies();
     let answered = ask(0, &link);
     assert!(answered.expect(0).out.contains("Counts"), "{answered:#?}");
+    installation.begin();
+    installation.becomes(agent, "running");
 }
