@@ -188,10 +188,11 @@ judge() {
     if [ "$nonce" = "$NONCE" ] && [[ "$status" =~ ^[0-9]+$ ]]; then
         return "$status"
     fi
-    if [ "$1" -eq 124 ] || [ "$1" -eq 137 ]; then
-        reason="it did not end within $2 s"
-    elif grep -aq 'Kernel panic' "$MACHINE/console" 2>/dev/null; then
+    # One that restarts for that may go on until its time is over.
+    if grep -aq 'Kernel panic' "$MACHINE/console" 2>/dev/null; then
         reason="its kernel panicked"
+    elif [ "$1" -eq 124 ] || [ "$1" -eq 137 ]; then
+        reason="it did not end within $2 s"
     elif [ "$1" -ne 0 ]; then
         reason="QEMU ended with status $1: $(tail -n 1 "$MACHINE/qemu")"
     else

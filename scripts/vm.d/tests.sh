@@ -21,7 +21,7 @@ EXCUSED=(
 # The kernel on which everything is run.
 WHOLE_KERNEL=6.12
 
-# PART PLACE REASON: tests with that in their names are run in one place: an emulated machine takes half an hour for all. The place
+# PART PLACE REASON: tests with that in their names, or those of tests/jail alone (jail/PART), are run in one place: an emulated machine takes half an hour for all. The place
 # is the kernel on which everything is run, or this host, where `scripts/test` has run them all. Tests that are named on the
 # command line are run on every kernel, and so is all with --whole.
 ONCE=(
@@ -29,21 +29,21 @@ ONCE=(
     "policy::|host|what a policy compiles to is computed; the battery asks the kernel"
     "terminal::|host|a terminal's bytes are the same on every kernel"
     "egress::api::|host|what the gate does with what is said to it, over sockets as on every kernel"
-    "egress::hostile::|host|as egress::api"
+    "egress::hostile::|6.12|as egress::api"
     "egress::first_bytes::|host|as egress::api"
     "egress::flow::|host|as egress::api"
     "egress::addresses::|host|as egress::api"
-    "egress::bounds::|host|as egress::api"
+    "egress::bounds::|6.12|as egress::api"
     "egress::proxy::|host|as egress::api"
     "egress::change::|6.12|as egress::api"
-    "top::|6.12|a terminal's bytes are the same on every kernel"
-    "people::|6.12|who sees what, in which size, is for the supervisor and tmux to say"
-    "attach_ends::|6.12|a terminal's bytes are the same on every kernel"
-    "exec_running::|6.12|which descriptors go where is for the supervisor to say"
-    "supervisor_bounds::|6.12|who may call the supervisor, and how much it does for them, is its own to say"
-    "supervisor_proofs::|6.12|what a supervisor comes back to is in its files"
-    "supervisor_trouble::|6.12|what a supervisor does about trouble is its own to say"
-    "verify::|6.12|how verify asks and tells; the battery asks the kernel"
+    "jail/top::|6.12|a terminal's bytes are the same on every kernel"
+    "jail/people::|6.12|who sees what, in which size, is for the supervisor and tmux to say"
+    "jail/attach_ends::|6.12|a terminal's bytes are the same on every kernel"
+    "jail/exec_running::|6.12|which descriptors go where is for the supervisor to say"
+    "jail/supervisor_bounds::|6.12|who may call the supervisor, and how much it does for them, is its own to say"
+    "jail/supervisor_proofs::|6.12|what a supervisor comes back to is in its files"
+    "jail/supervisor_trouble::|6.12|what a supervisor does about trouble is its own to say"
+    "jail/verify::|6.12|how verify asks and tells; the battery asks the kernel"
     "restarted::|6.12|what becomes of agents is in files; the machine is restarted once"
     "battery::what_nothing_else_stops_|6.12|what a wall stops alone; that each wall stops is in the whole battery, on every kernel"
     "battery::a_session_led_from_|6.12|how the battery looks at sessions"
@@ -184,8 +184,10 @@ restarts() {
 restart_script() {
     printf '[ "$status" -eq 0 ] || exit "$status"\nexport CELLBLOCK_RESTART=%q\n' "$1"
     printf 'PROGRAM=%q\n' "$(sed -n 's/^tests\/jail\/main.rs\t//p' "$SCRATCH/payload/list")"
-    printf 'echo "     Running tests/jail/main.rs %s a restart"\n"$PROGRAM" --show-output %q </dev/null || status=$?\n' \
-        "$1" "restarted::$1"
+    printf 'echo "     Running tests/jail/main.rs %s a restart"\n' "$1"
+    printf '"$PROGRAM" --show-output %q </dev/null >/run/restarted || status=$?\ncat /run/restarted\n' "restarted::$1"
+    # A name that fits none is no success.
+    printf 'grep -q "^test result: ok. 1 passed" /run/restarted || status=101\n'
 }
 
 # guest_environment KERNEL: what the tests are told there.
@@ -200,14 +202,20 @@ guest_environment() {
 
 # guest_script KERNEL FILTER...: what the guest's shell does.
 guest_script() {
-    local kernel=$1 entry skips=() programs=()
+    local kernel=$1 part skips=() in_jail=() programs=()
     shift
-    while IFS= read -r entry; do skips+=(--skip "${entry%%|*}"); done < <(once "$kernel")
+    while IFS='|' read -r part _; do
+        case "$part" in
+            jail/*) in_jail+=(--skip "${part#jail/}") ;;
+            *) skips+=(--skip "$part") ;;
+        esac
+    done < <(once "$kernel")
     chosen || [ "$kernel" = "$WHOLE_KERNEL" ] || programs=("${ON_EVERY_KERNEL[@]}")
     skips+=(--skip restarted::)
     guest_environment "$kernel"
-    printf 'PROGRAMS=%q\n' " ${programs[*]} "
-    printf 'set --'
+    printf 'PROGRAMS=%q\nIN_JAIL=(' " ${programs[*]} "
+    [ ${#in_jail[@]} -eq 0 ] || printf ' %q' "${in_jail[@]}"
+    printf ')\nset --'
     [ $# -eq 0 ] || printf ' %q' "$@"
     [ ${#skips[@]} -eq 0 ] || printf ' %q' "${skips[@]}"
     [[ " ${WITH_XFS[*]} " != *" $kernel "* ]] ||
@@ -219,7 +227,9 @@ guest_script() {
 while IFS=$'\t' read -r source program; do
     [[ "$PROGRAMS" = *[a-z]* && "$PROGRAMS" != *" $source "* ]] && continue
     echo "     Running $source"
-    "$program" --show-output "$@" </dev/null || { ended=$?; status=1; echo "PROGRAM $source ended with status $ended"; }
+    more=()
+    [ "$source" != tests/jail/main.rs ] || more=("${IN_JAIL[@]}")
+    "$program" --show-output "$@" "${more[@]}" </dev/null || { ended=$?; status=1; echo "PROGRAM $source ended with status $ended"; }
 done </run/vm/payload/list
 END
 }

@@ -193,9 +193,7 @@ fn unfit(fd: BorrowedFd<'_>) -> Result<Option<&'static str>, Errno> {
         None => Some(UNMOUNTED),
         Some(name) if KERNELS_OWN.contains(&name) => Some(KERNEL),
         // What its owner does not answer, who uses it waits for.
-        Some(name) if name == "fuse" || name.starts_with("fuse.") || name == "fuseblk" => {
-            Some("a file of a FUSE file system")
-        }
+        Some(name) if name.starts_with("fuse") => Some("a file of a FUSE file system"),
         Some(_) => None,
     };
     Ok(unfit)

@@ -5,10 +5,12 @@ use crate::wire;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{Gid, Mode};
 use rustix::io::Errno;
+use rustix::net::sockopt::{self, Timeout};
 use rustix::net::{
     AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, connect, listen, socket_with,
 };
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// Calls that wait to be taken.
 const BACKLOG: i32 = 256;
@@ -127,16 +129,29 @@ impl Client {
     /// # Errors
     /// [`ClientError`].
     pub fn connect(path: &Path) -> Result<Self, ClientError> {
+        Self::connect_for(path, None)
+    }
+
+    /// The same, to one that is waited for no longer than `patience`, then and at each word.
+    ///
+    /// # Errors
+    /// [`ClientError`]; with `ETIMEDOUT` where that was too short.
+    pub fn connect_for(path: &Path, patience: Option<Duration>) -> Result<Self, ClientError> {
         let failed = |errno| ClientError::Call { verb: "reach", errno };
         let kind = SocketType::SEQPACKET;
         let socket = socket_with(AddressFamily::UNIX, kind, SocketFlags::CLOEXEC, None);
         let socket = socket.map_err(failed)?;
+        if patience.is_some() {
+            for way in [Timeout::Send, Timeout::Recv] {
+                sockopt::set_socket_timeout(&socket, way, patience).map_err(failed)?;
+            }
+        }
         let address = SocketAddrUnix::new(path).map_err(failed)?;
         match connect(&socket, &address) {
             Ok(()) => Ok(Self { socket }),
             Err(Errno::NOENT | Errno::CONNREFUSED) => Err(ClientError::Nobody(path.to_owned())),
             Err(Errno::ACCESS | Errno::PERM) => Err(ClientError::Denied(path.to_owned())),
-            Err(errno) => Err(failed(errno)),
+            Err(errno) => Err(failed(late(errno))),
         }
     }
 
@@ -162,7 +177,7 @@ impl Client {
         match wire::hand(&self.socket, &call, descriptors) {
             // It may have said why before it hung up.
             Ok(()) | Err(Errno::PIPE | Errno::CONNRESET) => Ok(()),
-            Err(errno) => Err(ClientError::Call { verb: "ask", errno }),
+            Err(errno) => Err(ClientError::Call { verb: "ask", errno: late(errno) }),
         }
     }
 
@@ -178,9 +193,14 @@ impl Client {
             Ok(Some(answered)) => Ok(answered),
             Ok(None) | Err(Errno::CONNRESET) => Err(ClientError::Gone),
             Err(Errno::PROTO) => Err(ClientError::Other),
-            Err(errno) => Err(ClientError::Call { verb: "hear", errno }),
+            Err(errno) => Err(ClientError::Call { verb: "hear", errno: late(errno) }),
         }
     }
+}
+
+/// What a wait that took too long is called: the kernel says that it would have to wait (socket(7), `SO_RCVTIMEO`).
+fn late(errno: Errno) -> Errno {
+    if errno == Errno::AGAIN { Errno::TIMEDOUT } else { errno }
 }
 
 impl AsFd for Client {

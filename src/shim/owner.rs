@@ -200,6 +200,11 @@ impl Owner {
         &self.born
     }
 
+    /// Who looks, as its shim has said: given once.
+    pub fn take_people(&mut self) -> Vec<(u32, Looker)> {
+        std::mem::take(&mut self.born.people)
+    }
+
     /// The name of its jail, as in the records.
     #[must_use]
     pub fn jail(&self) -> &str {

@@ -2,7 +2,7 @@
 
 use super::ShimError;
 use crate::terminal::TerminalError;
-use crate::terminal::descriptor::reopen_for_writing;
+use crate::terminal::descriptor::for_writing;
 use crate::terminal::filter::{Charset, OutputFilter};
 use crate::terminal::keys::{AllKeys, DetachKey, Keys, LineKeys, Wish};
 use crate::terminal::mode::Mode;
@@ -208,11 +208,5 @@ fn output(terminals: Terminals) -> Result<OwnedFd, ShimError> {
         [_, _, true] => rustix::stdio::stderr(),
         [_, false, false] => return nowhere(),
     };
-    match reopen_for_writing(shown) {
-        Ok(output) => Ok(output),
-        Err(error) => {
-            tracing::debug!(%error, "a slow terminal may hold the relay up");
-            Ok(rustix::io::fcntl_dupfd_cloexec(shown, 3).map_err(TerminalError::Reopen)?)
-        }
-    }
+    Ok(for_writing(shown)?)
 }

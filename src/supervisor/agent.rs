@@ -86,6 +86,10 @@ pub(super) enum Phase {
 pub(super) struct Agent {
     pub(super) record: Record,
     pub(super) phase: Phase,
+    /// How often its shim was taken over since, because it hung up.
+    pub(super) taken_over: Option<(Instant, u32)>,
+    /// How often what is left of it was tried to be removed.
+    pub(super) cleanings: u32,
     /// Those who look, by the number of their view.
     pub(super) people: BTreeMap<u32, Looker>,
     /// Whether it is to be looked who of them may still.
@@ -97,6 +101,12 @@ pub(super) struct Agent {
     /// The figures that were shown last.
     pub(super) figures: Option<Brief>,
 }
+
+/// The longest sentence about an end, in characters.
+const LONGEST_HOW: usize = 1000;
+/// So often in that time a shim that hangs up is taken over again.
+const TAKEN_OVER: u32 = 30;
+const TAKEN_OVER_IN: Duration = Duration::from_secs(60);
 
 /// For so long figures that were read are shown again: however many look, an agent costs no more.
 const FRESH: Duration = Duration::from_millis(400);
@@ -144,10 +154,28 @@ fn used(gauge: &Gauge) -> Used {
 }
 
 impl Agent {
+    /// It ended so. What a shim says of it may be of any length.
+    pub(super) fn ended_as(&mut self, Outcome { how, status }: Outcome) {
+        let how = how.chars().take(LONGEST_HOW).collect();
+        self.record.outcome = Some(Outcome { how, status });
+    }
+
+    /// Whether its shim may be taken over once more: it has hung up on its owner.
+    pub(super) fn may_be_taken_over(&mut self) -> bool {
+        let now = Instant::now();
+        let (since, times) = self.taken_over.unwrap_or((now, 0));
+        let recent = now.saturating_duration_since(since) < TAKEN_OVER_IN;
+        let (since, times) = if recent { (since, times + 1) } else { (now, 1) };
+        self.taken_over = Some((since, times));
+        times <= TAKEN_OVER
+    }
+
     pub(super) fn new(record: Record, phase: Phase) -> Self {
         Self {
             record,
             phase,
+            taken_over: None,
+            cleanings: 0,
             people: BTreeMap::new(),
             recheck: false,
             waits: Vec::new(),
@@ -226,12 +254,12 @@ impl Agent {
     }
 }
 
-/// By the kernel's word: whoever froze it.
 /// The event of an agent that was frozen, or let go on, and what it does then.
 pub(super) fn frozen_words(frozen: bool) -> (&'static str, &'static str) {
     if frozen { ("frozen", "is frozen") } else { ("thawed", "goes on") }
 }
 
+/// By the kernel's word: whoever froze it.
 fn is_frozen(owner: &Owner) -> bool {
     let cgroup = owner.kept().cgroup.as_ref();
     let frozen = cgroup.and_then(|path| crate::host::text::read(path.join("cgroup.freeze")).ok());

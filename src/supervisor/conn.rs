@@ -73,6 +73,8 @@ pub(super) struct Conn {
 pub(super) enum Came {
     /// A call, with its descriptors.
     Call(Request, Vec<OwnedFd>),
+    /// A call with descriptors, which are taken by [`Conn::take_along`] from who may make it.
+    Along(Request),
     /// Something that is no call of this version: what is answered before it is closed.
     Refused(Answer),
     /// Nothing yet.
@@ -116,7 +118,11 @@ impl Conn {
         match understand(text) {
             Err(answer) => Came::Refused(answer),
             Ok(request) if !brings => Came::Call(request, descriptors),
-            Ok(request) => self.take_along(request),
+            Ok(request) if request.takes_descriptors() => Came::Along(request),
+            Ok(_) => {
+                let cause = "descriptors come with a further command alone, and this is none";
+                Came::Refused(Answer::failed(cause, "send none"))
+            }
         }
     }
 
@@ -130,11 +136,7 @@ impl Conn {
     }
 
     /// What comes along with `request`, which is still unread.
-    fn take_along(&self, request: Request) -> Came {
-        if !request.takes_descriptors() {
-            let cause = "descriptors come with a further command alone, and this is none";
-            return Came::Refused(Answer::failed(cause, "send none"));
-        }
+    pub(super) fn take_along(&self, request: Request) -> Came {
         match self.take() {
             Ok(Some((_, descriptors))) => Came::Call(request, descriptors),
             Ok(None) | Err(_) => Came::Gone,

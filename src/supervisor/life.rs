@@ -41,6 +41,8 @@ const SENT_AWAY: &str = "you may not look any more: the configuration was change
 const TROUBLE: usize = 300;
 /// How often everything of an agent is ended before its shim is.
 const ENDINGS: u32 = 3;
+/// How often what is left of an agent is tried to be removed again.
+const CLEANINGS: u32 = 3;
 /// How long the end of everything may take before root itself ends what is in the cgroup.
 const LAST: Duration = Duration::from_secs(5);
 
@@ -63,11 +65,13 @@ impl Supervisor {
         }
     }
 
-    pub(super) fn save(&self, name: &str) {
-        let Some(agent) = self.agents.get(name) else { return };
-        if let Err(error) = self.folders.save(&agent.record) {
+    /// Writes down what is known of `name`, and gives whether that was done.
+    pub(super) fn save(&self, name: &str) -> bool {
+        let saved = self.agents.get(name).map(|agent| self.folders.save(&agent.record));
+        if let Some(Err(error)) = &saved {
             tracing::error!(%error, agent = name, "what is known of it is not written down");
         }
+        !matches!(saved, Some(Err(_)))
     }
 
     /// Starts the agent of `record`, which does not run. Its file is written before anything is done.
@@ -113,7 +117,7 @@ impl Supervisor {
     }
 
     /// Takes over the agent of `record`, whose shim may have outlived its owner.
-    pub(super) fn come_back(&mut self, mut record: Record) {
+    pub(super) fn come_back(&mut self, record: Record) {
         let name = record.name.clone();
         if record.stage == Stage::Ended {
             let goes = record.goes || record.again;
@@ -138,8 +142,9 @@ impl Supervisor {
             if rebooted { Outcome { how, status: 137 } } else { killed(&name) }
         });
         let ran = Duration::from_secs(now().saturating_sub(record.since));
-        record.outcome = Some(end);
-        self.agents.insert(name.clone(), Agent::new(record, Phase::Ended));
+        let mut agent = Agent::new(record, Phase::Ended);
+        agent.ended_as(end);
+        self.agents.insert(name.clone(), agent);
         // What it had made ended with the machine.
         if rebooted { self.ended(&name, ran) } else { self.clean(&name, ran) }
     }
@@ -167,10 +172,14 @@ impl Supervisor {
         let Some(agent) = self.agents.get_mut(name) else { return };
         let taken_over = shim.is_adopted();
         match shim.wait_with(agent.record.gate.as_ref()) {
-            Ok(owner) => {
+            Ok(mut owner) => {
                 agent.record.kept = Some(owner.kept().clone());
                 // Its word, as everything about those who look is: it has their lines.
-                agent.people = owner.born().people.iter().take(MOST_PEOPLE).cloned().collect();
+                let people = owner.take_people().into_iter();
+                let people = people.filter(|(_, looker)| Verb::named(&looker.verb).is_some());
+                agent.people = people.take(MOST_PEOPLE).collect();
+                // Roles may have changed since they came.
+                agent.recheck |= taken_over;
                 let until_up = (!owner.born().up).then(|| Instant::now() + UP);
                 let up = Up {
                     owner: Box::new(owner),
@@ -200,7 +209,7 @@ impl Supervisor {
                 let silent = matches!(error, ShimError::NoShim);
                 let seen = self.folders.end_of(name).filter(|_| silent);
                 let said = if silent && taken_over { killed(name) } else { said };
-                agent.record.outcome = Some(seen.unwrap_or(said));
+                agent.ended_as(seen.unwrap_or(said));
                 let ran = now().saturating_sub(agent.record.since);
                 self.clean(name, Duration::from_secs(if taken_over { ran } else { 0 }));
             }
@@ -229,7 +238,7 @@ impl Supervisor {
         let mut over = None;
         for report in heard.reports {
             match report {
-                Report::Said(Said::Up) => self.prove(name),
+                Report::Said(Said::Up) => self.come_up(name),
                 Report::Said(Said::Screen(text)) => self.show_screen(name, text),
                 Report::Said(said) => {
                     if let Some(Agent { phase: Phase::Up(up), .. }) = self.agents.get_mut(name) {
@@ -274,10 +283,24 @@ impl Supervisor {
 
     /// Its shim does not speak to this owner any more: it has ended, or it was lost over something else.
     fn gone(&mut self, name: &str) {
-        let Ok(link) = reach(&self.folders.socket(name)) else { return self.over(name, None) };
+        let link = reach(&self.folders.socket(name));
         let Some(agent) = self.agents.get_mut(name) else { return };
+        let Ok(link) = link else { return self.over(name, None) };
+        if !agent.may_be_taken_over() {
+            tracing::error!(agent = name, "is ended: its shim hangs up again and again");
+            end_by_root(name, agent);
+            return self.over(name, None);
+        }
         tracing::warn!(agent = name, "its shim is taken over again");
         agent.phase = adopted(name, link);
+    }
+
+    /// The session is there, says the shim; it says so once.
+    fn come_up(&mut self, name: &str) {
+        let Some(Agent { phase: Phase::Up(up), .. }) = self.agents.get(name) else { return };
+        if up.until_up.is_some() {
+            self.prove(name);
+        }
     }
 
     /// The session is there: it must be the agent's.
@@ -312,7 +335,7 @@ impl Supervisor {
             self.note(name, "started", None, format!("{name} was started{again}"));
         }
         if let Err(error) = recorded {
-            self.note(name, "trouble", None, format!("{name} is not recorded: {error}"));
+            self.trouble(name, &format!("{name} is not recorded: {error}"));
         }
         if goes {
             let runs = Answer::Done(vec![format!("{name} runs")]);
@@ -324,7 +347,7 @@ impl Supervisor {
     fn record_again(&mut self, name: &str) {
         let Some(Agent { phase: Phase::Up(up), .. }) = self.agents.get_mut(name) else { return };
         if let Err(error) = up.owner.record_again() {
-            self.note(name, "trouble", None, format!("{name} is not recorded: {error}"));
+            self.trouble(name, &format!("{name} is not recorded: {error}"));
         }
     }
 
@@ -353,7 +376,7 @@ impl Supervisor {
         // The shim, which waits until its last figures are read, ends now; children are reaped in every turn.
         let (told, _) = up.owner.finish();
         agent.people.clear();
-        agent.record.outcome = Some(end);
+        agent.ended_as(end);
         let ran = up.since.elapsed();
         for told in told {
             self.note(name, "told", None, told);
@@ -391,6 +414,14 @@ impl Supervisor {
                 tracing::warn!(agent = name, "its shim lives, and is taken over again");
                 agent.phase = adopted(name, link);
                 return;
+            }
+            if let Some(agent) = self.agents.get_mut(name)
+                && agent.cleanings < CLEANINGS
+            {
+                agent.cleanings += 1;
+                // Its shim may keep it for nobody: a jail whose processes have ended is kept by none.
+                end_by_root(name, agent);
+                return self.clean(name, ran);
             }
             let told = format!("something of {name} is left; its next start removes it");
             self.note(name, "trouble", None, told);
@@ -451,7 +482,7 @@ impl Supervisor {
                 &Answer::failed(told.clone(), ""),
             );
             if let Some(agent) = self.agents.get_mut(&name) {
-                agent.record.outcome = Some(Outcome { how: told, status: 125 });
+                agent.ended_as(Outcome { how: told, status: 125 });
                 self.ended(&name, Duration::ZERO);
             }
         }
@@ -463,7 +494,11 @@ impl Supervisor {
         let up = match &mut agent.phase {
             Phase::Up(up) => up,
             // Its jail is only being made, and nothing of the agent runs: its maker ends.
-            Phase::Starting { shim: Some(shim), .. } => return end_maker(name, shim),
+            Phase::Starting { shim: Some(shim), .. } if !shim.is_adopted() => {
+                return end_maker(name, shim);
+            }
+            // It was taken over and has not said anything yet: what it keeps is known.
+            Phase::Starting { shim: Some(_), .. } => return end_by_root(name, agent),
             Phase::Starting { shim: None, .. }
             | Phase::Cleaning { .. }
             | Phase::Resting(_)
@@ -496,7 +531,11 @@ impl Supervisor {
                 }
                 Phase::Starting { shim: Some(shim), until } if *until <= now => {
                     *until = now + BORN;
-                    end_maker(&name, shim);
+                    if shim.is_adopted() {
+                        end_by_root(&name, agent);
+                    } else {
+                        end_maker(&name, shim);
+                    }
                 }
                 Phase::Up(up) => {
                     let prove = up.prove_at.is_some_and(|at| at <= now);
@@ -522,10 +561,12 @@ impl Supervisor {
             matches!(wait, Wait::Screen | Wait::Freeze(_))
                 && now.saturating_duration_since(*since) >= ANSWERED
         };
-        if agent.waits.iter().any(late) {
-            self.show_screen(name, None);
-            let silent = Answer::failed(format!("the shim of {name} does not answer"), "");
-            self.answer_waits(name, &[Wait::Freeze(true), Wait::Freeze(false)], &silent);
+        let late: Vec<Wait> =
+            agent.waits.iter().filter(|wait| late(wait)).map(|(_, wait, _)| *wait).collect();
+        for wait in late {
+            let who = if wait == Wait::Screen { "tmux server" } else { "shim" };
+            let silent = Answer::failed(format!("the {who} of {name} does not answer"), "");
+            self.answer_waits(name, &[wait], &silent);
         }
     }
 
@@ -551,6 +592,7 @@ impl Supervisor {
         if let Err(error) = up.owner.send_away(stay, SENT_AWAY.to_owned()) {
             tracing::warn!(%error, agent = name, "its shim does not hear");
             agent.recheck = true;
+            return;
         }
         for Looker { uid, verb, .. } in leave {
             let told = format!("uid {uid} may not look at {name} any more ({verb})");
@@ -591,6 +633,14 @@ fn due(name: &str, up: &mut Up, now: Instant) {
 fn end_maker(name: &str, shim: &Starting) {
     if let Err(error) = shim.end() {
         tracing::warn!(%error, agent = name, "its shim does not end");
+    }
+}
+
+/// Everything that is in the agent's cgroup ends, whatever its shim does.
+fn end_by_root(name: &str, agent: &Agent) {
+    let cgroup = agent.record.kept.as_ref().and_then(|kept| kept.cgroup.as_deref());
+    if let Some(Err(error)) = cgroup.map(launch::end_all) {
+        tracing::warn!(%error, agent = name, "what is in its cgroup does not end");
     }
 }
 

@@ -20,7 +20,7 @@ mod state;
 mod verbs;
 
 use crate::config::Config;
-use crate::control::protocol::Answer;
+use crate::control::protocol::{Answer, Request};
 use crate::control::roles::{self, Caller, Register, Roles};
 use crate::control::{account, socket};
 use crate::shim::ShimError;
@@ -384,11 +384,24 @@ impl Supervisor {
 
     fn hear(&mut self, number: u64) {
         let Some(conn) = self.conns.get_mut(&number) else { return };
-        match conn.hear() {
+        let came = match conn.hear() {
+            Came::Along(request) => self.bring(number, request),
+            came @ (Came::Call(..) | Came::Refused(_) | Came::Nothing | Came::Gone) => came,
+        };
+        let Some(conn) = self.conns.get_mut(&number) else { return };
+        match came {
             Came::Nothing => {}
             Came::Gone => self.forget_conn(number),
             Came::Refused(answer) => {
                 conn.answer(&answer, &[]);
+                self.forget_conn(number);
+            }
+            // Of whom nothing is taken is told why.
+            Came::Along(request) => {
+                let caller = self.groups.caller(conn.uid, conn.gid);
+                if let Some((answer, _)) = self.perform(number, &caller, request, &[]) {
+                    self.answer(number, &answer, &[]);
+                }
                 self.forget_conn(number);
             }
             // One call at a time: who does not wait for an answer gets none.
@@ -406,6 +419,21 @@ impl Supervisor {
                 }
             }
         }
+    }
+
+    /// Takes what comes along with `request`, from who may ask for it and holds nobody up with what came before.
+    fn bring(&mut self, number: u64, request: Request) -> Came {
+        let Some(conn) = self.conns.get(&number) else { return Came::Gone };
+        let caller = self.groups.caller(conn.uid, conn.gid);
+        let agent = request.agent();
+        if self.roles.allows(&caller, request.verb(), agent.as_deref()).is_err() {
+            return Came::Along(request);
+        }
+        if self.partings.of(caller.uid) >= conn::MOST_OF_ONE {
+            let cause = "what you have sent before is still being closed";
+            return Came::Refused(Answer::failed(cause, "try again in a moment"));
+        }
+        conn.take_along(request)
     }
 
     fn answer(&mut self, number: u64, answer: &Answer, descriptors: &[OwnedFd]) {

@@ -440,12 +440,18 @@ impl Supervisor {
             Phase::Up(_) | Phase::Starting { .. } | Phase::Cleaning { .. } => {}
         }
         let rests = !agent.is_active();
-        self.save(name);
+        let saved = self.save(name);
         let told = format!("uid {} stops {name}", caller.uid);
         self.note(name, "stop", Some(caller.uid), told);
         if rests {
             let stopped = Answer::failed(format!("{name} was stopped"), "");
             self.answer_waits(name, &[Wait::Restart, Wait::Start], &stopped);
+            if !saved {
+                return refused(
+                    format!("{name} is not started again, but that is not written down"),
+                    "make room on the disk of `[paths] state`, and stop it once more",
+                );
+            }
             return at_once(Answer::Done(vec![format!("{name} is not started again")]));
         }
         self.ask_to_end(name, patience);
@@ -494,6 +500,11 @@ impl Supervisor {
         }
         match self.folders.remove(name) {
             Ok(()) => {
+                let forgotten = Answer::failed(format!("{name} was forgotten"), "");
+                let waits = self.agents.get(name).map(|agent| agent.waits.iter());
+                let waits: Vec<Wait> =
+                    waits.into_iter().flatten().map(|(_, wait, _)| *wait).collect();
+                self.answer_waits(name, &waits, &forgotten);
                 self.agents.remove(name);
                 Answer::Done(vec![format!("{name} is forgotten; its journal stays")])
             }

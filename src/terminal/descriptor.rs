@@ -29,3 +29,14 @@ pub fn reopen_for_writing(fd: impl AsFd) -> Result<OwnedFd, TerminalError> {
     let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
     rustix::fs::open(path, flags, Mode::empty()).map_err(TerminalError::Reopen)
 }
+
+/// The same where it can be opened once more, else a copy of `fd`: whoever writes to it then waits for a slow terminal.
+///
+/// # Errors
+/// [`TerminalError::Reopen`] where no descriptor is left.
+pub fn for_writing(fd: impl AsFd) -> Result<OwnedFd, TerminalError> {
+    reopen_for_writing(&fd).or_else(|error| {
+        tracing::debug!(%error, "a slow terminal may hold keys up");
+        rustix::io::fcntl_dupfd_cloexec(&fd, 3).map_err(TerminalError::Reopen)
+    })
+}

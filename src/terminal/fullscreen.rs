@@ -9,7 +9,7 @@
 #![forbid(unsafe_code)]
 
 use super::TerminalError;
-use super::descriptor::reopen_for_writing;
+use super::descriptor::for_writing;
 use super::raw::RawMode;
 use super::rescue::{self, Rescue};
 use super::reset::Screen;
@@ -48,13 +48,7 @@ impl FullScreen {
     /// [`TerminalError`].
     pub fn enter() -> Result<Self, TerminalError> {
         let (input, shown) = (rustix::stdio::stdin(), rustix::stdio::stdout());
-        let output = match reopen_for_writing(shown) {
-            Ok(output) => output,
-            Err(error) => {
-                tracing::debug!(%error, "a slow terminal may hold keys up");
-                rustix::io::fcntl_dupfd_cloexec(shown, 3).map_err(TerminalError::Reopen)?
-            }
-        };
+        let output = for_writing(shown)?;
         let raw = RawMode::enter(input)?;
         let rescue = Rescue::arm(&output, raw.saved().cloned()).map_err(TerminalError::Reopen)?;
         rescue.is_on(Screen::Alternate);

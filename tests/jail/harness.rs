@@ -142,6 +142,13 @@ fn lack_of(controller: &str) -> Option<String> {
 
 /// Why the host does not have `need`, if so.
 fn lack(need: &str) -> Option<String> {
+    if let Some(least) = need.strip_prefix("tmux>=") {
+        let (major, minor) = least.split_once('.').unwrap();
+        let least = (major.parse().unwrap(), minor.parse().unwrap());
+        let tmux = cellblock::host::tmux::find();
+        let is = tmux.as_ref().is_some_and(|tmux| tmux.number >= Some(least));
+        return (!is).then(|| "another tmux, or none".to_owned());
+    }
     if let Some((name, least)) = need.split_once(">=") {
         assert_eq!(name, "landlock", "unknown need {need}");
         let abi = cellblock::sys::landlock_abi().unwrap_or(0);

@@ -98,7 +98,7 @@ fn clipboard(shown: &[u8], text: &str) -> bool {
 
 #[test]
 fn a_client_outside_gives_a_false_server_all_that_it_has() {
-    needs!("root", "tmux", "python3");
+    needs!("root", "tmux>=3.2", "python3");
     let bait = Bait::new();
     let own = bait.folder.file("own", "to be read", 0o644);
     let (socket, told) = (bait.folder.text("server"), bait.folder.path("report"));
@@ -173,7 +173,7 @@ const OWN: &[&str] = &[
 
 #[test]
 fn a_false_server_gets_nothing_of_who_attaches_by_the_supervisor() {
-    needs!("root", "cgroup2", "tmux", "python3");
+    needs!("root", "cgroup2", "tmux>=3.2", "python3");
     let hostile = Hostile::new("jt-hostile");
     let Hostile { bait, project, server, uid, .. } = &hostile;
     let mut person = hostile.comes();
@@ -210,7 +210,7 @@ fn a_false_server_gets_nothing_of_who_attaches_by_the_supervisor() {
 
 #[test]
 fn a_false_server_that_says_nothing_keeps_nobody_who_attaches() {
-    needs!("root", "cgroup2", "tmux", "python3");
+    needs!("root", "cgroup2", "tmux>=3.2", "python3");
     let agent = "jt-silent";
     let hostile = Hostile::new(agent);
     let supervisor = &hostile.supervisor;

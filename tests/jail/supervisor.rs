@@ -60,6 +60,9 @@ fn what_is_done_can_be_read_by_programs() {
     let started = json(supervisor.ask("start", &words).expect(0));
     assert_eq!(started["agent"], "jt-sv-json");
     assert_eq!(started["done"], true);
+    let refused = json(supervisor.ask("start", &words).expect(125));
+    assert_eq!(refused["done"], false, "{refused:#}");
+    assert!(refused["cause"].as_str().unwrap().contains("jt-sv-json"), "{refused:#}");
     let several = supervisor.ask("stop", &["--json", "--now", "jt-sv-json", "jt-sv-nobody"]);
     let several = json(several.expect(125));
     assert_eq!(several[0]["told"][0], "jt-sv-json was ended");
@@ -235,13 +238,13 @@ fn an_operator_starts_what_root_has_made_and_in_their_own_place() {
 #[test]
 fn a_name_is_free_as_soon_as_its_start_was_refused() {
     needs!("root", "cgroup2", "tmux");
-    let supervisor = Installation::new(&["jt-sv-again"], "");
+    let supervisor = Installation::new(&["jt-sv-refused"], "");
     for _ in 0..20 {
-        let words = ["--name", "jt-sv-again", "demo", "--", "no-such-program"];
+        let words = ["--name", "jt-sv-refused", "demo", "--", "no-such-program"];
         let refused = supervisor.ask("start", &words);
         assert!(refused.expect(127).err.contains("no-such-program"), "{refused:#?}");
     }
-    supervisor.start("jt-sv-again", "sleep 1000").expect(0);
+    supervisor.start("jt-sv-refused", "sleep 1000").expect(0);
 }
 
 #[test]

@@ -80,8 +80,13 @@ impl Supervisor {
         json: bool,
         out: &mut Output,
     ) -> Result<Exit, CliError> {
-        let agent = request.agent();
-        let (answer, _) = self.ask(request, &[])?;
+        // One without a name gets it from the configuration, which is the supervisor's.
+        let agent = request.agent().filter(|agent| !agent.is_empty());
+        let answer = self.connect()?.call(request, &[]);
+        if json && let Err(ClientError::Failed { cause, hint, .. }) = &answer {
+            out.json(&json!({ "agent": agent, "done": false, "cause": cause, "hint": hint }));
+        }
+        let (answer, _) = answer?;
         let told = told(&answer)?;
         if json {
             out.json(&json!({ "agent": agent, "done": true, "told": told }));
@@ -171,7 +176,13 @@ impl Agents {
                     out.complain(&CliError::from(error));
                     exit = Exit::Failed;
                 }
-                Err(error) => return Err(error.into()),
+                Err(error) => {
+                    // What was done before is told.
+                    if self.telling.json {
+                        out.json(&outcomes);
+                    }
+                    return Err(error.into());
+                }
             }
             outcomes.push(outcome);
         }

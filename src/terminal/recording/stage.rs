@@ -15,9 +15,10 @@ use super::player::{Decision, Player};
 use super::reader::ReadError;
 use super::tape::Tape;
 use crate::terminal::TerminalError;
-use crate::terminal::descriptor::reopen_for_writing;
+use crate::terminal::descriptor::for_writing;
 use crate::terminal::filter::{Charset, OutputFilter};
 use crate::terminal::raw::RawMode;
+use crate::terminal::rescue::{self, Rescue};
 use crate::terminal::reset::{self, Screen};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
@@ -65,7 +66,8 @@ pub struct Stage {
     filter: OutputFilter,
     backlog: Vec<u8>,
     keys: KeyReader,
-    closed: bool,
+    /// Until the terminal is as before.
+    rescue: Option<Rescue>,
 }
 
 fn wait(errno: nix::errno::Errno) -> TerminalError {
@@ -84,17 +86,16 @@ impl Stage {
         let flags = SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK;
         let signals = SignalFd::with_flags(&mask, flags).map_err(wait)?;
         let shown = rustix::stdio::stdout();
-        let output = match reopen_for_writing(shown) {
-            Ok(output) => output,
-            Err(error) => {
-                tracing::debug!(%error, "a slow terminal may hold keys up");
-                rustix::io::fcntl_dupfd_cloexec(shown, 3).map_err(TerminalError::Reopen)?
-            }
-        };
+        let output = for_writing(shown)?;
         let types = rustix::termios::isatty(rustix::stdio::stdin());
         let raw = types.then(|| RawMode::enter(rustix::stdio::stdin())).transpose()?;
+        let settings = raw.as_ref().and_then(RawMode::saved).cloned();
+        let rescue = Rescue::arm(&output, settings).map_err(TerminalError::Reopen)?;
+        // A recording may show any screen; leaving the other one where it is not shown does nothing.
+        rescue.is_on(Screen::Alternate);
         Ok(Self {
             raw,
+            rescue: Some(rescue),
             types,
             output,
             signals,
@@ -102,7 +103,6 @@ impl Stage {
             filter: OutputFilter::new(charset),
             backlog: Vec::new(),
             keys: KeyReader::default(),
-            closed: false,
         })
     }
 
@@ -247,11 +247,11 @@ impl Stage {
     }
 
     fn restore(&mut self) -> Result<(), TerminalError> {
-        if std::mem::replace(&mut self.closed, true) {
+        if self.rescue.take().is_none() {
             return Ok(());
         }
-        // A terminal that is gone cannot be brought back, and one that takes nothing now is not waited for.
-        if let Err(errno) = rustix::io::write(&self.output, &reset::bytes(self.screen())) {
+        // A terminal that is gone cannot be brought back, and one that takes nothing was waited for.
+        if let Err(errno) = rescue::write(&self.output, self.screen()) {
             tracing::debug!(%errno, "the terminal was not reset");
         }
         self.raw.take().map_or(Ok(()), |mut raw| raw.restore())

@@ -1,6 +1,6 @@
 //! What was drawn, as bytes for a terminal.
 //!
-//! Only what every terminal with ECMA-48 sequences knows is written: the cursor's place, sixteen colours, bold, dim and
+//! Only what every terminal with ECMA-48 sequences knows is written: the cursor's place, four colours, bold, dim and
 //! reversed. Must never: write a symbol that is a control, or one that the terminal's charset does not have.
 
 use crate::terminal::filter::Charset;

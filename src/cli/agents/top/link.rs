@@ -1,4 +1,5 @@
-//! Calls to the supervisor that are never waited for: each has a connection of its own.
+//! Calls to the supervisor that are not waited for: each has a connection of its own. One that takes no more calls is, for some
+//! seconds.
 
 use crate::control::protocol::{Answer, Request};
 use crate::control::socket::{Client, ClientError};
@@ -9,7 +10,7 @@ use std::time::{Duration, Instant};
 
 /// So many calls are on their way at once.
 const MOST: usize = 16;
-/// A supervisor that has not told of its agents for so long is said to be silent.
+/// A supervisor that has not told of its agents for so long is said to be silent, and one that takes no call so long is given up.
 const SILENT: Duration = Duration::from_secs(5);
 
 /// What a call is for.
@@ -49,7 +50,7 @@ impl Link {
 
     /// A connection of its own.
     pub(super) fn connect(&self) -> Result<Client, ClientError> {
-        Client::connect(&self.path)
+        Client::connect_for(&self.path, Some(SILENT))
     }
 
     /// Asks. What was asked for to be shown is not asked again before that is answered, and tells nothing then.

@@ -7,7 +7,7 @@
 //!
 //! [`model`], [`view`] and what they use are pure; this file alone waits and acts. One call brings the figures of all agents,
 //! rates are the differences of two. Must never: wait for a supervisor or a terminal without hearing keys and signals, but
-//! for the moment in which a session is opened.
+//! for the moment in which a session is opened, five seconds at the most.
 
 mod backend;
 mod columns;
@@ -27,7 +27,7 @@ use crate::exit::Exit;
 use crate::limits::journal;
 use crate::planning::wrong;
 use crate::shim::client::Left;
-use crate::shim::protocol::Line;
+use crate::shim::protocol::{End, Line};
 use crate::shim::wait::Waiter;
 use crate::terminal::filter::Charset;
 use crate::terminal::fullscreen::{FullScreen, Typed};
@@ -62,7 +62,7 @@ pub struct Top {
 }
 
 const EXAMPLES: &str = "\
-Shown are the agents that you have a role for. Keys: arrows select an agent; a attaches to it (Ctrl-]
+Shown are the agents that you have a role for. Keys: up and down select one; a attaches to it (Ctrl-]
 and then d comes back), r attaches to look, f freezes it or lets it go on, s stops it after a
 question, l shows its journal and what was refused to it, / finds, < and > change the order, ? shows
 all keys, q leaves. For programs, `cellblock ls --json` has the same figures.
@@ -313,7 +313,8 @@ impl Session {
             Left::Detached | Left::End(_) | Left::Lost => {}
         }
         if let Some(told) = attach::told(agent, &left) {
-            self.model.tell(told, false);
+            let lost = matches!(left, Left::Lost | Left::End(End::SentAway { .. }));
+            self.model.tell(told, lost);
         }
         Ok(None)
     }
