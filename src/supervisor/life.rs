@@ -287,8 +287,8 @@ impl Supervisor {
         let Some(agent) = self.agents.get_mut(name) else { return };
         let Ok(link) = link else { return self.over(name, None) };
         if !agent.may_be_taken_over() {
-            tracing::error!(agent = name, "is ended: its shim hangs up again and again");
-            end_by_root(name, agent);
+            let ended = end_by_root(name, agent);
+            tracing::error!(agent = name, ended, "its shim hangs up again and again");
             return self.over(name, None);
         }
         tracing::warn!(agent = name, "its shim is taken over again");
@@ -415,12 +415,12 @@ impl Supervisor {
                 agent.phase = adopted(name, link);
                 return;
             }
+            // Its shim may keep it for nobody: a jail whose processes have ended is kept by none.
             if let Some(agent) = self.agents.get_mut(name)
                 && agent.cleanings < CLEANINGS
+                && end_by_root(name, agent)
             {
                 agent.cleanings += 1;
-                // Its shim may keep it for nobody: a jail whose processes have ended is kept by none.
-                end_by_root(name, agent);
                 return self.clean(name, ran);
             }
             let told = format!("something of {name} is left; its next start removes it");
@@ -498,7 +498,12 @@ impl Supervisor {
                 return end_maker(name, shim);
             }
             // It was taken over and has not said anything yet: what it keeps is known.
-            Phase::Starting { shim: Some(_), .. } => return end_by_root(name, agent),
+            Phase::Starting { shim: Some(_), .. } => {
+                if !end_by_root(name, agent) {
+                    tracing::warn!(agent = name, "nothing of it is known that root could end");
+                }
+                return;
+            }
             Phase::Starting { shim: None, .. }
             | Phase::Cleaning { .. }
             | Phase::Resting(_)
@@ -531,10 +536,10 @@ impl Supervisor {
                 }
                 Phase::Starting { shim: Some(shim), until } if *until <= now => {
                     *until = now + BORN;
-                    if shim.is_adopted() {
-                        end_by_root(&name, agent);
-                    } else {
+                    if !shim.is_adopted() {
                         end_maker(&name, shim);
+                    } else if !end_by_root(&name, agent) {
+                        tracing::warn!(agent = name, "its shim says nothing");
                     }
                 }
                 Phase::Up(up) => {
@@ -636,12 +641,17 @@ fn end_maker(name: &str, shim: &Starting) {
     }
 }
 
-/// Everything that is in the agent's cgroup ends, whatever its shim does.
-fn end_by_root(name: &str, agent: &Agent) {
-    let cgroup = agent.record.kept.as_ref().and_then(|kept| kept.cgroup.as_deref());
-    if let Some(Err(error)) = cgroup.map(launch::end_all) {
+/// Everything that is in the agent's cgroup ends, whatever its shim does. Nothing, and false, where the jail of that name is not
+/// the agent's any more: somebody may run one without the supervisor, in a cgroup at the same place.
+fn end_by_root(name: &str, agent: &Agent) -> bool {
+    let Some(kept) = &agent.record.kept else { return false };
+    if !record::kept(&agent.jail()).is_ok_and(|(now, _)| now.init == kept.init) {
+        return false;
+    }
+    if let Some(Err(error)) = kept.cgroup.as_deref().map(launch::end_all) {
         tracing::warn!(%error, agent = name, "what is in its cgroup does not end");
     }
+    true
 }
 
 /// By the shim, and by root itself where the shim does not: it may have been stopped.

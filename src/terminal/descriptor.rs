@@ -7,6 +7,7 @@
 use super::TerminalError;
 use rustix::fd::{AsFd, AsRawFd, OwnedFd};
 use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
 
 /// Makes `fd` non-blocking. For descriptions that are ours alone: pty masters, sockets.
 ///
@@ -30,7 +31,21 @@ pub fn reopen_for_writing(fd: impl AsFd) -> Result<OwnedFd, TerminalError> {
     rustix::fs::open(path, flags, Mode::empty()).map_err(TerminalError::Reopen)
 }
 
-/// The same where it can be opened once more, else a copy of `fd`: whoever writes to it then waits for a slow terminal.
+/// Writes what `output` takes of `backlog` now; false where the terminal is gone.
+///
+/// # Errors
+/// [`TerminalError::WriteTerminal`].
+pub fn send(output: impl AsFd, backlog: &mut Vec<u8>) -> Result<bool, TerminalError> {
+    match rustix::io::write(output, backlog) {
+        Ok(count) => drop(backlog.drain(..count)),
+        Err(Errno::AGAIN | Errno::INTR) => {}
+        Err(Errno::IO | Errno::PIPE) => return Ok(false),
+        Err(errno) => return Err(TerminalError::WriteTerminal(errno)),
+    }
+    Ok(true)
+}
+
+/// The same terminal where it can be opened once more, else a copy of `fd`: whoever writes to it then waits for a slow terminal.
 ///
 /// # Errors
 /// [`TerminalError::Reopen`] where no descriptor is left.

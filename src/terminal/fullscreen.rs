@@ -9,7 +9,7 @@
 #![forbid(unsafe_code)]
 
 use super::TerminalError;
-use super::descriptor::for_writing;
+use super::descriptor::{for_writing, send};
 use super::raw::RawMode;
 use super::rescue::{self, Rescue};
 use super::reset::Screen;
@@ -82,7 +82,7 @@ impl FullScreen {
     /// [`TerminalError::ReadTerminal`], [`TerminalError::WriteTerminal`].
     pub fn turn(&mut self, came: &[PollFlags]) -> Result<Typed, TerminalError> {
         let any = |at: usize| came.get(at).is_some_and(|flags| !flags.is_empty());
-        if any(1) && !self.send()? {
+        if any(1) && !send(&self.output, &mut self.backlog)? {
             return Ok(Typed::Gone);
         }
         if !any(0) {
@@ -95,17 +95,6 @@ impl FullScreen {
             Err(Errno::AGAIN | Errno::INTR) => Ok(Typed::Keys(Vec::new())),
             Err(errno) => Err(TerminalError::ReadTerminal(errno)),
         }
-    }
-
-    /// False where the terminal is gone.
-    fn send(&mut self) -> Result<bool, TerminalError> {
-        match rustix::io::write(&self.output, &self.backlog) {
-            Ok(count) => drop(self.backlog.drain(..count)),
-            Err(Errno::AGAIN | Errno::INTR) => {}
-            Err(Errno::IO | Errno::PIPE) => return Ok(false),
-            Err(errno) => return Err(TerminalError::WriteTerminal(errno)),
-        }
-        Ok(true)
     }
 
     /// Brings the terminal back to what it was.

@@ -1,7 +1,7 @@
 //! What goes wrong around a supervisor: full disks for what it writes beside its state, an init that is killed, a clock that
 //! is set back.
 
-use crate::harness::{Ended, command, eventually, finish};
+use crate::harness::{Ended, cellblock, command, eventually, finish, start};
 use crate::host;
 use crate::installation::{COUNTS, Installation, count};
 use std::path::{Path, PathBuf};
@@ -131,6 +131,26 @@ fn an_init_that_is_killed_ends_its_jail_and_the_policy_decides() {
     });
     let agent = supervisor.list().into_iter().find(|agent| agent["name"] == AGENTS[1]).unwrap();
     assert_eq!(agent["restarts"], 1, "{agent:#?}");
+}
+
+#[test]
+fn who_runs_a_name_without_the_supervisor_is_left_alone_by_it() {
+    needs!("root", "cgroup2", "tmux");
+    let agent = "jt-st-own";
+    let supervisor = Installation::new(&[agent], "");
+    supervisor.start(agent, "sleep 1000").expect(0);
+    supervisor.ask("stop", &["--now", agent]).expect(0);
+    let running = start(&mut cellblock("run", agent, &[], "demo", &["sleep", "1000"]));
+    let uid = host::uid_of(agent).unwrap();
+    let sleeps = || host::processes(uid).into_iter().find(|(_, name)| name == "sleep");
+    let before = eventually("the session", sleeps);
+    // What the supervisor knows of its own jail is of one that was.
+    let refused = supervisor.ask("restart", &[agent]);
+    assert!(refused.expect(125).err.contains("running"), "{refused:#?}");
+    supervisor.becomes(agent, "ended");
+    assert_eq!(sleeps(), Some(before));
+    running.signal(rustix::process::Signal::TERM);
+    running.wait(crate::harness::DEADLINE);
 }
 
 /// The time of the machine's clock, in seconds since 1970.

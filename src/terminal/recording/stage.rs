@@ -15,7 +15,7 @@ use super::player::{Decision, Player};
 use super::reader::ReadError;
 use super::tape::Tape;
 use crate::terminal::TerminalError;
-use crate::terminal::descriptor::for_writing;
+use crate::terminal::descriptor::{for_writing, send};
 use crate::terminal::filter::{Charset, OutputFilter};
 use crate::terminal::raw::RawMode;
 use crate::terminal::rescue::{self, Rescue};
@@ -188,7 +188,7 @@ impl Stage {
         if input {
             self.read_keys(player)?;
         }
-        if output && !self.send()? {
+        if output && !send(&self.output, &mut self.backlog)? {
             return Ok(Some(Ending::Done));
         }
         Ok(None)
@@ -233,17 +233,6 @@ impl Stage {
             Err(errno) => return Err(TerminalError::ReadTerminal(errno)),
         }
         Ok(())
-    }
-
-    /// Gives the terminal what it takes; false where it is gone.
-    fn send(&mut self) -> Result<bool, TerminalError> {
-        match rustix::io::write(&self.output, &self.backlog) {
-            Ok(count) => drop(self.backlog.drain(..count)),
-            Err(Errno::AGAIN | Errno::INTR) => {}
-            Err(Errno::IO | Errno::PIPE) => return Ok(false),
-            Err(errno) => return Err(TerminalError::WriteTerminal(errno)),
-        }
-        Ok(true)
     }
 
     fn restore(&mut self) -> Result<(), TerminalError> {
