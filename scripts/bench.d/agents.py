@@ -103,11 +103,13 @@ class Fleet:
             os.close(terminal)
         if self.supervisor is None or self.supervisor.poll() is not None:
             return
-        running = [agent["name"] for agent in self.listed() if agent["state"] != "ended"]
-        if running:
-            self.call("stop", "--now", *running)
-        self.supervisor.terminate()
-        self.supervisor.wait(PATIENCE)
+        try:
+            running = [agent["name"] for agent in self.listed() if agent["state"] != "ended"]
+            if running:
+                self.call("stop", "--now", *running)
+        finally:
+            self.supervisor.terminate()
+            self.supervisor.wait(PATIENCE)
 
 
 def drain(people):
