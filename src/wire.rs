@@ -4,11 +4,12 @@
 //! A message may bring descriptors along, and one that is too long for a datagram is a sealed file in memory. What a
 //! message may say is for the protocols, as [`crate::jail::protocol`] and [`crate::gate::protocol`].
 //!
-//! Bounds what it reads; takes nothing for true. Who is on the other side is for the caller to know.
+//! Bounds what it reads; takes nothing for true. Who is on the other side is for the caller to know. Descriptors that nobody
+//! here wants are not received: to close what somebody else has made may take as long as they like (socket(7), `SO_LINGER`).
 
 #![forbid(unsafe_code)]
 
-use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, fcntl_get_seals, memfd_create};
 use rustix::io::Errno;
 use rustix::net::{
@@ -17,8 +18,10 @@ use rustix::net::{
     recvmsg, send, sendmsg, socketpair, sockopt,
 };
 use serde::{Deserialize, Serialize};
+use std::cell::RefCell;
 use std::io::{IoSlice, IoSliceMut};
-use std::mem::MaybeUninit;
+use std::mem::{ManuallyDrop, MaybeUninit};
+use std::sync::Arc;
 
 /// The longest message of one datagram, in bytes.
 pub const LONGEST: usize = 96 << 10;
@@ -29,8 +32,13 @@ const LONGEST_SEALED: u64 = 16 << 20;
 /// The most descriptors of one message: what the kernel takes (unix(7), `SCM_RIGHTS`).
 const MOST_DESCRIPTORS: usize = 253;
 
-/// The most messages that are taken from a side that says no more.
+/// What stands before the descriptors of a message, in bytes, and how that is aligned (cmsg(3)).
+const HEADER: usize = size_of::<usize>() + 2 * size_of::<i32>();
+const WORD: usize = align_of::<usize>();
+
+/// The most messages that are taken from a side that says no more, and the most bytes of a stream at once.
 const MOST_UNREAD: usize = 64;
+const READ: usize = 16 << 10;
 
 /// Two sockets that are connected.
 ///
@@ -61,7 +69,8 @@ pub fn say_now<T: Serialize>(socket: impl AsFd, message: &T) -> Result<(), Errno
 /// Receives one message; `None` where the other side is gone.
 ///
 /// # Errors
-/// The kernel's answer, or `EPROTO` for what is no message.
+/// The kernel's answer, `EPROTO` for what is no message, or `EBADMSG` for one that brings descriptors. That one stays where it
+/// is: nothing is heard on this socket any more.
 pub fn hear<T: for<'de> Deserialize<'de>>(socket: impl AsFd) -> Result<Option<T>, Errno> {
     hear_by(socket, RecvFlags::empty())
 }
@@ -79,8 +88,10 @@ fn hear_by<T: for<'de> Deserialize<'de>>(
     flags: RecvFlags,
 ) -> Result<Option<T>, Errno> {
     // The length first: most messages are a few bytes long.
-    let peek = flags | RecvFlags::PEEK | RecvFlags::TRUNC;
-    let (_, length) = recv(&socket, &mut [0; 1][..], peek)?;
+    let (length, brings) = next_unread(&socket, flags)?;
+    if brings {
+        return Err(Errno::BADMSG);
+    }
     let mut buffer = vec![0; length.min(LONGEST)];
     let (count, whole) = recv(socket, &mut buffer[..], flags | RecvFlags::TRUNC)?;
     if count == 0 {
@@ -146,7 +157,7 @@ pub fn take<T: for<'de> Deserialize<'de>>(
 /// # Errors
 /// As [`hear_now`].
 pub fn look_at<T: for<'de> Deserialize<'de>>(socket: impl AsFd) -> Result<Option<T>, Errno> {
-    let (length, _) = next_unread(&socket)?;
+    let (length, _) = next_unread(&socket, RecvFlags::DONTWAIT)?;
     if length > LONGEST {
         return Err(Errno::PROTO);
     }
@@ -163,13 +174,30 @@ pub fn look_at<T: for<'de> Deserialize<'de>>(socket: impl AsFd) -> Result<Option
 /// # Errors
 /// The kernel's answer; `EAGAIN` where there is no message yet.
 pub fn brings_descriptors(socket: impl AsFd) -> Result<bool, Errno> {
-    next_unread(socket).map(|(_, brings)| brings)
+    next_unread(socket, RecvFlags::DONTWAIT).map(|(_, brings)| brings)
+}
+
+/// Takes the next bytes of a stream, where no descriptors come with them or right after (unix(7), `SOCK_STREAM`); how many, and
+/// none where the other side has ended.
+///
+/// # Errors
+/// The kernel's answer; `EAGAIN` where there are none yet, `EBADMSG` where descriptors come with them: those stay where they
+/// are, with the bytes.
+pub fn read(socket: impl AsFd, buffer: &mut [u8]) -> Result<usize, Errno> {
+    let mut none = RecvAncillaryBuffer::default();
+    let peek = RecvFlags::DONTWAIT | RecvFlags::PEEK;
+    let came = recvmsg(&socket, &mut [IoSliceMut::new(buffer)], &mut none, peek)?;
+    if came.flags.contains(ReturnFlags::CTRUNC) {
+        return Err(Errno::BADMSG);
+    }
+    // Exactly those: what comes after them nobody has looked at.
+    recv(socket, &mut buffer[..came.bytes], RecvFlags::DONTWAIT).map(|(count, _)| count)
 }
 
 /// How long the next message is, and whether more comes with it: without room for that the kernel only tells that there is
 /// some (recvmsg(2), `MSG_CTRUNC`).
-fn next_unread(socket: impl AsFd) -> Result<(usize, bool), Errno> {
-    let flags = RecvFlags::DONTWAIT | RecvFlags::PEEK | RecvFlags::TRUNC;
+fn next_unread(socket: impl AsFd, flags: RecvFlags) -> Result<(usize, bool), Errno> {
+    let flags = flags | RecvFlags::PEEK | RecvFlags::TRUNC;
     let mut none = RecvAncillaryBuffer::default();
     let came = recvmsg(socket, &mut [IoSliceMut::new(&mut [0; 1])], &mut none, flags)?;
     Ok((came.bytes, came.flags.contains(ReturnFlags::CTRUNC)))
@@ -185,7 +213,7 @@ pub fn take_rest(socket: impl AsFd) -> Result<bool, Errno> {
     for _ in 0..MOST_UNREAD {
         // An end and an empty message look the same, but for this: who sent it is told of a message alone.
         sockopt::set_socket_passcred(&socket, true)?;
-        let (_, is_message) = next_unread(&socket)?;
+        let (_, is_message) = next_unread(&socket, RecvFlags::DONTWAIT)?;
         sockopt::set_socket_passcred(&socket, false)?;
         if !is_message {
             return Ok(true);
@@ -198,6 +226,24 @@ pub fn take_rest(socket: impl AsFd) -> Result<bool, Errno> {
     Ok(false)
 }
 
+/// As [`take_rest`], of a stream.
+///
+/// # Errors
+/// The kernel's answer.
+pub fn read_rest(socket: impl AsFd) -> Result<bool, Errno> {
+    rustix::net::shutdown(&socket, Shutdown::Read)?;
+    let mut bytes = vec![0; READ];
+    for _ in 0..MOST_UNREAD {
+        match read(&socket, &mut bytes) {
+            Ok(0) => return Ok(true),
+            Ok(_) => {}
+            Err(Errno::BADMSG) => return Ok(false),
+            Err(errno) => return Err(errno),
+        }
+    }
+    Ok(false)
+}
+
 /// How many bytes came, whether that was all, and the descriptors.
 fn receive_with(
     socket: impl AsFd,
@@ -205,8 +251,11 @@ fn receive_with(
     most: usize,
     flags: RecvFlags,
 ) -> Result<(usize, bool, Vec<OwnedFd>), Errno> {
-    let mut space = vec![MaybeUninit::uninit(); space_for(most)];
-    let mut ancillary = RecvAncillaryBuffer::new(&mut space);
+    // Exactly that: where one more would fit, the kernel would open it.
+    let mut space = vec![MaybeUninit::uninit(); HEADER + most * size_of::<RawFd>() + WORD];
+    let first = space.as_ptr().align_offset(WORD);
+    let space = &mut space[first..][..HEADER + most * size_of::<RawFd>()];
+    let mut ancillary = RecvAncillaryBuffer::new(space);
     let flags = flags | RecvFlags::CMSG_CLOEXEC;
     let came = recvmsg(socket, &mut [IoSliceMut::new(buffer)], &mut ancillary, flags)?;
     let mut descriptors = Vec::new();
@@ -248,39 +297,116 @@ fn space_for(descriptors: usize) -> usize {
     SendAncillaryMessage::ScmRights(&vec![rustix::stdio::stdin(); descriptors]).size()
 }
 
-/// Receives what [`send_sealed`] sends; nothing where the other side is gone.
+/// Receives what [`send_sealed`] sends from who is trusted with the descriptors that come along; nothing where the other side
+/// is gone.
 ///
 /// # Errors
 /// The kernel's answer, or `EPROTO` for what is no such message.
 pub fn receive_sealed<T: for<'de> Deserialize<'de>>(
     socket: impl AsFd,
 ) -> Result<Option<(T, Vec<OwnedFd>)>, Errno> {
-    let mut byte = [0; 1];
-    let (count, whole, mut descriptors) =
-        receive_with(socket, &mut byte, MOST_DESCRIPTORS, RecvFlags::empty())?;
+    let received = receive_with(socket, &mut [0; 1], MOST_DESCRIPTORS, RecvFlags::empty())?;
+    let (count, whole, mut descriptors) = received;
     if count == 0 {
         return Ok(None);
     }
     if !whole || descriptors.is_empty() {
         return Err(Errno::PROTO);
     }
-    let file = descriptors.remove(0);
-    // What could still change is not read.
-    let length = rustix::fs::fstat(&file)?.st_size;
-    let length = u64::try_from(length).ok().filter(|length| *length <= LONGEST_SEALED);
-    let (Some(length), true) = (length, fcntl_get_seals(&file)?.contains(SEALS)) else {
+    let message = read_sealed(&descriptors.remove(0))?;
+    Ok(Some((message, descriptors)))
+}
+
+/// Receives what [`send_sealed`] sends without descriptors; nothing where the other side is gone.
+///
+/// # Errors
+/// The kernel's answer, or `EBADMSG` for what is no such message. That one stays where it is: nothing is heard on this socket any
+/// more.
+pub fn receive_sealed_alone<T: for<'de> Deserialize<'de>>(
+    socket: impl AsFd,
+) -> Result<Option<T>, Errno> {
+    // A second one of the file that was sent: what else it is, is known before the last one is this process's to close.
+    let (count, whole, seen) = receive_with(&socket, &mut [0; 1], 1, RecvFlags::PEEK)?;
+    if count == 0 && seen.is_empty() && whole {
+        return Ok(None);
+    }
+    let sealed = |file| fcntl_get_seals(file).is_ok_and(|seals| seals.contains(SEALS));
+    if !whole || !seen.first().is_some_and(sealed) {
+        return Err(Errno::BADMSG);
+    }
+    let (_, _, taken) = receive_with(&socket, &mut [0; 1], 1, RecvFlags::empty())?;
+    taken.first().map(read_sealed).transpose()
+}
+
+/// The message in a file that cannot change any more.
+fn read_sealed<T: for<'de> Deserialize<'de>>(file: &OwnedFd) -> Result<T, Errno> {
+    if !fcntl_get_seals(file).is_ok_and(|seals| seals.contains(SEALS)) {
         return Err(Errno::PROTO);
-    };
+    }
+    let length = rustix::fs::fstat(file)?.st_size;
+    let length = u64::try_from(length).ok().filter(|length| *length <= LONGEST_SEALED);
+    let length = length.ok_or(Errno::PROTO)?;
     let mut text = vec![0; usize::try_from(length).map_err(|_| Errno::PROTO)?];
     let mut filled = 0;
     while filled < text.len() {
-        match rustix::io::pread(&file, &mut text[filled..], filled as u64)? {
+        match rustix::io::pread(file, &mut text[filled..], filled as u64)? {
             0 => return Err(Errno::PROTO),
             count => filled += count,
         }
     }
-    let message = serde_json::from_slice(&text).map_err(|_| Errno::PROTO)?;
-    Ok(Some((message, descriptors)))
+    serde_json::from_slice(&text).map_err(|_| Errno::PROTO)
+}
+
+thread_local! {
+    /// What was left. It is not closed with the thread either.
+    static LEFT: RefCell<ManuallyDrop<Vec<Arc<OwnedFd>>>> =
+        const { RefCell::new(ManuallyDrop::new(Vec::new())) };
+}
+
+/// Has nobody close `socket` before this thread takes it from [`left`], or the process ends: the kernel does not let that linger.
+pub fn leave(socket: OwnedFd) {
+    leave_shared(Arc::new(socket));
+}
+
+fn leave_shared(socket: Arc<OwnedFd>) {
+    LEFT.with_borrow_mut(|left| left.push(socket));
+}
+
+/// What this thread has left since it asked last.
+#[must_use]
+pub fn left() -> Vec<OwnedFd> {
+    let left = LEFT.with_borrow_mut(|left| std::mem::take(&mut **left));
+    left.into_iter().filter_map(Arc::into_inner).collect()
+}
+
+/// A socket that leads to who has fewer rights than this process. Where they have sent descriptors that nobody took, it is left
+/// ([`leave`]) and not closed.
+#[derive(Debug)]
+pub struct Link(Arc<OwnedFd>);
+
+impl From<OwnedFd> for Link {
+    fn from(socket: OwnedFd) -> Self {
+        Self(Arc::new(socket))
+    }
+}
+
+impl AsFd for Link {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        if take_rest(&*self.0).is_ok_and(|clean| clean) {
+            return;
+        }
+        // The other side hears of the end all the same.
+        if let Err(errno) = rustix::net::shutdown(&*self.0, Shutdown::Both) {
+            tracing::debug!(%errno, "the other side is gone already");
+        }
+        leave_shared(Arc::clone(&self.0));
+    }
 }
 
 #[cfg(test)]
@@ -376,6 +502,86 @@ mod tests {
         let (one, other) = pair().unwrap();
         (0..=MOST_UNREAD).for_each(|_| empty(&one));
         assert_eq!(take_rest(&other), Ok(false), "too much to look at");
+    }
+
+    #[test]
+    fn descriptors_that_nobody_wants_stay_where_they_are() {
+        let (end, sent) = rustix::pipe::pipe().unwrap();
+        let (one, other) = pair().unwrap();
+        say(&one, &1).unwrap();
+        hand(&one, &2, &[sent.as_fd()]).unwrap();
+        assert_eq!(hear_now::<u32>(&other), Ok(Some(1)));
+        for _ in 0..2 {
+            assert_eq!(hear_now::<u32>(&other), Err(Errno::BADMSG));
+            assert_eq!(hear::<u32>(&other), Err(Errno::BADMSG));
+        }
+        drop((one, sent));
+        // It is there still: nobody has closed it.
+        rustix::io::ioctl_fionbio(&end, true).unwrap();
+        assert_eq!(rustix::io::read(&end, &mut [0; 1]), Err(Errno::AGAIN));
+        drop(other);
+        assert_eq!(rustix::io::read(&end, &mut [0; 1]), Ok(0));
+    }
+
+    #[test]
+    fn a_stream_with_which_descriptors_come_is_not_read() {
+        let kind = (SocketType::STREAM, SocketFlags::CLOEXEC);
+        let (one, other) = socketpair(AddressFamily::UNIX, kind.0, kind.1, None).unwrap();
+        let (_end, sent) = rustix::pipe::pipe().unwrap();
+        let mut bytes = [0; 8];
+        assert_eq!(read(&other, &mut bytes), Err(Errno::AGAIN));
+        send(&one, b"ab", SendFlags::empty()).unwrap();
+        send(&one, b"cd", SendFlags::empty()).unwrap();
+        assert_eq!(read(&other, &mut bytes[..3]), Ok(3));
+        assert_eq!((read(&other, &mut bytes[3..]), &bytes[..4]), (Ok(1), &b"abcd"[..]));
+        send(&one, b"e", SendFlags::empty()).unwrap();
+        send_with(&one, b"f", &[sent.as_fd()], SendFlags::empty()).unwrap();
+        // With the second: the kernel may tell so when the first is looked at.
+        assert_eq!(read(&other, &mut bytes), Err(Errno::BADMSG));
+        assert_eq!(read_rest(&other), Ok(false));
+        let (one, other) = socketpair(AddressFamily::UNIX, kind.0, kind.1, None).unwrap();
+        send(&one, b"rest", SendFlags::empty()).unwrap();
+        assert_eq!(read_rest(&other), Ok(true));
+        assert_eq!(send(&one, b"x", SendFlags::NOSIGNAL), Err(Errno::PIPE));
+        drop(one);
+        assert_eq!(read(&other, &mut bytes), Ok(0));
+    }
+
+    #[test]
+    fn a_link_with_descriptors_unread_is_left_and_not_closed() {
+        let (end, sent) = rustix::pipe::pipe().unwrap();
+        let (one, other) = pair().unwrap();
+        let (second, another) = pair().unwrap();
+        say(&one, &1).unwrap();
+        hand(&second, &2, &[sent.as_fd()]).unwrap();
+        drop((Link::from(other), Link::from(another), sent));
+        assert_eq!(say(&one, &1), Err(Errno::PIPE), "the first is closed");
+        assert_eq!(hear::<u32>(&second), Ok(None), "and so the second seems to be");
+        rustix::io::ioctl_fionbio(&end, true).unwrap();
+        assert_eq!(rustix::io::read(&end, &mut [0; 1]), Err(Errno::AGAIN));
+        assert_eq!(left().len(), 1);
+        assert_eq!(rustix::io::read(&end, &mut [0; 1]), Ok(0));
+    }
+
+    #[test]
+    fn a_sealed_message_alone_is_that_and_nothing_else() {
+        let (one, other) = pair().unwrap();
+        let (_end, sent) = rustix::pipe::pipe().unwrap();
+        send_sealed(&one, &"text", &[]).unwrap();
+        assert_eq!(receive_sealed_alone::<String>(&other), Ok(Some("text".to_owned())));
+        send_sealed(&one, &"text", &[sent.try_clone().unwrap()]).unwrap();
+        for _ in 0..2 {
+            assert_eq!(receive_sealed_alone::<String>(&other), Err(Errno::BADMSG), "one too many");
+        }
+        for descriptors in [&[][..], &[sent.as_fd()]] {
+            let (one, other) = pair().unwrap();
+            send_with(&one, b"o", descriptors, SendFlags::empty()).unwrap();
+            assert_eq!(receive_sealed_alone::<String>(&other), Err(Errno::BADMSG));
+        }
+        drop(one);
+        let (one, other) = pair().unwrap();
+        drop(one);
+        assert_eq!(receive_sealed_alone::<String>(&other), Ok(None));
     }
 
     #[test]

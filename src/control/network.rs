@@ -16,9 +16,6 @@ use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// How long either side may take to say its part: nobody's jail waits longer.
-const PATIENCE: Duration = Duration::from_secs(2);
-
 /// How long an answer may take: a gate may have to be told of many rules.
 const LONG: Duration = Duration::from_secs(20);
 
@@ -93,13 +90,10 @@ impl Listener {
         Ok(Self { path, socket })
     }
 
-    /// Whoever asks, if somebody does.
+    /// Whoever asks, if somebody does. They are never waited for.
     #[must_use]
     pub fn accept(&self) -> Option<OwnedFd> {
-        let asked = accept_with(&self.socket, SocketFlags::CLOEXEC).ok()?;
-        set_socket_timeout(&asked, Timeout::Recv, Some(PATIENCE)).ok()?;
-        set_socket_timeout(&asked, Timeout::Send, Some(PATIENCE)).ok()?;
-        Some(asked)
+        accept_with(&self.socket, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK).ok()
     }
 }
 
@@ -140,7 +134,8 @@ pub fn say<T: Serialize>(socket: impl AsFd, message: &T) -> Result<(), Errno> {
 /// Hears a message.
 ///
 /// # Errors
-/// The kernel's answer; `ECONNRESET` where the other side is gone, `EPROTO` for what is no message.
+/// The kernel's answer; `ECONNRESET` where the other side is gone, `EPROTO` for what is no message, and `EAGAIN` where there is
+/// none yet and the socket does not wait.
 pub fn hear<T: for<'de> Deserialize<'de>>(socket: impl AsFd) -> Result<T, Errno> {
     receive_sealed(socket)?.map(|(message, _)| message).ok_or(Errno::CONNRESET)
 }

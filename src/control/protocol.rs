@@ -149,7 +149,7 @@ impl Request {
     /// Whether descriptors may come along.
     #[must_use]
     pub fn takes_descriptors(&self) -> bool {
-        matches!(self, Self::Exec { terminals, .. } if *terminals != [true; 3])
+        matches!(self, Self::Exec { .. })
     }
 
     /// The agent that it is about, if it is about one.

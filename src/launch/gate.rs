@@ -10,7 +10,7 @@ use crate::gate::protocol::{self, Api, Counts, Order, Orders, Report, Start};
 use crate::gate::{NAME, WITH_LANDLOCK};
 use crate::plan::{EgressPlan, Mode, Plan};
 use crate::sys::Cloned;
-use crate::wire::pair;
+use crate::wire::{Link, pair};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
@@ -52,7 +52,7 @@ pub struct Gate {
     process: Option<Child>,
     /// The jail whose gate takes its orders from whoever of root comes to its socket; none where they go by this one.
     session: Option<String>,
-    control: OwnedFd,
+    control: Link,
     /// Of whose network it holds the sockets.
     init: Option<i32>,
     openings: Openings,
@@ -81,10 +81,15 @@ impl Gate {
             Mode::Run => Some(session_of(&plan.agent)),
             Mode::Exec => None,
         };
-        Ok(Self { process: Some(Child(process)), session, api: service, ..Self::over(control) })
+        Ok(Self {
+            process: Some(Child(process)),
+            session,
+            api: service,
+            ..Self::over(control.into())
+        })
     }
 
-    fn over(control: OwnedFd) -> Self {
+    fn over(control: Link) -> Self {
         Self {
             process: None,
             session: None,
@@ -103,7 +108,7 @@ impl Gate {
     /// [`LaunchError::Call`] where it is not reached.
     pub fn adopt(jail: &str, init: i32, kept: &GateKept) -> Result<Self, LaunchError> {
         let line = orders::reach(jail)?;
-        Ok(Self { init: Some(init), openings: kept.openings.clone(), ..Self::over(line) })
+        Ok(Self { init: Some(init), openings: kept.openings.clone(), ..Self::over(line.into()) })
     }
 
     /// What must be known to take it over.
@@ -114,7 +119,7 @@ impl Gate {
 
     /// What holds the gate of a session, and nothing else: it ends once nobody has this, and with the first word on it.
     #[must_use]
-    pub fn into_hold(self) -> OwnedFd {
+    pub fn into_hold(self) -> Link {
         let Self { process, control, .. } = self;
         std::mem::forget(process);
         control

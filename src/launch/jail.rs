@@ -65,7 +65,8 @@ impl Jail {
     /// [`LaunchError::Call`] for what is no report.
     pub fn hear(&self) -> Result<Option<Report>, LaunchError> {
         let heard = match wire::hear(&self.control) {
-            Err(Errno::CONNRESET) => None,
+            // What brings descriptors is no report, and hides what comes after it.
+            Err(Errno::CONNRESET | Errno::BADMSG) => None,
             other => other.map_err(cannot("understand", "what init of the jail says"))?,
         };
         self.silent.set(heard.is_none());
@@ -78,7 +79,8 @@ impl Jail {
     /// [`LaunchError::Call`]; `EAGAIN` where it says nothing now.
     pub fn hear_now(&self) -> Result<Option<Report>, LaunchError> {
         let heard = match wire::hear_now(&self.control) {
-            Err(Errno::CONNRESET) => None,
+            // What brings descriptors is no report, and hides what comes after it.
+            Err(Errno::CONNRESET | Errno::BADMSG) => None,
             other => other.map_err(cannot("understand", "what init of the jail says"))?,
         };
         self.silent.set(heard.is_none());

@@ -146,8 +146,10 @@ impl Exec {
         {
             self.failed = Some((cause, status));
         }
-        if let Some(gate) = self.gate.as_mut().filter(|_| events.gate) {
+        let gate = self.gate.as_mut();
+        if let Some(gate) = gate.filter(|gate| events.gate || gate.has_asker()) {
             gate.turn();
+            gate.answer(None);
         }
         match events.signal {
             Some(Signal::SIGWINCH) => {

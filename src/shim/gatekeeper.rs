@@ -9,6 +9,7 @@ use crate::launch::{Gate, GateBorn, LaunchError};
 use crate::limits::{Kept, journal};
 use rustix::event::PollFlags;
 use rustix::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use rustix::io::Errno;
 use serde::Serialize;
 use std::time::{Duration, Instant};
 
@@ -42,10 +43,33 @@ pub(super) struct Gatekeeper {
     refused: u64,
     told: Vec<String>,
     changed: bool,
+    /// Who asks for something: one at a time.
+    asker: Option<Asker>,
     /// What the gate counted when it said so last, and since when it is asked for it anew.
     counted: Option<Counts>,
     asked: Option<Instant>,
 }
+
+/// Who asks for something, since when, and how far that is.
+#[derive(Debug)]
+struct Asker {
+    socket: OwnedFd,
+    since: Instant,
+    stage: Stage,
+}
+
+#[derive(Debug)]
+enum Stage {
+    /// They have not said yet what they want.
+    Unheard,
+    /// The gate is to say what it counts.
+    Counts,
+    /// This is the answer.
+    Answered(Answer),
+}
+
+/// How long they may take to say what they want, and the gate to say what it counts.
+const LATE: Duration = Duration::from_secs(3);
 
 /// A refusal, as it is written down.
 #[derive(Debug, Serialize)]
@@ -124,6 +148,7 @@ impl Gatekeeper {
             refused: 0,
             told: Vec::new(),
             changed: false,
+            asker: None,
             counted: None,
             asked: None,
         })
@@ -145,42 +170,126 @@ impl Gatekeeper {
         self.gate.is_none()
     }
 
-    /// The network of the jail now; nothing where the gate does not say.
-    pub(super) fn shown(&mut self) -> Option<Shown> {
-        match self.show() {
-            Answer::Shown(shown) => Some(*shown),
-            Answer::Done | Answer::Failed(_) => None,
-        }
+    /// The network of the jail, with what the gate counted when it said so last. Nothing where there is no gate any more, or none
+    /// that has said anything yet.
+    pub(super) fn shown(&self) -> Option<Shown> {
+        let counts = self.counted.filter(|_| self.gate.is_some())?;
+        Some(Shown { rules: self.rules.clone(), counts })
     }
 
     /// What the gate counted when it said so last, and has it say it anew: it is not waited for.
     pub(super) fn counted(&mut self) -> Option<Counts> {
-        let waits = self.asked.is_some_and(|since| since.elapsed() < ASKED_AGAIN);
-        if let (Some(gate), false) = (&self.gate, waits) {
-            self.asked = Some(Instant::now());
-            if let Err(error) = gate.ask_for_counts() {
-                tracing::debug!(%error, agent = self.kept.agent, "what the gate counts is not known");
-            }
-        }
+        self.ask();
         self.counted
+    }
+
+    /// Has the gate say anew what it counts, and gives whether it is about to.
+    pub(super) fn ask(&mut self) -> bool {
+        let Some(gate) = &self.gate else { return false };
+        if self.asked.is_some_and(|since| since.elapsed() < ASKED_AGAIN) {
+            return true;
+        }
+        if let Err(error) = gate.ask_for_counts() {
+            tracing::debug!(%error, agent = self.kept.agent, "what the gate counts is not known");
+            return false;
+        }
+        self.asked = Some(Instant::now());
+        true
+    }
+
+    /// Whether the gate was asked for what it counts, and has not said it yet.
+    pub(super) fn is_asked(&self) -> bool {
+        self.gate.is_some() && self.asked.is_some()
     }
 
     /// What to wait for.
     pub(super) fn interests(&self) -> Vec<(BorrowedFd<'_>, PollFlags)> {
         let gate = self.gate.as_ref().map(Gate::control);
-        let orders = self.orders.as_ref().map(|orders| orders.as_fd());
-        gate.into_iter().chain(orders).map(|fd| (fd, PollFlags::IN)).collect()
+        let next = match &self.asker {
+            None => self.orders.as_ref().map(|orders| orders.as_fd()),
+            Some(Asker { socket, stage: Stage::Unheard, .. }) => Some(socket.as_fd()),
+            Some(Asker { stage: Stage::Counts | Stage::Answered(_), .. }) => None,
+        };
+        gate.into_iter().chain(next).map(|fd| (fd, PollFlags::IN)).collect()
     }
 
-    /// Does what there is to do.
+    /// Whether somebody waits for something, who may be late by now.
+    pub(super) fn has_asker(&self) -> bool {
+        self.asker.is_some()
+    }
+
+    /// Does what there is to do. Whoever has asked for something is answered by [`Gatekeeper::answer`]: before that, a change can be
+    /// written down.
     pub(super) fn turn(&mut self) {
         self.hear(HEARD);
         if self.gate.as_ref().is_some_and(Gate::is_lost) {
             self.lose("it did not do what it was told");
         }
-        let asked = self.orders.as_ref().and_then(network::Listener::accept);
-        if let Some(asked) = asked {
-            self.answer(&asked);
+        if self.asker.is_none() {
+            let asked = self.orders.as_ref().and_then(network::Listener::accept);
+            let since = Instant::now();
+            self.asker = asked.map(|socket| Asker { socket, since, stage: Stage::Unheard });
+        }
+        if let Some(mut asker) = self.asker.take() {
+            self.listen_to(&mut asker);
+            self.asker = Some(asker);
+        }
+    }
+
+    /// Does what is asked for, as far as that can be done now.
+    fn listen_to(&mut self, asker: &mut Asker) {
+        let late = asker.since.elapsed() >= LATE;
+        asker.stage = match std::mem::replace(&mut asker.stage, Stage::Unheard) {
+            Stage::Unheard => match network::hear(&asker.socket) {
+                Ok(Request::Show) => self.begin_to_show(),
+                Ok(Request::Change(change)) => Stage::Answered(match self.change(&change) {
+                    Ok(()) => Answer::Done,
+                    Err(cause) => Answer::Failed(cause),
+                }),
+                Err(Errno::AGAIN) if !late => Stage::Unheard,
+                Err(errno) => {
+                    let cause = format!("the request is not understood: {errno}");
+                    Stage::Answered(Answer::Failed(cause))
+                }
+            },
+            Stage::Counts if self.is_asked() && !late => Stage::Counts,
+            Stage::Counts if self.is_asked() => {
+                let cause = "the gate does not say what it counts".to_owned();
+                Stage::Answered(Answer::Failed(cause))
+            }
+            Stage::Counts => Stage::Answered(match self.shown() {
+                Some(shown) => Answer::Shown(Box::new(shown)),
+                None => Answer::Failed(ENDED.to_owned()),
+            }),
+            answered @ Stage::Answered(_) => answered,
+        };
+    }
+
+    /// Asks the gate, whatever it has said before.
+    fn begin_to_show(&mut self) -> Stage {
+        let Some(gate) = &self.gate else {
+            return Stage::Answered(Answer::Failed(ENDED.to_owned()));
+        };
+        if let Err(error) = gate.ask_for_counts() {
+            return Stage::Answered(Answer::Failed(error.to_string()));
+        }
+        self.asked = Some(Instant::now());
+        Stage::Counts
+    }
+
+    /// Answers who has asked, where there is an answer. Where a change could not be written down it holds, but not for the next
+    /// owner: `trouble` says why.
+    pub(super) fn answer(&mut self, trouble: Option<&str>) {
+        let answered = self.asker.take_if(|asker| matches!(asker.stage, Stage::Answered(_)));
+        let Some(Asker { socket, stage: Stage::Answered(answer), .. }) = answered else { return };
+        let answer = match (answer, trouble) {
+            (Answer::Done, Some(trouble)) => Answer::Failed(format!(
+                "this holds now, but the next supervisor would not know of it: {trouble}"
+            )),
+            (answer, _) => answer,
+        };
+        if let Err(errno) = network::say(&socket, &answer) {
+            tracing::debug!(%errno, "who asked is gone");
         }
     }
 
@@ -226,28 +335,6 @@ impl Gatekeeper {
         let told = format!("{}{port} was refused: {}", refused.to, refused.why);
         if let Err(errno) = journal::write_denial(log, agent, &self.jail, denial, told) {
             tracing::warn!(%errno, agent, "a refusal was not written down");
-        }
-    }
-
-    fn answer(&mut self, asked: &OwnedFd) {
-        let answer = match network::hear(asked) {
-            Ok(Request::Show) => self.show(),
-            Ok(Request::Change(change)) => match self.change(&change) {
-                Ok(()) => Answer::Done,
-                Err(cause) => Answer::Failed(cause),
-            },
-            Err(errno) => Answer::Failed(format!("the request is not understood: {errno}")),
-        };
-        if let Err(errno) = network::say(asked, &answer) {
-            tracing::debug!(%errno, "who asked is gone");
-        }
-    }
-
-    fn show(&mut self) -> Answer {
-        let Some(gate) = &mut self.gate else { return Answer::Failed(ENDED.to_owned()) };
-        match gate.counts() {
-            Ok(counts) => Answer::Shown(Box::new(Shown { rules: self.rules.clone(), counts })),
-            Err(error) => Answer::Failed(error.to_string()),
         }
     }
 

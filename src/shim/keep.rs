@@ -10,7 +10,7 @@ use super::view::{Of, Part, View, Wish};
 use crate::jail;
 use crate::launch::{Jail, Switches};
 use crate::limits::journal::now;
-use crate::wire;
+use crate::wire::{self, Link};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
@@ -40,7 +40,7 @@ pub(super) struct Keep {
     pub(super) owner: Option<OwnedFd>,
     pub(super) born: Born,
     /// What holds the gate, where the jail has one. Nothing is said on it: what the gate is told is its owner's.
-    pub(super) gate: Option<OwnedFd>,
+    pub(super) gate: Option<Link>,
     pub(super) views: BTreeMap<u32, View>,
     pub(super) recording: Option<Recording>,
     /// How the agent's command ended.
@@ -132,10 +132,22 @@ impl Keep {
         let over =
             self.views.iter_mut().filter_map(|(number, view)| view.is_over().then_some(*number));
         let over: Vec<u32> = over.collect();
-        for number in over {
+        over.into_iter().for_each(|number| self.close(number));
+    }
+
+    /// Nobody looks by this view any more. One whose line must stay open counts on, for its owner, too: its place is for nobody
+    /// else, so that no person can take those of others.
+    fn close(&mut self, number: u32) {
+        let Some(view) = self.views.get_mut(&number) else { return };
+        if view.close() {
             self.views.remove(&number);
-            self.tell(Report::ViewOver { view: number });
+            return self.tell(Report::ViewOver { view: number });
         }
+        let uid = view.looker.uid;
+        let told = format!(
+            "uid {uid} has sent what is not taken from a line for bytes, which stays theirs"
+        );
+        self.tell(Report::Trouble(told));
     }
 
     fn signal(&self, job: u32, signal: i32) {
@@ -144,11 +156,11 @@ impl Keep {
 
     /// A person is gone: what their terminal showed hangs up with it, and a command without one is told so.
     fn left(&mut self, number: u32) {
-        let Some(view) = self.views.remove(&number) else { return };
+        let Some(view) = self.views.get(&number) else { return };
         if view.of == Of::Command {
             self.signal(number, rustix::process::Signal::HUP.as_raw());
         }
-        self.tell(Report::ViewOver { view: number });
+        self.close(number);
     }
 
     fn order(&self, order: &jail::protocol::Order, descriptors: &[BorrowedFd<'_>]) {
@@ -335,14 +347,15 @@ impl Keep {
     /// Lets nobody look but `but`. A command of somebody else's does not go on either: it may not hear that it has lost its
     /// terminal.
     fn send_away(&mut self, but: &[u32], why: &str) {
-        let others = self.views.keys().copied().filter(|number| !but.contains(number));
-        for number in others.collect::<Vec<_>>() {
-            let Some(view) = self.views.remove(&number) else { continue };
-            if view.of == Of::Command {
+        let others =
+            self.views.iter().filter(|(number, view)| !but.contains(number) && !view.is_left());
+        let others: Vec<(u32, Of)> = others.map(|(number, view)| (*number, view.of)).collect();
+        for (number, of) in others {
+            if of == Of::Command {
                 self.signal(number, rustix::process::Signal::KILL.as_raw());
             }
-            view.send_away(why);
-            self.tell(Report::ViewOver { view: number });
+            self.views.get(&number).into_iter().for_each(|view| view.send_away(why));
+            self.close(number);
         }
     }
 
@@ -357,14 +370,19 @@ impl Keep {
         loop {
             self.settle();
             let left = until.saturating_duration_since(Instant::now());
-            if self.views.is_empty() || left.is_zero() {
+            if self.views.values().all(View::is_left) || left.is_zero() {
                 break;
             }
             for (whose, flags) in self.wait_for_views(left)? {
                 self.turn(whose, flags);
             }
         }
-        let Self { jail, owner, stay, .. } = self;
+        let Self { jail, owner, stay, views, .. } = self;
+        for mut view in views.into_values() {
+            if !view.close() {
+                tracing::debug!("a line ends with this process");
+            }
+        }
         // Nothing is told before init is reaped: who hears of the end may remove what it held.
         let status = jail.leave_to_sweep().unwrap_or(125);
         let report = Report::Over { status };

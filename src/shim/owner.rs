@@ -14,17 +14,14 @@ use crate::plan::Plan;
 use crate::sys::{self, Cloned};
 use crate::terminal::mode::Mode;
 use crate::terminal::size::Size;
-use crate::wire;
+use crate::wire::{self, Link};
 use rustix::event::PollFlags;
 use rustix::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// How often a client that records is started again.
 const RECORDED_AGAIN: u32 = 100;
-/// How long a gate may take to say what it counts, and how long it is not asked again where it took longer.
-const PROMPT: Duration = Duration::from_millis(500);
-const PAUSE: Duration = Duration::from_secs(60);
 /// Reports that are heard in a turn.
 const HEARD: usize = 32;
 
@@ -37,7 +34,7 @@ fn cannot(verb: &'static str, object: &str) -> impl FnOnce(Errno) -> ShimError {
 pub struct Starting {
     /// The name of its jail, as in the records.
     jail: String,
-    link: OwnedFd,
+    link: Link,
     process: Option<Cloned>,
 }
 
@@ -53,7 +50,7 @@ impl Starting {
         let with = Stay::With(rustix::process::getpid());
         let process = sys::fork(|| stay::serve(plan, inner, with, Vec::new()).into());
         let process = process.map_err(cannot("make", "the process of the shim"))?;
-        Ok(Self { jail: session_of(&plan.agent), link, process: Some(process) })
+        Ok(Self { jail: session_of(&plan.agent), link: link.into(), process: Some(process) })
     }
 
     /// A new shim of `agent` does as it is asked, and outlives this process: `listener` is where owners come back, `seen` the file for
@@ -72,12 +69,12 @@ impl Starting {
         let (link, inner) = wire::pair().map_err(cannot("make", "the shim's socket"))?;
         let process = start_own(&inner, &[stay::NAME.to_owned()])?;
         wire::send_sealed(&link, ask, &[listener, seen]).map_err(cannot("ask", "the shim"))?;
-        Ok(Self { jail: session_of(agent), link, process: Some(process) })
+        Ok(Self { jail: session_of(agent), link: link.into(), process: Some(process) })
     }
 
     /// A shim that has lost its owner, or is about to say what it keeps: that of `agent`, to which `link` leads.
     #[must_use]
-    pub fn adopt(agent: &str, link: OwnedFd) -> Self {
+    pub fn adopt(agent: &str, link: Link) -> Self {
         Self { jail: session_of(agent), link, process: None }
     }
 
@@ -115,9 +112,9 @@ impl Starting {
     /// As [`Starting::wait`].
     pub fn wait_with(self, memory: Option<&GateMemory>) -> Result<Owner, ShimError> {
         let Self { jail, link, process } = self;
-        match wire::receive_sealed::<Greeting>(&link) {
-            Ok(Some((Greeting::Born(born), _))) => Owner::new((link, process), jail, *born, memory),
-            Ok(Some((Greeting::Failed { cause, hint, status }, _))) => {
+        match wire::receive_sealed_alone::<Greeting>(&link) {
+            Ok(Some(Greeting::Born(born))) => Owner::new((link, process), jail, *born, memory),
+            Ok(Some(Greeting::Failed { cause, hint, status })) => {
                 Err(ShimError::Refused { cause, hint, status })
             }
             Ok(None) | Err(Errno::CONNRESET) => Err(ShimError::NoShim),
@@ -148,7 +145,7 @@ pub struct Heard {
 /// The owner of one shim.
 #[derive(Debug)]
 pub struct Owner {
-    link: OwnedFd,
+    link: Link,
     process: Option<Cloned>,
     jail: String,
     kept: Kept,
@@ -162,13 +159,11 @@ pub struct Owner {
     recorded_again: u32,
     /// Whether the shim was told to end the gate.
     gate_ended: bool,
-    /// Until when the gate is not asked for what it counts: it took too long the last time.
-    asked_again: Option<Instant>,
 }
 
 impl Owner {
     fn new(
-        (link, process): (OwnedFd, Option<Cloned>),
+        (link, process): (Link, Option<Cloned>),
         jail: String,
         born: Born,
         memory: Option<&GateMemory>,
@@ -190,7 +185,6 @@ impl Owner {
             last,
             recorded_again: 0,
             gate_ended: false,
-            asked_again: None,
         })
     }
 
@@ -249,7 +243,8 @@ impl Owner {
         if any(came.get(..1)) {
             self.hear(&mut heard)?;
         }
-        if let Some(gate) = self.gate.as_mut().filter(|_| any(came.get(limits..))) {
+        let asked = any(came.get(limits..));
+        if let Some(gate) = self.gate.as_mut().filter(|gate| asked || gate.has_asker()) {
             gate.turn();
         }
         if self.gate.as_ref().is_some_and(Gatekeeper::is_lost) && !self.gate_ended {
@@ -269,7 +264,8 @@ impl Owner {
         for _ in 0..HEARD {
             match wire::hear_now::<Report>(&self.link) {
                 Ok(Some(report)) => heard.reports.push(report),
-                Ok(None) | Err(Errno::CONNRESET) => {
+                // Or what brings descriptors: nothing after it is heard.
+                Ok(None) | Err(Errno::CONNRESET | Errno::BADMSG) => {
                     heard.gone = true;
                     return Ok(());
                 }
@@ -367,29 +363,42 @@ impl Owner {
         self.tell(&Order::SendAway { but, why }, &[])
     }
 
-    /// Runs a further command. Those of its standard descriptors that are `terminals` are a terminal of the jail, of this
-    /// size; the others are `given`, in their order.
+    /// A further command, of which the shim is told by [`Owner::run`]. Those of its standard descriptors that are `terminals` are a
+    /// terminal of the jail, of this size.
     ///
     /// # Errors
     /// [`ShimError::Launch`].
-    pub fn run(
+    pub fn prepare(
         &mut self,
         words: Vec<String>,
         (terminals, size): ([bool; 3], Size),
-        given: &[OwnedFd],
         looker: Looker,
-    ) -> Result<(u32, Line), ShimError> {
+    ) -> Result<Further, ShimError> {
         let shown = terminals.contains(&true);
         let mode = Mode::of(terminals);
         let terminal = shown.then(|| Ok::<_, ShimError>(self.session()?.terminal(size, mode)?));
         let terminal = terminal.transpose()?;
         let (near, far) = Line::pair().map_err(cannot("make", "a line to the jail"))?;
         let view = self.next();
+        let order = Order::Run { view, words, terminals, looker };
+        Ok(Further { view, order, terminal, near, far })
+    }
+
+    /// Has a further command run, with the descriptors that are `given`: those that are no terminal, in their order.
+    ///
+    /// # Errors
+    /// [`ShimError::Launch`].
+    pub fn run(&self, further: &Further, given: &[OwnedFd]) -> Result<(), ShimError> {
+        let Further { order, terminal, near, .. } = further;
         let terminal = terminal.iter().flat_map(|(master, slave)| [master, slave]);
         let all = terminal.chain(given).chain([&near.bytes, &near.news]).map(|fd| fd.as_fd());
-        let all: Vec<BorrowedFd<'_>> = all.collect();
-        self.tell(&Order::Run { view, words, terminals, looker }, &all)?;
-        Ok((view, far))
+        self.tell(order, &all.collect::<Vec<_>>())
+    }
+
+    /// By what the shim is told.
+    #[must_use]
+    pub fn link(&self) -> BorrowedFd<'_> {
+        self.link.as_fd()
     }
 
     /// What the next owner must know of the gate, if that has changed.
@@ -398,15 +407,27 @@ impl Owner {
         if gate.take_changed() { gate.memory() } else { None }
     }
 
-    /// The jail's network now; nothing where it has no gate, or one that took too long to say a moment ago.
-    pub fn network(&mut self) -> Option<crate::control::network::Shown> {
-        let begun = Instant::now();
-        if self.asked_again.is_some_and(|until| begun < until) {
-            return None;
-        }
-        let shown = self.gate.as_mut()?.shown();
-        self.asked_again = (begun.elapsed() > PROMPT).then(|| Instant::now() + PAUSE);
-        shown
+    /// Answers who has asked the gate for something. Where a change could not be written down for the next owner, `trouble` says
+    /// why.
+    pub fn answer_network(&mut self, trouble: Option<&str>) {
+        self.gate.iter_mut().for_each(|gate| gate.answer(trouble));
+    }
+
+    /// Has the gate say what it counts, for [`Owner::network`]; whether it is about to.
+    pub fn ask_for_network(&mut self) -> bool {
+        self.gate.as_mut().is_some_and(Gatekeeper::ask)
+    }
+
+    /// Whether the gate is about to say what it counts.
+    #[must_use]
+    pub fn waits_for_network(&self) -> bool {
+        self.gate.as_ref().is_some_and(Gatekeeper::is_asked)
+    }
+
+    /// The jail's network, as its gate told of it last; nothing where it has none, or one that has said nothing yet.
+    #[must_use]
+    pub fn network(&self) -> Option<crate::control::network::Shown> {
+        self.gate.as_ref().and_then(Gatekeeper::shown)
     }
 
     /// What its gate counted when it said so last; it is asked anew and not waited for. Nothing where there is no gate, or none
@@ -470,6 +491,30 @@ impl Owner {
         told.extend(gate.map(Gatekeeper::finish).unwrap_or_default());
         drop(link);
         (told, process)
+    }
+}
+
+/// A further command that waits for the descriptors that it is given.
+#[derive(Debug)]
+pub struct Further {
+    view: u32,
+    order: Order,
+    terminal: Option<(OwnedFd, OwnedFd)>,
+    near: Line,
+    far: Line,
+}
+
+impl Further {
+    /// What [`Owner::run`] hands over besides what is given.
+    pub fn descriptors(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        let terminal = self.terminal.iter().flat_map(|(master, slave)| [master, slave]);
+        terminal.chain([&self.near.bytes, &self.near.news]).map(|fd| fd.as_fd())
+    }
+
+    /// Its view, and the person's end of its line.
+    #[must_use]
+    pub fn into_line(self) -> (u32, Line) {
+        (self.view, self.far)
     }
 }
 

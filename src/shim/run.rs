@@ -140,6 +140,8 @@ impl Run {
         }
         self.carry(&came[count..], notices)?;
         let heard = self.owner.turn(&came[..count])?;
+        // Nobody comes after this owner who would have to know.
+        self.owner.answer_network(None);
         self.react(heard)
     }
 

@@ -215,7 +215,7 @@ impl Keep {
     fn descriptors(&self) -> Vec<i32> {
         let mut kept: Vec<i32> = self.jail.descriptors();
         kept.extend(self.owner.as_ref().map(|fd| fd.as_raw_fd()));
-        kept.extend(self.gate.as_ref().map(|gate| gate.as_raw_fd()));
+        kept.extend(self.gate.as_ref().map(|gate| gate.as_fd().as_raw_fd()));
         let switches = self.switches.iter().flat_map(crate::launch::Switches::descriptors);
         kept.extend(switches.map(|fd| fd.as_raw_fd()));
         if let Stay::Lasting { listener, seen } = &self.stay {

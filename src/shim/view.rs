@@ -1,7 +1,8 @@
 //! One line of a person and the terminal that it shows, carried by the shim byte by byte.
 //!
 //! What a person sees is filtered where they are: by their own process, for their own terminal. Here only the direction
-//! is decided: whether what is typed goes in.
+//! is decided: whether what is typed goes in. And that it is bytes: descriptors that a person sends are not taken, as this
+//! process would wait for whoever made them when it closes them. A line with such on it is left open ([`View::close`]).
 
 use super::protocol::{End, Line, Looker, News};
 use crate::terminal::size::{self, Size};
@@ -9,6 +10,7 @@ use crate::wire;
 use rustix::event::PollFlags;
 use rustix::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
+use rustix::net::Shutdown;
 
 /// The most that is read at once, in bytes.
 const READ: usize = 16 << 10;
@@ -39,10 +41,10 @@ impl Flow {
         self.sent == self.bytes.len()
     }
 
-    fn read(&mut self, from: BorrowedFd<'_>) -> Way {
+    fn read(&mut self, read: impl FnOnce(&mut [u8]) -> Result<usize, Errno>) -> Way {
         self.bytes.resize(READ, 0);
         self.sent = 0;
-        let (way, count) = match rustix::io::read(from, &mut self.bytes) {
+        let (way, count) = match read(&mut self.bytes) {
             Ok(0) => (Way::Closed, 0),
             Ok(count) => (Way::Open, count),
             Err(Errno::AGAIN | Errno::INTR) => (Way::Waits, 0),
@@ -103,7 +105,8 @@ pub(super) enum Wish {
 pub(super) struct View {
     pub(super) of: Of,
     pub(super) looker: Looker,
-    line: Line,
+    /// None once it was closed, or left open as it is.
+    line: Option<Line>,
     /// None for a command with descriptors of its own, and once nobody has the other end open.
     master: Option<OwnedFd>,
     types: bool,
@@ -122,12 +125,37 @@ impl View {
         types: bool,
     ) -> Self {
         let (out, typed) = (Flow::default(), Flow::default());
+        let line = Some(line);
         Self { of, looker, line, master, types, out, typed, ending: None, read_out: false }
+    }
+
+    /// Nobody looks any more. Whether the line was closed: not where the person has sent what is not this process's to close.
+    pub(super) fn close(&mut self) -> bool {
+        self.master = None;
+        let Some(Line { bytes, news }) = self.line.take() else { return false };
+        let rests = [wire::read_rest(&bytes), wire::take_rest(&news)];
+        if rests.into_iter().all(|rest| rest.is_ok_and(|clean| clean)) {
+            return true;
+        }
+        for end in [bytes, news] {
+            // The person hears of the end all the same.
+            if let Err(errno) = rustix::net::shutdown(&end, Shutdown::Both) {
+                tracing::debug!(%errno, "the person is gone");
+            }
+            wire::leave(end);
+        }
+        false
+    }
+
+    /// Whether nobody looks by it any more, and its line is open.
+    pub(super) fn is_left(&self) -> bool {
+        self.line.is_none()
     }
 
     /// What to wait for.
     pub(super) fn interests(&self) -> Vec<(Part, BorrowedFd<'_>, PollFlags)> {
-        let mut wanted = vec![(Part::News, self.line.news.as_fd(), PollFlags::IN)];
+        let Some(line) = &self.line else { return Vec::new() };
+        let mut wanted = vec![(Part::News, line.news.as_fd(), PollFlags::IN)];
         let mut add = |part, fd, flags: PollFlags| {
             if !flags.is_empty() {
                 wanted.push((part, fd, flags));
@@ -140,7 +168,7 @@ impl View {
         }
         let takes = self.typed.is_empty() && self.ending.is_none();
         let bytes = when(takes, PollFlags::IN) | when(!self.out.is_empty(), PollFlags::OUT);
-        add(Part::Bytes, self.line.bytes.as_fd(), bytes);
+        add(Part::Bytes, line.bytes.as_fd(), bytes);
         wanted
     }
 
@@ -151,8 +179,11 @@ impl View {
             Part::Master => self.turn_master(came),
             Part::Bytes => {
                 let leaves = came.intersects(PollFlags::IN | PollFlags::HUP | PollFlags::ERR);
-                if leaves && self.typed.is_empty() {
-                    let way = self.typed.read(self.line.bytes.as_fd());
+                if leaves
+                    && self.typed.is_empty()
+                    && let Some(line) = &self.line
+                {
+                    let way = self.typed.read(|bytes| wire::read(&line.bytes, bytes));
                     if !self.types {
                         self.typed.sent = self.typed.bytes.len();
                     }
@@ -168,7 +199,7 @@ impl View {
     fn turn_master(&mut self, came: PollFlags) {
         let Some(master) = &self.master else { return };
         if came.intersects(PollFlags::IN | PollFlags::HUP | PollFlags::ERR) && self.out.is_empty() {
-            match self.out.read(master.as_fd()) {
+            match self.out.read(|bytes| rustix::io::read(master, bytes)) {
                 Way::Open => {}
                 Way::Waits => self.read_out = self.ending.is_some(),
                 Way::Closed => (self.master, self.read_out) = (None, true),
@@ -178,7 +209,8 @@ impl View {
 
     /// Writes on what was read.
     fn carry(&mut self) -> Wish {
-        if self.out.write(self.line.bytes.as_fd()) == Way::Closed {
+        let Some(line) = &self.line else { return Wish::Nothing };
+        if self.out.write(line.bytes.as_fd()) == Way::Closed {
             return Wish::Gone;
         }
         if let Some(master) = &self.master
@@ -190,7 +222,8 @@ impl View {
     }
 
     fn hear(&mut self) -> Wish {
-        match wire::hear_now::<News>(&self.line.news) {
+        let Some(line) = &self.line else { return Wish::Nothing };
+        match wire::hear_now::<News>(&line.news) {
             Ok(Some(News::Size { rows, columns })) => {
                 let size = Size { rows, columns }.or_default();
                 if let Some(master) = &self.master
@@ -211,8 +244,13 @@ impl View {
     }
 
     /// It ends now, whatever was drawn: who looked may not, for the reason `why`.
-    pub(super) fn send_away(self, why: &str) {
-        if let Err(errno) = wire::say_now(&self.line.news, &End::SentAway { why: why.to_owned() }) {
+    pub(super) fn send_away(&self, why: &str) {
+        self.say(&End::SentAway { why: why.to_owned() });
+    }
+
+    fn say(&self, end: &End) {
+        let told = self.line.as_ref().map(|line| wire::say_now(&line.news, end));
+        if let Some(Err(errno)) = told {
             tracing::debug!(%errno, "the person is gone");
         }
     }
@@ -230,6 +268,9 @@ impl View {
 
     /// Whether it is over; the person has been told then.
     pub(super) fn is_over(&mut self) -> bool {
+        if self.is_left() {
+            return false;
+        }
         for _ in 0..LAST_READS {
             if self.ending.is_none() || self.read_out || !self.out.is_empty() {
                 break;
@@ -241,9 +282,7 @@ impl View {
         else {
             return false;
         };
-        if let Err(errno) = wire::say_now(&self.line.news, end) {
-            tracing::debug!(%errno, "the person is gone");
-        }
+        self.say(end);
         true
     }
 }
@@ -317,6 +356,7 @@ mod tests {
         let (view, far, slave) = set_up(true);
         rustix::io::write(&slave, b"drawn later").unwrap();
         view.send_away("because");
+        drop(view);
         let end = End::SentAway { why: "because".to_owned() };
         assert_eq!(wire::hear::<End>(&far.news), Ok(Some(end)));
         rustix::io::ioctl_fionbio(&far.bytes, false).unwrap();
@@ -324,15 +364,44 @@ mod tests {
     }
 
     #[test]
+    fn descriptors_that_a_person_sends_are_neither_taken_nor_closed() {
+        for on_news in [false, true] {
+            let (mut view, far, _slave) = set_up(true);
+            let (end, sent) = rustix::pipe::pipe().unwrap();
+            rustix::io::ioctl_fionbio(&end, true).unwrap();
+            let to = if on_news { &far.news } else { &far.bytes };
+            wire::hand(to, &News::Signal(1), &[sent.as_fd()]).unwrap();
+            drop(sent);
+            let part = if on_news { Part::News } else { Part::Bytes };
+            assert_eq!(view.turn(part, PollFlags::IN), Wish::Gone);
+            view.end(End::Detached);
+            assert!(!view.close() && view.is_left() && !view.is_over());
+            assert!(view.interests().is_empty());
+            assert_eq!(rustix::io::read(&end, &mut [0; 1]), Err(Errno::AGAIN), "not closed");
+            assert_eq!(wire::hear::<End>(&far.news), Ok(None), "and the person hears of the end");
+            drop(view);
+            assert_eq!(rustix::io::read(&end, &mut [0; 1]), Err(Errno::AGAIN), "nor later");
+            drop(wire::left());
+            assert_eq!(rustix::io::read(&end, &mut [0; 1]), Ok(0));
+        }
+        // As where nothing but bytes was sent, however many.
+        let (mut view, far, _slave) = set_up(true);
+        while rustix::io::write(&far.bytes, &[b'x'; 1000]).is_ok() {}
+        (0..9).for_each(|_| wire::say_now(&far.news, &News::Signal(1)).unwrap());
+        assert!(view.close());
+    }
+
+    #[test]
     fn a_person_who_is_gone_is_seen() {
         let (mut view, far, _slave) = set_up(true);
         drop(far);
         // Another test's child may have copies of it for a moment: the end is waited for.
-        assert_eq!(wire::hear::<News>(&view.line.news), Ok(None));
+        assert_eq!(wire::hear::<News>(&view.line.as_ref().unwrap().news), Ok(None));
         let ended = |view: &View| {
-            rustix::io::ioctl_fionbio(&view.line.bytes, false).unwrap();
-            let end = rustix::io::read(&view.line.bytes, &mut [0; 1]);
-            rustix::io::ioctl_fionbio(&view.line.bytes, true).unwrap();
+            let bytes = &view.line.as_ref().unwrap().bytes;
+            rustix::io::ioctl_fionbio(bytes, false).unwrap();
+            let end = rustix::io::read(bytes, &mut [0; 1]);
+            rustix::io::ioctl_fionbio(bytes, true).unwrap();
             end
         };
         assert_eq!(ended(&view), Ok(0));

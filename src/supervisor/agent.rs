@@ -32,6 +32,19 @@ pub(super) enum Wait {
     Screen,
     /// That it is frozen, or is not.
     Freeze(bool),
+    /// How it is, as soon as its gate has said what it counts.
+    Status,
+}
+
+impl Wait {
+    /// How long it may take, where that is not up to the agent.
+    pub(super) fn patience(self) -> Option<Duration> {
+        match self {
+            Self::Screen | Self::Freeze(_) => Some(Duration::from_secs(10)),
+            Self::Status => Some(Duration::from_millis(500)),
+            Self::Start | Self::End | Self::Restart => None,
+        }
+    }
 }
 
 /// An agent with a jail.

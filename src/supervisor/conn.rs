@@ -1,7 +1,8 @@
 //! Those who call: one connection each, none of which is ever waited for.
 //!
-//! What who is not root sends along is not received but with a call that needs it: to close it could take for ever. So a
-//! connection is not dropped either before it is known that nothing of that kind is left on it ([`Conn::leave`]).
+//! What callers send along is not received here: to close it could take for ever. A child takes it, where a call needs it
+//! ([`super::errands`]), and a connection is not dropped before it is known that nothing of that kind is left on it
+//! ([`Conn::leave`]).
 
 use crate::control::protocol::{Answer, AnyCall, Call, Request, VERSION};
 use crate::control::roles::Caller;
@@ -10,6 +11,7 @@ use crate::wire;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::net::{SocketFlags, accept_with, sockopt};
+use serde_json::Value;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
@@ -67,13 +69,15 @@ pub(super) struct Conn {
     pub(super) until: Instant,
     /// Whether an answer is owed.
     pub(super) waits: bool,
+    /// Whether a child works with it.
+    pub(super) is_lent: bool,
 }
 
 /// What came on a connection.
 pub(super) enum Came {
-    /// A call, with its descriptors.
-    Call(Request, Vec<OwnedFd>),
-    /// A call with descriptors, which are taken by [`Conn::take_along`] from who may make it.
+    /// A call.
+    Call(Request),
+    /// A call with which descriptors may come: it is unread, for [`Conn::take_along`].
     Along(Request),
     /// Something that is no call of this version: what is answered before it is closed.
     Refused(Answer),
@@ -96,18 +100,17 @@ impl Conn {
         if let Err(errno) = sockopt::set_socket_send_buffer_size(&socket, 1) {
             tracing::debug!(%errno, "more answers to a caller may wait");
         }
-        Some(Self { socket, uid, gid, until: Instant::now() + SILENCE, waits: false })
+        let until = Instant::now() + SILENCE;
+        Some(Self { socket, uid, gid, until, waits: false, is_lent: false })
     }
 
     /// What it says.
     pub(super) fn hear(&mut self) -> Came {
         self.until = Instant::now() + SILENCE;
-        let heard = self.brings().and_then(|brings| {
-            let seen = || Ok(wire::look_at(&self.socket)?.map(|text| (text, Vec::new())));
-            Ok((brings, if brings { seen()? } else { self.take()? }))
-        });
-        let (brings, text, descriptors) = match heard {
-            Ok((brings, Some((text, descriptors)))) => (brings, text, descriptors),
+        let heard = wire::brings_descriptors(&self.socket)
+            .and_then(|brings| Ok((brings, wire::look_at(&self.socket)?)));
+        let (brings, text) = match heard {
+            Ok((brings, Some(text))) => (brings, text),
             Err(Errno::AGAIN) => return Came::Nothing,
             Err(Errno::PROTO) => {
                 let hint = "use the same release of cellblock for both";
@@ -117,44 +120,46 @@ impl Conn {
         };
         match understand(text) {
             Err(answer) => Came::Refused(answer),
-            Ok(request) if !brings => Came::Call(request, descriptors),
             Ok(request) if request.takes_descriptors() => Came::Along(request),
-            Ok(_) => {
+            Ok(_) if brings => {
                 let cause = "descriptors come with a further command alone, and this is none";
                 Came::Refused(Answer::failed(cause, "send none"))
             }
+            Ok(request) => match wire::hear_now::<Value>(&self.socket) {
+                Ok(_) => Came::Call(request),
+                Err(_) => Came::Gone,
+            },
         }
     }
 
-    /// Whether descriptors come along that must not be taken unseen.
-    fn brings(&self) -> Result<bool, Errno> {
-        if self.uid == 0 { Ok(false) } else { wire::brings_descriptors(&self.socket) }
+    /// What comes along with the call that is unread.
+    pub(super) fn take_along(&self) -> Result<Vec<OwnedFd>, Errno> {
+        let taken = wire::take::<Value>(&self.socket)?;
+        taken.map(|(_, descriptors)| descriptors).ok_or(Errno::PIPE)
     }
 
-    fn take(&self) -> Result<Option<(serde_json::Value, Vec<OwnedFd>)>, Errno> {
-        wire::take(&self.socket)
-    }
-
-    /// What comes along with `request`, which is still unread.
-    pub(super) fn take_along(&self, request: Request) -> Came {
-        match self.take() {
-            Ok(Some((_, descriptors))) => Came::Call(request, descriptors),
-            Ok(None) | Err(_) => Came::Gone,
-        }
+    /// The child that worked with it has done so.
+    pub(super) fn take_back(&mut self) {
+        (self.is_lent, self.waits) = (false, false);
+        self.until = Instant::now() + SILENCE;
     }
 
     /// Ends it. What is left on it that this process must not close is given, with the connection.
     pub(super) fn leave(self) -> Option<OwnedFd> {
-        // Root's own are closed as its other things are.
-        let clean = self.uid == 0 || wire::take_rest(&self.socket).is_ok_and(|clean| clean);
+        let clean = wire::take_rest(&self.socket).is_ok_and(|clean| clean);
         (!clean).then_some(self.socket)
+    }
+
+    /// Says `answer`, with what comes along.
+    pub(super) fn say(&self, answer: &Answer, descriptors: &[OwnedFd]) -> Result<(), Errno> {
+        wire::send_sealed(&self.socket, answer, descriptors)
     }
 
     /// Answers. Who takes nothing is not waited for: false then.
     pub(super) fn answer(&mut self, answer: &Answer, descriptors: &[OwnedFd]) -> bool {
         self.waits = false;
         self.until = Instant::now() + SILENCE;
-        match wire::send_sealed(&self.socket, answer, descriptors) {
+        match self.say(answer, descriptors) {
             Ok(()) => true,
             Err(errno) => {
                 tracing::debug!(%errno, uid = self.uid, "a caller is gone");
@@ -165,7 +170,7 @@ impl Conn {
 }
 
 /// The request of a call, or what is answered to one of another version and to what is none.
-fn understand(text: serde_json::Value) -> Result<Request, Answer> {
+fn understand(text: Value) -> Result<Request, Answer> {
     match serde_json::from_value::<AnyCall>(text.clone()) {
         Ok(AnyCall { version }) if version != VERSION => {
             let cause = format!(

@@ -1,9 +1,10 @@
 //! How agents begin, go on and end: what the supervisor does about each in a turn.
 
 use super::agent::{Agent, Phase, Up, Wait, frozen_words, outcome};
+use super::people::MOST_PEOPLE;
+use super::reach::{adopted, has_left, reach};
 use super::restart::{self, End};
 use super::state::{Outcome, Record, Stage, boot};
-use super::verbs::MOST_PEOPLE;
 use super::{SuperviseError, Supervisor};
 use crate::config::Restart;
 use crate::control::protocol::Answer;
@@ -15,28 +16,21 @@ use crate::limits::journal::{self, now};
 use crate::planning::Wanted;
 use crate::shim::ShimError;
 use crate::shim::owner::{Heard, Starting};
-use crate::shim::protocol::{Ask, Looker, Report};
+use crate::shim::protocol::{Ask, Report};
 use crate::sys;
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fd::OwnedFd;
+use rustix::event::PollFlags;
 use rustix::io::Errno;
-use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
 use serde::Serialize;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// How long a session may take to come up.
 const UP: Duration = Duration::from_secs(60);
 /// How long a shim may take to say whether there is a jail.
-const BORN: Duration = Duration::from_secs(120);
-/// How long a screen may take, and a shim that is to freeze its jail.
-const ANSWERED: Duration = Duration::from_secs(10);
+pub(super) const BORN: Duration = Duration::from_secs(120);
 /// How soon it is looked again whose session it is.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 /// Troubles of an agent that are written down; they must not push out of the journal what else happened.
 const TROUBLES: u32 = 50;
-/// What those are told whose lines are ended.
-const SENT_AWAY: &str = "you may not look any more: the configuration was changed";
 /// The longest trouble, in characters.
 const TROUBLE: usize = 300;
 /// How often everything of an agent is ended before its shim is.
@@ -45,6 +39,12 @@ const ENDINGS: u32 = 3;
 const CLEANINGS: u32 = 3;
 /// How long the end of everything may take before root itself ends what is in the cgroup.
 const LAST: Duration = Duration::from_secs(5);
+
+/// What is said where an agent does not run, and its file may say that it does.
+pub(super) const NOT_WRITTEN: &str =
+    "that is not written down, and the next supervisor would start it again";
+pub(super) const MAKE_ROOM: &str =
+    "make room on the disk of `[paths] state`, and stop it once more";
 
 /// An event of an agent's life, in its journal.
 #[derive(Debug, Serialize)]
@@ -65,13 +65,20 @@ impl Supervisor {
         }
     }
 
-    /// Writes down what is known of `name`, and gives whether that was done.
-    pub(super) fn save(&self, name: &str) -> bool {
-        let saved = self.agents.get(name).map(|agent| self.folders.save(&agent.record));
-        if let Some(Err(error)) = &saved {
-            tracing::error!(%error, agent = name, "what is known of it is not written down");
+    /// Writes down what is known of `name`. Where that is not done the log tells of it: what was written before is as good.
+    pub(super) fn save(&self, name: &str) {
+        if self.try_save(name).is_err() {
+            tracing::debug!(agent = name, "goes on with what was written before");
         }
-        !matches!(saved, Some(Err(_)))
+    }
+
+    /// The same for what somebody is answered: or why it was not done, which the log tells, too.
+    pub(super) fn try_save(&self, name: &str) -> Result<(), String> {
+        let saved = self.agents.get(name).map(|agent| self.folders.save(&agent.record));
+        saved.unwrap_or(Ok(())).map_err(|error| {
+            tracing::error!(%error, agent = name, "what is known of it is not written down");
+            error.to_string()
+        })
     }
 
     /// Starts the agent of `record`, which does not run. Its file is written before anything is done.
@@ -256,19 +263,43 @@ impl Supervisor {
                 }
             }
         }
-        if let Some(Agent { record, phase: Phase::Up(up), .. }) = self.agents.get_mut(name) {
-            if heard.watched.is_some() {
-                up.ended_for = Some("the memory watch ended it".to_owned());
-            }
-            if let Some(memory) = up.owner.take_gate_memory() {
-                record.gate = Some(memory);
-                self.save(name);
-            }
+        if let Some(Agent { phase: Phase::Up(up), .. }) = self.agents.get_mut(name)
+            && heard.watched.is_some()
+        {
+            up.ended_for = Some("the memory watch ended it".to_owned());
         }
+        self.answer_network(name);
         match (over, heard.gone) {
             (Some(status), _) => self.over(name, Some(status)),
             (None, true) => self.gone(name),
             (None, false) => {}
+        }
+    }
+
+    /// Answers who waits for the gate of `name`. A change of its rules is written down first.
+    fn answer_network(&mut self, name: &str) {
+        let Some(Agent { record, phase: Phase::Up(up), .. }) = self.agents.get_mut(name) else {
+            return;
+        };
+        let memory = up.owner.take_gate_memory();
+        let changed = memory.is_some();
+        if changed {
+            record.gate = memory;
+        }
+        let saved = if changed { self.try_save(name) } else { Ok(()) };
+        let Some(Agent { phase: Phase::Up(up), .. }) = self.agents.get_mut(name) else { return };
+        up.owner.answer_network(saved.err().as_deref());
+        if !up.owner.waits_for_network() {
+            self.answer_status(name);
+        }
+    }
+
+    /// Answers who waits to hear how `name` is.
+    fn answer_status(&mut self, name: &str) {
+        let Some(agent) = self.agents.get(name) else { return };
+        if agent.waits.iter().any(|(_, wait, _)| *wait == Wait::Status) {
+            let status = self.status(name);
+            self.answer_waits(name, &[Wait::Status], &status);
         }
     }
 
@@ -457,12 +488,17 @@ impl Supervisor {
         let again =
             next.map(|(pause, _)| format!("; it is started again in {} s", pause.as_secs()));
         let how = end.how.clone();
-        self.save(name);
+        let saved = self.try_save(name);
         self.note(name, "ended", None, format!("{how}{}", again.unwrap_or_default()));
-        self.answer_waits(name, &[Wait::End], &Answer::Done(vec![how.clone()]));
+        let done = saved.map_or_else(
+            |cause| Answer::failed(format!("{how}, but {NOT_WRITTEN}: {cause}"), MAKE_ROOM),
+            |()| Answer::Done(vec![how.clone()]),
+        );
+        self.answer_waits(name, &[Wait::End], &done);
         let failed = Answer::Failed { cause: how, hint: String::new(), status: end.status.max(1) };
         let for_running = [Wait::Start, Wait::Screen, Wait::Freeze(true), Wait::Freeze(false)];
         self.answer_waits(name, &for_running, &failed);
+        self.answer_status(name);
         if !asked {
             self.answer_waits(name, &[Wait::Restart], &failed);
         }
@@ -563,45 +599,20 @@ impl Supervisor {
     fn answer_late(&mut self, name: &str, now: Instant) {
         let Some(agent) = self.agents.get(name) else { return };
         let late = |(_, wait, since): &(u64, Wait, Instant)| {
-            matches!(wait, Wait::Screen | Wait::Freeze(_))
-                && now.saturating_duration_since(*since) >= ANSWERED
+            let waited = now.saturating_duration_since(*since);
+            wait.patience().is_some_and(|patience| waited >= patience)
         };
         let late: Vec<Wait> =
             agent.waits.iter().filter(|wait| late(wait)).map(|(_, wait, _)| *wait).collect();
         for wait in late {
-            let who = if wait == Wait::Screen { "tmux server" } else { "shim" };
-            let silent = Answer::failed(format!("the {who} of {name} does not answer"), "");
-            self.answer_waits(name, &[wait], &silent);
-        }
-    }
-
-    /// Ends the lines of those who may not look any more, where that is to be looked at.
-    pub(super) fn send_away(&mut self, name: &str) {
-        let Some(agent) = self.agents.get(name).filter(|agent| agent.recheck) else { return };
-        let people = agent.people.iter();
-        let people: Vec<_> = people.map(|(view, looker)| (*view, looker.clone())).collect();
-        let (mut stay, mut leave) = (Vec::new(), Vec::new());
-        for (view, looker) in people {
-            let caller = self.groups.caller(looker.uid, looker.gid);
-            let verb = Verb::named(&looker.verb);
-            let allowed =
-                verb.is_some_and(|verb| self.roles.allows(&caller, verb, Some(name)).is_ok());
-            if allowed && self.reaches(&caller) { stay.push(view) } else { leave.push(looker) }
-        }
-        let Some(agent) = self.agents.get_mut(name) else { return };
-        let Phase::Up(up) = &agent.phase else { return };
-        agent.recheck = false;
-        if leave.is_empty() {
-            return;
-        }
-        if let Err(error) = up.owner.send_away(stay, SENT_AWAY.to_owned()) {
-            tracing::warn!(%error, agent = name, "its shim does not hear");
-            agent.recheck = true;
-            return;
-        }
-        for Looker { uid, verb, .. } in leave {
-            let told = format!("uid {uid} may not look at {name} any more ({verb})");
-            self.note(name, "sent-away", Some(uid), told);
+            let silent = |who| Answer::failed(format!("the {who} of {name} does not answer"), "");
+            let answer = match wait {
+                // With what is known without the gate.
+                Wait::Status => self.status(name),
+                Wait::Screen => silent("tmux server"),
+                Wait::Freeze(_) | Wait::Start | Wait::End | Wait::Restart => silent("shim"),
+            };
+            self.answer_waits(name, &[wait], &answer);
         }
     }
 
@@ -611,14 +622,6 @@ impl Supervisor {
             None => Answer::failed(format!("the tmux server of {name} does not answer"), ""),
         };
         self.answer_waits(name, &[Wait::Screen], &answer);
-    }
-
-    fn left(&mut self, name: &str, view: u32) {
-        let looked = self.agents.get_mut(name).and_then(|agent| agent.people.remove(&view));
-        if let Some(looked) = looked {
-            let told = format!("uid {} left {name} ({})", looked.uid, looked.verb);
-            self.note(name, "detached", Some(looked.uid), told);
-        }
     }
 }
 
@@ -678,54 +681,6 @@ fn killed(name: &str) -> Outcome {
     Outcome { how, status: 137 }
 }
 
-/// A shim that is taken over.
-fn adopted(name: &str, link: OwnedFd) -> Phase {
-    let shim = Some(Starting::adopt(name, link));
-    Phase::Starting { shim, until: Instant::now() + BORN }
-}
-
 fn with_hint(told: String, hint: &str) -> String {
     if hint.is_empty() { told } else { format!("{told}\n  hint: {hint}") }
-}
-
-/// The shim that listens at `path`. What only passes is tried again: a shim that is not reached is taken for one that has
-/// ended.
-fn reach(path: &Path) -> Result<OwnedFd, Errno> {
-    for _ in 0..REACHES {
-        match reach_once(path) {
-            Err(errno @ (Errno::NOENT | Errno::CONNREFUSED)) => return Err(errno),
-            Err(_) => std::thread::sleep(Duration::from_millis(20)),
-            reached => return reached,
-        }
-    }
-    reach_once(path)
-}
-
-/// Whether the shim that listens at `path` ends in time: until then its name is taken.
-fn has_left(path: &Path) -> bool {
-    let Ok(link) = reach(path) else { return true };
-    let begun = Instant::now();
-    // Who lives answers; what is said to nobody any more is hung up on.
-    while let Some(left) = LAST.checked_sub(begun.elapsed()) {
-        let mut waited = [PollFd::new(&link, PollFlags::HUP)];
-        let patience = Timespec::try_from(left).ok();
-        match poll(&mut waited, patience.as_ref()) {
-            Ok(0) | Err(Errno::INTR) => {}
-            Ok(_) => return true,
-            Err(_) => return false,
-        }
-    }
-    false
-}
-
-/// How often a shim is tried to be reached.
-const REACHES: u32 = 10;
-
-fn reach_once(path: &Path) -> Result<OwnedFd, Errno> {
-    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-    let link = socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)?;
-    connect(&link, &SocketAddrUnix::new(path)?)?;
-    // What it says first is waited for, once it has begun to say it.
-    rustix::io::ioctl_fionbio(&link, false)?;
-    Ok(link)
 }

@@ -12,22 +12,27 @@
 
 mod agent;
 mod conn;
+mod errands;
 mod life;
 mod names;
 mod partings;
+mod people;
+mod reach;
 mod restart;
 mod state;
 mod verbs;
 
 use crate::config::Config;
-use crate::control::protocol::{Answer, Request};
+use crate::control::protocol::Answer;
 use crate::control::roles::{self, Caller, Register, Roles};
 use crate::control::{account, socket};
 use crate::shim::ShimError;
 use crate::shim::wait::Waiter;
 use crate::systemd::notify::{Notifier, NotifyError};
+use crate::wire;
 use agent::{Agent, Phase, Wait};
 use conn::{Came, Conn, Groups};
+use errands::Errand;
 use names::Names;
 use nix::sys::signal::Signal;
 use partings::Partings;
@@ -116,6 +121,8 @@ struct Supervisor {
     conns: BTreeMap<u64, Conn>,
     next_conn: u64,
     groups: Groups,
+    /// Children that work for callers, by the number of the connection.
+    errands: BTreeMap<u64, Errand>,
     partings: Partings,
     /// Whether the configuration is to be read anew.
     reload: bool,
@@ -129,6 +136,7 @@ struct Supervisor {
 enum Whose {
     Listener,
     Conn(u64),
+    Errand(u64),
     Agent(String),
 }
 
@@ -174,6 +182,7 @@ pub fn supervise(
         conns: BTreeMap::new(),
         next_conn: 0,
         groups: Groups::default(),
+        errands: BTreeMap::new(),
         partings: Partings::default(),
         reload: false,
         reload_for: Vec::new(),
@@ -290,6 +299,8 @@ impl Supervisor {
         self.dispatch(came);
         self.clock();
         self.drop_silent();
+        // What was left of shims and gates that had sent more than words.
+        self.partings.add(0, wire::left());
         self.partings.settle();
         self.reap();
         Ok(())
@@ -304,7 +315,8 @@ impl Supervisor {
                 Whose::Agent(name) => of_agents.entry(name).or_default().push(flags),
                 Whose::Listener if any => self.accept(),
                 Whose::Conn(number) if any => self.hear(number),
-                Whose::Listener | Whose::Conn(_) => {}
+                Whose::Errand(number) if any => self.hear_errand(number),
+                Whose::Listener | Whose::Conn(_) | Whose::Errand(_) => {}
             }
         }
         for (name, flags) in of_agents {
@@ -318,8 +330,11 @@ impl Supervisor {
         if self.partings.count() < MOST_PARTINGS {
             wanted.push((Whose::Listener, self.listener.as_fd(), PollFlags::IN));
         }
-        for (number, conn) in &self.conns {
+        for (number, conn) in self.conns.iter().filter(|(_, conn)| !conn.is_lent) {
             wanted.push((Whose::Conn(*number), conn.as_fd(), PollFlags::IN));
+        }
+        for (number, errand) in &self.errands {
+            wanted.push((Whose::Errand(*number), errand.as_fd(), PollFlags::IN));
         }
         for (name, agent) in &self.agents {
             let mut add = |whose, fd, flags| wanted.push((whose, fd, flags));
@@ -355,11 +370,11 @@ impl Supervisor {
             Phase::Starting { until: late, .. } => Some(until(*late)),
             Phase::Cleaning { .. } | Phase::Ended => None,
         });
-        let screens = self.agents.values().any(|agent| !agent.waits.is_empty());
-        let screens = screens.then_some(Duration::from_secs(1));
+        let waits = self.agents.values().flat_map(|agent| &agent.waits);
+        let waits = waits.filter_map(|(_, wait, since)| Some(until(*since + wait.patience()?)));
         let behind = self.partings.is_behind().then_some(Duration::from_secs(1));
         let of_conns = self.conns.values().filter(|conn| !conn.waits).map(|conn| until(conn.until));
-        let own = screens.into_iter().chain(behind).chain(notifier.watchdog_period());
+        let own = behind.into_iter().chain(waits).chain(notifier.watchdog_period());
         of_agents.chain(of_conns).chain(own).min()
     }
 
@@ -384,11 +399,8 @@ impl Supervisor {
 
     fn hear(&mut self, number: u64) {
         let Some(conn) = self.conns.get_mut(&number) else { return };
-        let came = match conn.hear() {
-            Came::Along(request) => self.bring(number, request),
-            came @ (Came::Call(..) | Came::Refused(_) | Came::Nothing | Came::Gone) => came,
-        };
-        let Some(conn) = self.conns.get_mut(&number) else { return };
+        let came = conn.hear();
+        let (waits, is_along) = (conn.waits, matches!(came, Came::Along(_)));
         match came {
             Came::Nothing => {}
             Came::Gone => self.forget_conn(number),
@@ -396,44 +408,21 @@ impl Supervisor {
                 conn.answer(&answer, &[]);
                 self.forget_conn(number);
             }
-            // Of whom nothing is taken is told why.
-            Came::Along(request) => {
-                let caller = self.groups.caller(conn.uid, conn.gid);
-                if let Some((answer, _)) = self.perform(number, &caller, request, &[]) {
-                    self.answer(number, &answer, &[]);
-                }
-                self.forget_conn(number);
-            }
             // One call at a time: who does not wait for an answer gets none.
-            Came::Call(_, descriptors) if conn.waits => {
-                self.partings.add(conn.uid, descriptors);
-                self.forget_conn(number);
-            }
-            Came::Call(request, descriptors) => {
+            Came::Call(_) | Came::Along(_) if waits => self.forget_conn(number),
+            Came::Call(request) | Came::Along(request) => {
                 conn.waits = true;
                 let caller = self.groups.caller(conn.uid, conn.gid);
-                let answered = self.perform(number, &caller, request, &descriptors);
-                self.partings.add(caller.uid, descriptors);
-                if let Some((answer, descriptors)) = answered {
-                    self.answer(number, &answer, &descriptors);
+                let Some((answer, descriptors)) = self.perform(number, &caller, request) else {
+                    return;
+                };
+                self.answer(number, &answer, &descriptors);
+                // What came along is unread: nobody needs it.
+                if is_along {
+                    self.forget_conn(number);
                 }
             }
         }
-    }
-
-    /// Takes what comes along with `request`, from who may ask for it and holds nobody up with what came before.
-    fn bring(&mut self, number: u64, request: Request) -> Came {
-        let Some(conn) = self.conns.get(&number) else { return Came::Gone };
-        let caller = self.groups.caller(conn.uid, conn.gid);
-        let agent = request.agent();
-        if self.roles.allows(&caller, request.verb(), agent.as_deref()).is_err() {
-            return Came::Along(request);
-        }
-        if self.partings.of(caller.uid) >= conn::MOST_OF_ONE {
-            let cause = "what you have sent before is still being closed";
-            return Came::Refused(Answer::failed(cause, "try again in a moment"));
-        }
-        conn.take_along(request)
     }
 
     fn answer(&mut self, number: u64, answer: &Answer, descriptors: &[OwnedFd]) {
@@ -454,12 +443,13 @@ impl Supervisor {
 
     /// Ends: nobody is waited for even now, and nobody by whom it waits to be taken.
     fn close(self) {
-        let Self { conns, mut partings, listener, .. } = self;
+        let Self { conns, mut partings, listener, agents, .. } = self;
         for conn in conns.into_values() {
             let uid = conn.uid;
             conn.leave().into_iter().for_each(|left| partings.add_connection(uid, left));
         }
-        partings.add(0, [listener]);
+        drop(agents);
+        partings.add(0, wire::left().into_iter().chain([listener]));
         partings.settle();
     }
 

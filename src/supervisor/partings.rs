@@ -2,7 +2,8 @@
 //! (socket(7), `SO_LINGER`), and the supervisor waits for nobody.
 //!
 //! The last one who closes a descriptor is the one that waits. So a child has a copy, and ends only when it was told that this
-//! process has closed its own. A child that ends does not linger; what still holds it up counts against who sent it.
+//! process has closed its own. A child that ends does not linger; what still holds it up counts against who sent it, as it does
+//! with the children that take what is handed over ([`super::errands`]).
 
 use crate::sys::{self, Cloned};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -16,19 +17,24 @@ use std::time::{Duration, Instant};
 /// How long somebody has to read what they were answered: a connection that ends with something unread on it takes that away.
 const LAST_WORD: Duration = Duration::from_secs(1);
 
-/// What one user has sent.
+/// Children of one user that give them time to read; what more of theirs is to be closed is closed at once.
+const PATIENT: usize = 32;
+
+/// What one user has left.
 #[derive(Debug, Default)]
-struct Sent {
+struct Left {
     descriptors: Vec<OwnedFd>,
-    /// With something unread.
+    /// With something unread, and an answer that they may want to read.
     connections: Vec<OwnedFd>,
 }
 
 /// Descriptors to close, and children that close some, each of the user who sent them.
 #[derive(Debug, Default)]
 pub(super) struct Partings {
-    waiting: BTreeMap<u32, Sent>,
+    waiting: BTreeMap<u32, Left>,
     children: Vec<(Cloned, u32)>,
+    /// Those that took what was handed over, which may hold them up for ever.
+    takers: Vec<(Cloned, u32)>,
 }
 
 impl Partings {
@@ -45,12 +51,18 @@ impl Partings {
         self.waiting.entry(uid).or_default().connections.push(connection);
     }
 
-    /// How many children are held up by what `uid` has sent.
-    pub(super) fn of(&self, uid: u32) -> usize {
-        self.children.iter().filter(|(_, whose)| *whose == uid).count()
+    /// A child that takes what the user `uid` hands over, and closes it with its end.
+    pub(super) fn add_child(&mut self, uid: u32, child: Cloned) {
+        self.takers.push((child, uid));
     }
 
-    /// How many there are.
+    /// How many children are held up by what `uid` has sent.
+    pub(super) fn of(&self, uid: u32) -> usize {
+        let all = self.children.iter().chain(&self.takers);
+        all.filter(|(_, whose)| *whose == uid).count()
+    }
+
+    /// How many there are that only close something.
     pub(super) fn count(&self) -> usize {
         self.children.len()
     }
@@ -62,10 +74,11 @@ impl Partings {
 
     /// Starts a child for each user who has sent something. What cannot be given to one stays open until the next time.
     pub(super) fn settle(&mut self) {
-        for (uid, sent) in std::mem::take(&mut self.waiting) {
-            match part(&sent) {
+        for (uid, left) in std::mem::take(&mut self.waiting) {
+            let patience = if self.of(uid) < PATIENT { LAST_WORD } else { Duration::ZERO };
+            match part(&left, patience) {
                 Ok((child, word)) => {
-                    drop(sent);
+                    drop(left);
                     if let Err(errno) = rustix::io::write(&word, b".") {
                         tracing::debug!(%errno, "a child has ended too early");
                     }
@@ -73,7 +86,7 @@ impl Partings {
                 }
                 Err(errno) => {
                     tracing::warn!(%errno, uid, "what somebody has sent is closed later");
-                    self.waiting.insert(uid, sent);
+                    self.waiting.insert(uid, left);
                 }
             }
         }
@@ -81,30 +94,31 @@ impl Partings {
 
     /// Whether the child `pid`, which has ended, was one of these.
     pub(super) fn reaped(&mut self, pid: Pid) -> bool {
-        let before = self.children.len();
+        let before = self.children.len() + self.takers.len();
         self.children.retain(|(child, _)| child.pid != pid);
-        before != self.children.len()
+        self.takers.retain(|(child, _)| child.pid != pid);
+        before != self.children.len() + self.takers.len()
     }
 }
 
-/// A child with copies of all that was `sent`, and by what it is told that it is the only one who has them.
-fn part(sent: &Sent) -> Result<(Cloned, OwnedFd), Errno> {
+/// A child with copies of all that is `left`, and by what it is told that it is the only one who has them.
+fn part(left: &Left, patience: Duration) -> Result<(Cloned, OwnedFd), Errno> {
     let (heard, word) = pipe_with(PipeFlags::CLOEXEC)?;
-    let all = sent.descriptors.iter().chain(&sent.connections).chain([&heard]);
+    let all = left.descriptors.iter().chain(&left.connections).chain([&heard]);
     let kept = all.map(|fd| fd.as_raw_fd()).collect::<Vec<_>>();
     let child = sys::fork(|| {
         // All else is for others: a line that it keeps open would not end. Where this process dies, the pipe ends.
         let closed = sys::close_all_but(&kept);
         let told = rustix::io::read(&heard, &mut [0; 1]);
-        let left = await_hang_up(&sent.connections);
-        i32::from(closed.is_err() || told.is_err() || left.is_err())
+        let waited = await_hang_up(&left.connections, patience);
+        i32::from(closed.is_err() || told.is_err() || waited.is_err())
     })?;
     Ok((child, word))
 }
 
-/// Waits until the other sides of all `connections` have hung up, or have had the time to read.
-fn await_hang_up(connections: &[OwnedFd]) -> Result<(), Errno> {
-    let until = Instant::now() + LAST_WORD;
+/// Waits until the other sides of all `connections` have hung up, or have had the time to read: `patience`.
+fn await_hang_up(connections: &[OwnedFd], patience: Duration) -> Result<(), Errno> {
+    let until = Instant::now() + patience;
     for connection in connections {
         let left = until.saturating_duration_since(Instant::now());
         let left = Timespec::try_from(left).map_err(|_| Errno::INVAL)?;
@@ -134,6 +148,34 @@ mod tests {
         let (_, status) = waitpid(Some(pid), WaitOptions::empty()).unwrap().unwrap();
         assert_eq!(status.exit_status(), Some(0));
         assert!(partings.reaped(pid) && !partings.reaped(pid));
+    }
+
+    #[test]
+    fn who_leaves_much_gets_no_time_and_who_takes_for_ever_keeps_nobody_else_out() {
+        let mut partings = Partings::default();
+        let (held, hold) = rustix::pipe::pipe().unwrap();
+        for _ in 0..PATIENT {
+            let held = &held;
+            let child = sys::fork(|| i32::from(rustix::io::read(held, &mut [0; 1]).is_err()));
+            partings.add_child(7, child.unwrap());
+        }
+        assert_eq!((partings.of(7), partings.count()), (PATIENT, 0));
+        // Its other side never hangs up.
+        let (near, _far) = crate::wire::pair().unwrap();
+        partings.add_connection(7, near);
+        partings.settle();
+        let begun = Instant::now();
+        let pid = partings.children[0].0.pid;
+        waitpid(Some(pid), WaitOptions::empty()).unwrap().unwrap();
+        assert!(begun.elapsed() < LAST_WORD, "{:?}", begun.elapsed());
+        assert!(partings.reaped(pid));
+        drop(hold);
+        for (child, _) in std::mem::take(&mut partings.takers) {
+            let killed =
+                rustix::process::pidfd_send_signal(&child.pidfd, rustix::process::Signal::KILL);
+            assert_eq!(killed, Ok(()));
+            waitpid(Some(child.pid), WaitOptions::empty()).unwrap().unwrap();
+        }
     }
 
     #[test]

@@ -1,33 +1,31 @@
 //! What callers ask for.
 
 use super::agent::{Agent, Phase, Up, Wait, frozen_words};
+use super::errands::{self, For, Refusal};
+use super::life::{MAKE_ROOM, NOT_WRITTEN};
 use super::state::{Record, SCHEMA, boot};
 use super::{SuperviseError, Supervisor};
 use crate::config::{AgentEntry, Restart};
-use crate::control::handed;
 use crate::control::protocol::{Answer, Looks, Request, Status, name_of};
-use crate::control::roles::{Caller, Verb};
+use crate::control::roles::Caller;
 use crate::host::{self, accounts, uids};
 use crate::limits::Source;
-use crate::limits::journal::{self, now};
+use crate::limits::journal;
 use crate::planning::Wanted;
 use crate::profile::types::AgentName;
 use crate::shim::ShimError;
-use crate::shim::protocol::{Line, Looker};
-use crate::terminal::size::Size;
-use rustix::fd::OwnedFd;
+use crate::shim::protocol::Looker;
+use rustix::fd::{AsFd as _, AsRawFd as _, OwnedFd};
+use rustix::io::Errno;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// What is answered at once, with what comes along; `None` where the caller waits.
-type Answered = Option<(Answer, Vec<OwnedFd>)>;
+pub(super) type Answered = Option<(Answer, Vec<OwnedFd>)>;
 
 /// Refused calls of an agent that are written down, in which time.
 const REFUSALS: (u32, Duration) = (20, Duration::from_secs(60));
-/// Those who look at an agent, and those of one who is not root; the shim takes a few more.
-pub(super) const MOST_PEOPLE: usize = 60;
-const MOST_OF_ONE: usize = 16;
 /// The newest events of a status.
 const EVENTS: usize = 10;
 /// Lines of a journal at the most.
@@ -39,24 +37,18 @@ fn at_once(answer: Answer) -> Answered {
     Some((answer, Vec::new()))
 }
 
-fn refused(cause: impl Into<String>, hint: &str) -> Answered {
+pub(super) fn refused(cause: impl Into<String>, hint: &str) -> Answered {
     at_once(Answer::failed(cause, hint))
 }
 
-fn failed(error: &ShimError) -> Answered {
+pub(super) fn failed(error: &ShimError) -> Answered {
     let (cause, hint, status) = (error.to_string(), error.hint(), error.status());
     at_once(Answer::Failed { cause, hint, status })
 }
 
 impl Supervisor {
     /// Does what `caller` asks for on the connection `number`, if they may.
-    pub(super) fn perform(
-        &mut self,
-        number: u64,
-        caller: &Caller,
-        request: Request,
-        descriptors: &[OwnedFd],
-    ) -> Answered {
+    pub(super) fn perform(&mut self, number: u64, caller: &Caller, request: Request) -> Answered {
         let request = self.filled_in(request);
         let (verb, agent) = (request.verb(), request.agent());
         if let Err(refusal) = self.roles.allows(caller, verb, agent.as_deref()) {
@@ -79,24 +71,27 @@ impl Supervisor {
                 let person = person_of(caller, *person);
                 self.start(number, person, *wanted, restart)
             }
-            Request::Logs { agent, lines } => at_once(logs(&self.log(), (&agent, &agent), lines)),
-            Request::Denials { agent, lines } => {
-                at_once(logs(&self.log(), (&agent, &journal::denials_of(&agent)), lines))
+            Request::Logs { agent, lines } => {
+                self.logs((number, caller.uid), (&agent, &agent), lines)
             }
-            Request::Status { agent } => self.with(&agent, |this| at_once(this.status(&agent))),
-            Request::Screen { agent } => self.with(&agent, |this| this.screen(number, &agent)),
-            Request::Attach { agent, types, size } => self.with(&agent, |this| {
-                if let Some(refusal) = this.too_many(caller, &agent) {
-                    return refusal;
+            Request::Denials { agent, lines } => {
+                self.logs((number, caller.uid), (&agent, &journal::denials_of(&agent)), lines)
+            }
+            Request::Status { agent } => self.with(&agent, |this| {
+                // Its gate is asked, and not waited for in the meantime.
+                let asked = this.running(&agent).is_some_and(|up| up.owner.ask_for_network());
+                if asked {
+                    this.wait(number, &agent, Wait::Status)
+                } else {
+                    at_once(this.status(&agent))
                 }
-                let looker = this.looker(number, caller, verb);
-                let kept = looker.clone();
-                let line = this.running(&agent).map(|up| up.owner.attach(types, size, kept));
-                this.hand_line(&agent, looker, line)
             }),
-            Request::Exec { agent, words, terminals, size } => self.with(&agent, |this| {
-                this.exec(number, caller, &agent, (words, terminals, size, descriptors))
-            }),
+            Request::Screen { agent } => self.with(&agent, |this| this.screen(number, &agent)),
+            Request::Attach { agent, types, size } => {
+                self.with(&agent, |this| this.attach((number, caller), &agent, types, size))
+            }
+            Request::Exec { agent, words, terminals, size } => self
+                .with(&agent, |this| this.exec((number, caller), &agent, (words, terminals, size))),
             Request::Stop { agent, patience } => {
                 let patience = patience.map_or(self.patience(), Duration::from_millis).min(LONGEST);
                 self.with(&agent, |this| this.stop(number, caller, &agent, patience))
@@ -143,26 +138,6 @@ impl Supervisor {
         }
     }
 
-    /// Whether somebody looks so often that others might not any more.
-    fn too_many(&self, caller: &Caller, name: &str) -> Option<Answered> {
-        let agent = self.agents.get(name)?;
-        let own = agent.people.values().filter(|person| person.uid == caller.uid).count();
-        if agent.people.len() >= MOST_PEOPLE {
-            let cause = format!(
-                "{MOST_PEOPLE} look at {name} or run a command in it, and no more can at a time"
-            );
-            return Some(refused(cause, "wait until one leaves: cellblock status shows who looks"));
-        }
-        if caller.uid != 0 && own >= MOST_OF_ONE {
-            let cause = format!(
-                "uid {} has {MOST_OF_ONE} sessions and commands of {name} open, and no more can be one's",
-                caller.uid
-            );
-            return Some(refused(cause, "leave one of those"));
-        }
-        None
-    }
-
     /// Does `what` with an agent that there is.
     fn with(&mut self, agent: &str, what: impl FnOnce(&mut Self) -> Answered) -> Answered {
         if self.agents.contains_key(agent) {
@@ -172,7 +147,7 @@ impl Supervisor {
         refused(format!("there is no agent `{shown}`"), "cellblock ls shows those that there are")
     }
 
-    fn running(&mut self, agent: &str) -> Option<&mut Up> {
+    pub(super) fn running(&mut self, agent: &str) -> Option<&mut Up> {
         match &mut self.agents.get_mut(agent)?.phase {
             Phase::Up(up) if up.until_up.is_none() => Some(up),
             Phase::Up(_)
@@ -183,23 +158,33 @@ impl Supervisor {
         }
     }
 
-    fn exec(
+    /// The newest lines of the journal `of` of the agent `name`, read by a child: they may be many.
+    fn logs(
         &mut self,
-        number: u64,
-        caller: &Caller,
-        name: &str,
-        (words, terminals, size, given): (Vec<String>, [bool; 3], Size, &[OwnedFd]),
+        (number, uid): (u64, u32),
+        (name, of): (&str, &str),
+        lines: u32,
     ) -> Answered {
-        if let Some(refusal) = self.too_many(caller, name) {
-            return refusal;
+        // The name is somebody's word, and becomes the name of a file.
+        if let Err(cause) = AgentName::parse(name) {
+            return refused(cause, "");
         }
-        if let Err(error) = handed::check(caller.uid, terminals, given) {
-            return refused(error.to_string(), error.hint());
+        let folder = self.log();
+        let conn = self.conns.get(&number)?;
+        let child = errands::start(&[conn.as_fd().as_raw_fd()], || {
+            let answered = conn.say(&read(&folder, (name, of), lines), &[]);
+            let gone = |errno: Errno| Refusal::new(&errno.to_string(), "");
+            (answered.map_err(gone), Vec::new())
+        });
+        match child {
+            Ok(child) => {
+                self.await_errand((number, uid), child, For::Answer);
+                None
+            }
+            Err(errno) => {
+                refused(format!("cannot make the process that reads the journal: {errno}"), "")
+            }
         }
-        let looker = self.looker(number, caller, Verb::Exec);
-        let run = |up: &mut Up| up.owner.run(words, (terminals, size), given, looker.clone());
-        let line = self.running(name).map(run);
-        self.hand_line(name, looker, line)
     }
 
     fn list(&mut self, caller: &Caller) -> Answer {
@@ -208,7 +193,7 @@ impl Supervisor {
         Answer::Agents(seen.map(|(_, agent)| agent.shown()).collect())
     }
 
-    fn status(&mut self, name: &str) -> Answer {
+    pub(super) fn status(&mut self, name: &str) -> Answer {
         let network = self.running(name).and_then(|up| up.owner.network());
         let folder = self.log();
         let Some(agent) = self.agents.get_mut(name) else {
@@ -256,31 +241,6 @@ impl Supervisor {
             agent.waits.push((number, wait, Instant::now()));
         }
         None
-    }
-
-    /// `caller`, as the shim is told who looks.
-    fn looker(&self, number: u64, caller: &Caller, verb: Verb) -> Looker {
-        let gid = self.conns.get(&number).map_or(u32::MAX, |conn| conn.gid);
-        Looker { uid: caller.uid, gid, verb: verb.name().to_owned(), since: now() }
-    }
-
-    fn hand_line(
-        &mut self,
-        name: &str,
-        looker: Looker,
-        line: Option<Result<(u32, Line), ShimError>>,
-    ) -> Answered {
-        let (view, line) = match line {
-            None => return not_running(name),
-            Some(Err(error)) => return failed(&error),
-            Some(Ok(made)) => made,
-        };
-        let told = format!("uid {} came to {name} ({})", looker.uid, looker.verb);
-        self.note(name, "attached", Some(looker.uid), told);
-        if let Some(agent) = self.agents.get_mut(name) {
-            agent.people.insert(view, looker);
-        }
-        Some((Answer::Line, vec![line.bytes, line.news]))
     }
 
     fn start(
@@ -440,17 +400,15 @@ impl Supervisor {
             Phase::Up(_) | Phase::Starting { .. } | Phase::Cleaning { .. } => {}
         }
         let rests = !agent.is_active();
-        let saved = self.save(name);
+        let saved = self.try_save(name);
         let told = format!("uid {} stops {name}", caller.uid);
         self.note(name, "stop", Some(caller.uid), told);
         if rests {
             let stopped = Answer::failed(format!("{name} was stopped"), "");
             self.answer_waits(name, &[Wait::Restart, Wait::Start], &stopped);
-            if !saved {
-                return refused(
-                    format!("{name} is not started again, but that is not written down"),
-                    "make room on the disk of `[paths] state`, and stop it once more",
-                );
+            if let Err(cause) = saved {
+                let told = format!("{name} is not started again, but {NOT_WRITTEN}: {cause}");
+                return refused(told, MAKE_ROOM);
             }
             return at_once(Answer::Done(vec![format!("{name} is not started again")]));
         }
@@ -517,17 +475,13 @@ fn looks(looker: &Looker) -> Looks {
     Looks { uid: looker.uid, verb: looker.verb.clone(), since: looker.since }
 }
 
-fn not_running(name: &str) -> Answered {
+pub(super) fn not_running(name: &str) -> Answered {
     refused(format!("{name} does not run"), "cellblock start, or cellblock restart, starts it")
 }
 
 /// The newest lines of the journal `of` of the agent `name`.
-fn logs(folder: &Path, (name, of): (&str, &str), lines: u32) -> Answer {
+fn read(folder: &Path, (name, of): (&str, &str), lines: u32) -> Answer {
     let most = usize::try_from(lines.min(MOST_LINES)).unwrap_or(usize::MAX);
-    // The name is somebody's word, and becomes the name of a file.
-    if let Err(cause) = AgentName::parse(name) {
-        return Answer::failed(cause, "");
-    }
     match journal::last(folder, of, most) {
         Ok(lines) => Answer::Logs(lines),
         Err(errno) => Answer::failed(format!("cannot read the journal of {name}: {errno}"), ""),

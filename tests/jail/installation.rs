@@ -2,9 +2,18 @@
 
 use crate::harness::{self, Ended, Folder, Running, command, eventually, finish, program, start};
 use crate::host;
-use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
+use cellblock::control::protocol::{Call, Request, VERSION};
+use cellblock::wire;
+use rustix::fd::{BorrowedFd, OwnedFd};
+use rustix::net::sockopt::{self, Timeout};
+use rustix::net::{
+    AddressFamily, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketAddrUnix,
+    SocketFlags, SocketType, sendmsg,
+};
 use rustix::process::Signal;
 use serde_json::Value;
+use std::io::IoSlice;
+use std::mem::MaybeUninit;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -172,7 +181,7 @@ pub(crate) fn as_user(uid: u32, command: &Command) -> Ended {
 }
 
 /// As [`connect`], for the user `uid` in the group of that number.
-pub(crate) fn connect_as(uid: u32, path: &Path) -> rustix::fd::OwnedFd {
+pub(crate) fn connect_as(uid: u32, path: &Path) -> OwnedFd {
     use rustix::process::{Gid, Uid};
     let path = path.to_owned();
     // The ids of a thread are its own.
@@ -195,10 +204,39 @@ pub(crate) fn with_descriptor(number: u32, file: &Path, command: &Command) -> Co
 }
 
 /// A connection on which anything can be said.
-pub(crate) fn connect(path: &Path) -> rustix::fd::OwnedFd {
+pub(crate) fn connect(path: &Path) -> OwnedFd {
     let kind = SocketType::SEQPACKET;
     let socket =
         rustix::net::socket_with(AddressFamily::UNIX, kind, SocketFlags::CLOEXEC, None).unwrap();
     rustix::net::connect(&socket, &SocketAddrUnix::new(path).unwrap()).unwrap();
     socket
+}
+
+/// That the stranger may connect, and is a `role` of the agents that `agents` names.
+pub(crate) fn role(role: &str, agents: &str) -> String {
+    let user = format!("users = [{STRANGER}]");
+    format!("[supervisor]\ngroup = {STRANGER}\n[[roles]]\nrole = '{role}'\n{user}\n{agents}\n")
+}
+
+/// Says `bytes` on `socket`, with what comes along.
+pub(crate) fn send(socket: &OwnedFd, bytes: &[u8], descriptors: &[BorrowedFd<'_>]) {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(4))];
+    let mut ancillary = SendAncillaryBuffer::new(&mut space);
+    if !descriptors.is_empty() {
+        assert!(ancillary.push(SendAncillaryMessage::ScmRights(descriptors)));
+    }
+    sendmsg(socket, &[IoSlice::new(bytes)], &mut ancillary, SendFlags::NOSIGNAL).unwrap();
+}
+
+/// A call, as it is said.
+pub(crate) fn call(request: Request) -> Vec<u8> {
+    serde_json::to_vec(&Call { version: VERSION, request }).unwrap()
+}
+
+/// Why what was asked for on `socket` was not done.
+pub(crate) fn refusal(socket: &OwnedFd) -> String {
+    sockopt::set_socket_timeout(socket, Timeout::Recv, Some(harness::patient(harness::DEADLINE)))
+        .unwrap();
+    let (answer, _) = wire::receive_sealed::<Value>(socket).unwrap().unwrap();
+    answer["Failed"]["cause"].as_str().unwrap_or_else(|| panic!("{answer}")).to_owned()
 }

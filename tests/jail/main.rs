@@ -23,6 +23,7 @@ mod disk;
 mod egress;
 mod exec_running;
 mod gate_orders;
+mod held_up;
 mod host;
 mod hostile_session;
 mod installation;

@@ -1,168 +1,18 @@
-//! What callers of the supervisor cannot do: hold it up, use up what others need, see what is not theirs, stay when they may not.
+//! What callers of the supervisor cannot do: use up what others need, see what is not theirs, stay when they may not.
 
 use crate::harness::{self, Ended, canary, command, eventually, finish, program, start};
 use crate::installation::{
-    COUNTS, Installation, STRANGER, as_user, command_of, connect, connect_as,
+    COUNTS, Installation, STRANGER, as_user, call, command_of, connect, connect_as, refusal, role,
+    send,
 };
 use crate::pty::Person;
-use cellblock::control::protocol::{Call, Request, VERSION};
+use cellblock::control::protocol::Request;
 use cellblock::terminal::size::Size;
 use cellblock::wire;
-use rustix::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
-use rustix::net::sockopt::{self, Timeout};
-use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
+use rustix::fd::OwnedFd;
 use serde_json::Value;
-use std::io::{IoSlice, Read as _, Write as _};
-use std::mem::MaybeUninit;
-use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::Command;
-use std::time::Duration;
-
-/// That the stranger may connect, and is a `role` of the agents that `agents` names.
-fn role(role: &str, agents: &str) -> String {
-    let user = format!("users = [{STRANGER}]");
-    format!("[supervisor]\ngroup = {STRANGER}\n[[roles]]\nrole = '{role}'\n{user}\n{agents}\n")
-}
-
-/// A socket whose last closing waits for a minute, as nobody reads what it has sent; and its other end.
-fn lingering() -> (OwnedFd, TcpStream) {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let mut socket = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-    let (other, _) = listener.accept().unwrap();
-    sockopt::set_socket_linger(&socket, Some(harness::patient(Duration::from_secs(60)))).unwrap();
-    socket.set_nonblocking(true).unwrap();
-    while socket.write(&[0; 1 << 16]).is_ok() {}
-    // Whoever closes it waits.
-    socket.set_nonblocking(false).unwrap();
-    (socket.into(), other)
-}
-
-/// Waits until nobody has the socket of [`lingering`] open whose other end is `other`.
-fn is_closed(mut other: TcpStream) {
-    other.set_read_timeout(Some(harness::patient(harness::DEADLINE))).unwrap();
-    let mut bytes = vec![0; 1 << 16];
-    while other.read(&mut bytes).unwrap() > 0 {}
-}
-
-fn send(socket: &OwnedFd, bytes: &[u8], descriptors: &[BorrowedFd<'_>]) {
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(4))];
-    let mut ancillary = SendAncillaryBuffer::new(&mut space);
-    if !descriptors.is_empty() {
-        assert!(ancillary.push(SendAncillaryMessage::ScmRights(descriptors)));
-    }
-    sendmsg(socket, &[IoSlice::new(bytes)], &mut ancillary, SendFlags::NOSIGNAL).unwrap();
-}
-
-fn call(request: Request) -> Vec<u8> {
-    serde_json::to_vec(&Call { version: VERSION, request }).unwrap()
-}
-
-/// Why what was asked for on `socket` was not done.
-fn refusal(socket: &OwnedFd) -> String {
-    sockopt::set_socket_timeout(socket, Timeout::Recv, Some(harness::patient(harness::DEADLINE)))
-        .unwrap();
-    let (answer, _) = wire::receive_sealed::<Value>(socket).unwrap().unwrap();
-    answer["Failed"]["cause"].as_str().unwrap_or_else(|| panic!("{answer}")).to_owned()
-}
-
-#[test]
-fn what_callers_send_along_holds_nobody_up() {
-    // What another test starts at the same time would have copies of the sockets, and close them last.
-    needs!("root", "quiet");
-    let supervisor = Installation::new(&[], &role("viewer", ""));
-    let control = supervisor.path("run/control");
-    let list = call(Request::List);
-    // Refused, unread behind what is, with what is no call, and of one who has hung up.
-    type Says = fn(&OwnedFd, &[u8], &[BorrowedFd<'_>]);
-    let ways: [(Says, Option<&str>); 5] = [
-        (|socket, list, sent| send(socket, list, sent), Some("with a further command alone")),
-        (|socket, _, sent| send(socket, b"{", sent), Some("not understood")),
-        (|socket, _, sent| send(socket, b"", sent), None),
-        (
-            |socket, list, sent| {
-                send(socket, b"{", &[]);
-                send(socket, list, sent);
-            },
-            Some("not understood"),
-        ),
-        (
-            |socket, list, sent| {
-                send(socket, list, &[]);
-                send(socket, b"", &[]);
-                send(socket, list, sent);
-            },
-            None,
-        ),
-    ];
-    let mut others = Vec::new();
-    for (says, told) in ways {
-        let (socket, other) = lingering();
-        let stranger = connect_as(STRANGER, &control);
-        supervisor.while_deaf(|| says(&stranger, &list, &[socket.as_fd()]));
-        drop(socket);
-        if let Some(told) = told {
-            let cause = refusal(&stranger);
-            assert!(cause.contains(told), "{cause}");
-        }
-        drop(stranger);
-        supervisor.ask("ls", &[]).expect(0);
-        others.push(other);
-    }
-    // Who closes such a socket waits: as long as it took the supervisor to answer five times, and longer.
-    let (socket, other) = lingering();
-    let number = format!("/proc/self/fd/{}", socket.as_raw_fd());
-    let waits = std::thread::spawn(|| drop(socket));
-    let closes = || Path::new(&number).symlink_metadata().is_err().then_some(());
-    eventually("the close", closes);
-    supervisor.ask("ls", &[]).expect(0);
-    assert!(!waits.is_finished(), "it does not linger");
-    drop(other);
-    waits.join().unwrap();
-    others.into_iter().for_each(is_closed);
-    as_user(STRANGER, &supervisor.verb("ls", &[])).expect(0);
-}
-
-#[test]
-fn a_further_command_has_its_descriptors_and_the_supervisor_does_not_close_them() {
-    needs!("root", "cgroup2", "tmux", "quiet");
-    let supervisor = Installation::new(&["jt-bounds-exec"], &role("operator", ""));
-    supervisor.start("jt-bounds-exec", "sleep 1000").expect(0);
-    let control = supervisor.path("run/control");
-    let exec = |words: &[&str]| {
-        let words = words.iter().map(|word| (*word).to_owned()).collect();
-        call(Request::Exec {
-            agent: "jt-bounds-exec".to_owned(),
-            words,
-            terminals: [false; 3],
-            size: cellblock::terminal::size::Size::DEFAULT,
-        })
-    };
-    // Of others a socket is not handed on.
-    let root = connect(&control);
-    let (pipe, far) = rustix::pipe::pipe().unwrap();
-    let (socket, other) = lingering();
-    send(&root, &exec(&["sh", "-c", "echo ran"]), &[socket.as_fd(), far.as_fd(), far.as_fd()]);
-    drop((socket, far));
-    let (answer, line) = wire::receive_sealed::<Value>(&root).unwrap().unwrap();
-    assert_eq!((answer.as_str(), line.len()), (Some("Line"), 2));
-    supervisor.ask("ls", &[]).expect(0);
-    // Whoever else had it, in the jail and outside: nobody has.
-    is_closed(other);
-    let mut said = String::new();
-    std::fs::File::from(pipe).read_to_string(&mut said).unwrap();
-    assert_eq!(said, "ran\n");
-    // The same connection goes on, and what is refused is closed as well: too few, and a socket of somebody else.
-    let stranger = connect_as(STRANGER, &control);
-    for (caller, count) in [(&root, 1), (&stranger, 3)] {
-        let (socket, other) = lingering();
-        send(caller, &exec(&["true"]), &vec![socket.as_fd(); count]);
-        drop(socket);
-        refusal(caller);
-        supervisor.ask("ls", &[]).expect(0);
-        is_closed(other);
-    }
-}
 
 #[test]
 fn one_user_opens_so_many_lines_and_is_told() {
