@@ -4,8 +4,8 @@
 //! The child says in a word how that went, lets go of all that is this process's, and only then of what the caller has handed
 //! over. What holds it up there counts against them, as with [`super::partings`].
 
-use super::Supervisor;
 use super::people::Coming;
+use super::{Supervisor, apart};
 use crate::control::protocol::Answer;
 use crate::sys::{self, Cloned};
 use rustix::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
@@ -54,25 +54,23 @@ impl AsFd for Errand {
     }
 }
 
-/// A child that keeps the descriptors of these numbers, does `work`, and says what came of it: why nothing did, and what the
-/// caller had handed over.
+/// A child that has the connection `lent` and what is `needed`, does `work`, and says what came of it: why nothing did, and what
+/// the caller had handed over.
 pub(super) fn start(
-    kept: &[i32],
+    lent: BorrowedFd<'_>,
+    needed: &[BorrowedFd<'_>],
     work: impl FnOnce() -> (Result<(), Refusal>, Vec<OwnedFd>),
 ) -> Result<(Cloned, OwnedFd), Errno> {
     let (told, says) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
-    let kept: Vec<i32> = kept.iter().copied().chain([says.as_raw_fd()]).collect();
-    let child = sys::fork(|| {
-        if sys::close_all_but(&kept).is_err() {
-            return 1;
-        }
+    let own = [lent, says.as_fd()];
+    let kept: Vec<i32> = own.iter().chain(needed).map(|fd| fd.as_raw_fd()).collect();
+    let child = apart::start(&kept, || {
         let (done, handed) = work();
         let said = serde_json::to_vec(&done).map_err(|_| Errno::INVAL);
         let said = said.and_then(|text| rustix::io::write(&says, &text));
-        // First what is not the caller's: a line to a shim would stay open with it.
-        let numbers: Vec<i32> = handed.iter().map(|fd| fd.as_raw_fd()).collect();
-        let closed = sys::close_all_but(&numbers);
-        // With its end, which does not linger.
+        // First what is not the caller's: a line to a shim would stay open with it. The rest with its end, which does not linger.
+        let theirs = handed.iter().map(|fd| fd.as_raw_fd()).chain([lent.as_raw_fd()]);
+        let closed = sys::close_all_but(&theirs.collect::<Vec<_>>());
         std::mem::forget(handed);
         i32::from(said.is_err() || closed.is_err())
     })?;
@@ -155,14 +153,15 @@ mod tests {
 
     #[test]
     fn a_child_says_how_it_went() {
-        let done = start(&[], || (Ok(()), Vec::new())).unwrap();
+        let (lent, _far) = crate::wire::pair().unwrap();
+        let done = start(lent.as_fd(), &[], || (Ok(()), Vec::new())).unwrap();
         assert_eq!(ended(done), (Some(Ok(())), Some(0)));
         let refusal = Refusal::new(&"\u{1f600}".repeat(1000), &"\u{1}".repeat(1000));
-        let refused = start(&[], || (Err(refusal.clone()), Vec::new())).unwrap();
+        let refused = start(lent.as_fd(), &[], || (Err(refusal.clone()), Vec::new())).unwrap();
         assert_eq!(ended(refused), (Some(Err(refusal)), Some(0)));
         // Killed, it says nothing.
         let pid = rustix::process::getpid;
-        let killed = start(&[], || {
+        let killed = start(lent.as_fd(), &[], || {
             let killed = rustix::process::kill_process(pid(), rustix::process::Signal::KILL);
             (killed.map_err(|_| Refusal::default()), Vec::new())
         });
@@ -174,12 +173,15 @@ mod tests {
         let (kept_end, kept) = rustix::pipe::pipe().unwrap();
         let (handed_end, handed) = rustix::pipe::pipe().unwrap();
         let (other_end, other) = rustix::pipe::pipe().unwrap();
-        let numbers = [&kept, &handed].map(|fd| fd.as_raw_fd());
-        let at_work = start(&numbers, || (Ok(()), vec![handed.try_clone().unwrap()])).unwrap();
-        drop((kept, handed, other));
+        let (lent, far) = crate::wire::pair().unwrap();
+        let needed = [&kept, &handed].map(|fd| fd.as_fd());
+        let work = || (Ok(()), vec![handed.try_clone().unwrap()]);
+        let at_work = start(lent.as_fd(), &needed, work).unwrap();
+        drop((kept, handed, other, lent));
         for end in [kept_end, handed_end, other_end] {
             assert_eq!(rustix::io::read(&end, &mut [0; 1]), Ok(0));
         }
+        assert_eq!(crate::wire::hear::<u32>(&far), Ok(None));
         assert_eq!(ended(at_work), (Some(Ok(())), Some(0)));
     }
 }

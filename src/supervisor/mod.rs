@@ -11,7 +11,9 @@
 //! and the next one takes them over from their shims.
 
 mod agent;
+mod apart;
 mod conn;
+mod ends;
 mod errands;
 mod life;
 mod names;

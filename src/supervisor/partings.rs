@@ -5,7 +5,8 @@
 //! process has closed its own. A child that ends does not linger; what still holds it up counts against who sent it, as it does
 //! with the children that take what is handed over ([`super::errands`]).
 
-use crate::sys::{self, Cloned};
+use super::apart;
+use crate::sys::Cloned;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsRawFd as _, OwnedFd};
 use rustix::io::Errno;
@@ -106,12 +107,11 @@ fn part(left: &Left, patience: Duration) -> Result<(Cloned, OwnedFd), Errno> {
     let (heard, word) = pipe_with(PipeFlags::CLOEXEC)?;
     let all = left.descriptors.iter().chain(&left.connections).chain([&heard]);
     let kept = all.map(|fd| fd.as_raw_fd()).collect::<Vec<_>>();
-    let child = sys::fork(|| {
-        // All else is for others: a line that it keeps open would not end. Where this process dies, the pipe ends.
-        let closed = sys::close_all_but(&kept);
+    let child = apart::start(&kept, || {
+        // Where this process dies, the pipe ends.
         let told = rustix::io::read(&heard, &mut [0; 1]);
         let waited = await_hang_up(&left.connections, patience);
-        i32::from(closed.is_err() || told.is_err() || waited.is_err())
+        i32::from(told.is_err() || waited.is_err())
     })?;
     Ok((child, word))
 }
@@ -156,7 +156,8 @@ mod tests {
         let (held, hold) = rustix::pipe::pipe().unwrap();
         for _ in 0..PATIENT {
             let held = &held;
-            let child = sys::fork(|| i32::from(rustix::io::read(held, &mut [0; 1]).is_err()));
+            let child =
+                crate::sys::fork(|| i32::from(rustix::io::read(held, &mut [0; 1]).is_err()));
             partings.add_child(7, child.unwrap());
         }
         assert_eq!((partings.of(7), partings.count()), (PATIENT, 0));

@@ -12,7 +12,7 @@ use crate::shim::owner::Further;
 use crate::shim::protocol::{Line, Looker};
 use crate::sys::Cloned;
 use crate::terminal::size::Size;
-use rustix::fd::{AsFd as _, AsRawFd as _, OwnedFd};
+use rustix::fd::{AsFd as _, OwnedFd};
 use rustix::io::Errno;
 
 /// Those who look at an agent, and those of one who is not root; the shim takes a few more.
@@ -136,9 +136,8 @@ impl Supervisor {
             return Err(Errno::SRCH);
         };
         let owner = &up.owner;
-        let kept = [conn.as_fd(), owner.link()].into_iter().chain(further.descriptors());
-        let kept: Vec<i32> = kept.map(|fd| fd.as_raw_fd()).collect();
-        errands::start(&kept, || {
+        let needed: Vec<_> = [owner.link()].into_iter().chain(further.descriptors()).collect();
+        errands::start(conn.as_fd(), &needed, || {
             let given = match conn.take_along() {
                 Ok(given) => given,
                 Err(errno) => {

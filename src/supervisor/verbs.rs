@@ -1,8 +1,8 @@
 //! What callers ask for.
 
 use super::agent::{Agent, Phase, Up, Wait, frozen_words};
+use super::ends::{MAKE_ROOM, NOT_WRITTEN};
 use super::errands::{self, For, Refusal};
-use super::life::{MAKE_ROOM, NOT_WRITTEN};
 use super::state::{Record, SCHEMA, boot};
 use super::{SuperviseError, Supervisor};
 use crate::config::{AgentEntry, Restart};
@@ -15,7 +15,7 @@ use crate::planning::Wanted;
 use crate::profile::types::AgentName;
 use crate::shim::ShimError;
 use crate::shim::protocol::Looker;
-use rustix::fd::{AsFd as _, AsRawFd as _, OwnedFd};
+use rustix::fd::{AsFd as _, OwnedFd};
 use rustix::io::Errno;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
@@ -171,7 +171,7 @@ impl Supervisor {
         }
         let folder = self.log();
         let conn = self.conns.get(&number)?;
-        let child = errands::start(&[conn.as_fd().as_raw_fd()], || {
+        let child = errands::start(conn.as_fd(), &[], || {
             let answered = conn.say(&read(&folder, (name, of), lines), &[]);
             let gone = |errno: Errno| Refusal::new(&errno.to_string(), "");
             (answered.map_err(gone), Vec::new())
@@ -394,23 +394,32 @@ impl Supervisor {
     fn stop(&mut self, number: u64, caller: &Caller, name: &str, patience: Duration) -> Answered {
         let Some(agent) = self.agents.get_mut(name) else { return not_running(name) };
         (agent.record.goes, agent.record.again) = (false, false);
-        match agent.phase {
-            Phase::Ended => return at_once(Answer::Done(vec![format!("{name} does not run")])),
-            Phase::Resting(_) => agent.phase = Phase::Ended,
-            Phase::Up(_) | Phase::Starting { .. } | Phase::Cleaning { .. } => {}
-        }
-        let rests = !agent.is_active();
-        let saved = self.try_save(name);
-        let told = format!("uid {} stops {name}", caller.uid);
-        self.note(name, "stop", Some(caller.uid), told);
+        let (rests, told) = match agent.phase {
+            // It may not have been written down when it ended.
+            Phase::Ended => (false, format!("{name} does not run")),
+            Phase::Resting(_) => (true, format!("{name} is not started again")),
+            Phase::Up(_) | Phase::Starting { .. } | Phase::Cleaning { .. } => {
+                (false, String::new())
+            }
+        };
         if rests {
+            agent.phase = Phase::Ended;
+        }
+        let active = agent.is_active();
+        let saved = self.try_save(name);
+        if active || rests {
+            let told = format!("uid {} stops {name}", caller.uid);
+            self.note(name, "stop", Some(caller.uid), told);
+        }
+        if !active {
             let stopped = Answer::failed(format!("{name} was stopped"), "");
             self.answer_waits(name, &[Wait::Restart, Wait::Start], &stopped);
-            if let Err(cause) = saved {
-                let told = format!("{name} is not started again, but {NOT_WRITTEN}: {cause}");
-                return refused(told, MAKE_ROOM);
-            }
-            return at_once(Answer::Done(vec![format!("{name} is not started again")]));
+            return at_once(match saved {
+                Ok(()) => Answer::Done(vec![told]),
+                Err(cause) => {
+                    Answer::failed(format!("{told}, but {NOT_WRITTEN}: {cause}"), MAKE_ROOM)
+                }
+            });
         }
         self.ask_to_end(name, patience);
         self.wait(number, name, Wait::End)

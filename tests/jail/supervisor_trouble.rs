@@ -76,6 +76,42 @@ fn a_full_disk_for_journals_is_told_and_ends_nobody() {
 }
 
 #[test]
+fn what_is_not_written_down_is_answered_so() {
+    needs!("root", "cgroup2", "tmux");
+    let disk = SmallDisk::new("64k");
+    let paths = format!("state = '{}/state'", disk.path().display());
+    let agents = ["jt-st-net", "jt-st-end"];
+    let mut supervisor = Installation::with_paths(&agents, &paths, "");
+    let profile = supervisor.path("allowlist.toml").display().to_string();
+    let rules = "mode = 'allowlist'\nallow = ['a.test:7000']";
+    std::fs::write(&profile, format!("schema = 1\nextends = ['demo']\n[network]\n{rules}\n"))
+        .unwrap();
+    let words = ["--name", agents[0], &profile, "--", "sleep", "1000"];
+    supervisor.ask("start", &words).expect(0);
+    supervisor.start(agents[1], "sleep 1000").expect(0);
+    let network = |words: &[&str]| {
+        finish(command(crate::harness::program()).args(["network", agents[0]]).args(words))
+    };
+    disk.fill();
+    let holds = ["this holds now, but the next supervisor would not know of it", "No space"];
+    network(&["--deny", "a.test:7000"]).expect_refusal(125, &holds);
+    let ended = ["that is not written down", "No space", "make room"];
+    supervisor.ask("stop", &["--now", agents[1]]).expect_refusal(125, &ended);
+    assert_eq!(supervisor.state(agents[1]), "ended");
+    disk.make_room();
+    // The same once more is done, and known to the next one.
+    network(&["--deny", "a.test:7000"]).expect(0);
+    supervisor.ask("stop", &["--now", agents[1]]).expect(0);
+    supervisor.dies();
+    supervisor.begin();
+    supervisor.becomes(agents[0], "running");
+    assert_eq!(supervisor.state(agents[1]), "ended");
+    let shown = network(&["--json"]);
+    let shown: serde_json::Value = serde_json::from_str(&shown.expect(0).out).unwrap();
+    assert!(shown[0]["rules"]["deny"].to_string().contains("a.test"), "{shown:#?}");
+}
+
+#[test]
 fn a_full_disk_for_a_recording_is_told_and_it_goes_on_when_there_is_room() {
     needs!("root", "cgroup2", "tmux");
     let disk = SmallDisk::new("1m");
