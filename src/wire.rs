@@ -9,7 +9,7 @@
 
 #![forbid(unsafe_code)]
 
-use rustix::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, fcntl_get_seals, memfd_create};
 use rustix::io::Errno;
 use rustix::net::{
@@ -32,12 +32,9 @@ const LONGEST_SEALED: u64 = 16 << 20;
 /// The most descriptors of one message: what the kernel takes (unix(7), `SCM_RIGHTS`).
 const MOST_DESCRIPTORS: usize = 253;
 
-/// What stands before the descriptors of a message, in bytes, and how that is aligned (cmsg(3)).
-const HEADER: usize = size_of::<usize>() + 2 * size_of::<i32>();
-const WORD: usize = align_of::<usize>();
-
-/// The most messages that are taken from a side that says no more, and the most bytes of a stream at once.
-const MOST_UNREAD: usize = 64;
+/// The most messages that are taken from a side that says no more: more than a socket holds. And the most bytes of a stream at
+/// once.
+const MOST_UNREAD: usize = 1024;
 const READ: usize = 16 << 10;
 
 /// Two sockets that are connected.
@@ -251,11 +248,8 @@ fn receive_with(
     most: usize,
     flags: RecvFlags,
 ) -> Result<(usize, bool, Vec<OwnedFd>), Errno> {
-    // Exactly that: where one more would fit, the kernel would open it.
-    let mut space = vec![MaybeUninit::uninit(); HEADER + most * size_of::<RawFd>() + WORD];
-    let first = space.as_ptr().align_offset(WORD);
-    let space = &mut space[first..][..HEADER + most * size_of::<RawFd>()];
-    let mut ancillary = RecvAncillaryBuffer::new(space);
+    let mut space = vec![MaybeUninit::uninit(); space_for(most)];
+    let mut ancillary = RecvAncillaryBuffer::new(&mut space);
     let flags = flags | RecvFlags::CMSG_CLOEXEC;
     let came = recvmsg(socket, &mut [IoSliceMut::new(buffer)], &mut ancillary, flags)?;
     let mut descriptors = Vec::new();
@@ -315,27 +309,6 @@ pub fn receive_sealed<T: for<'de> Deserialize<'de>>(
     }
     let message = read_sealed(&descriptors.remove(0))?;
     Ok(Some((message, descriptors)))
-}
-
-/// Receives what [`send_sealed`] sends without descriptors; nothing where the other side is gone.
-///
-/// # Errors
-/// The kernel's answer, or `EBADMSG` for what is no such message. That one stays where it is: nothing is heard on this socket any
-/// more.
-pub fn receive_sealed_alone<T: for<'de> Deserialize<'de>>(
-    socket: impl AsFd,
-) -> Result<Option<T>, Errno> {
-    // A second one of the file that was sent: what else it is, is known before the last one is this process's to close.
-    let (count, whole, seen) = receive_with(&socket, &mut [0; 1], 1, RecvFlags::PEEK)?;
-    if count == 0 && seen.is_empty() && whole {
-        return Ok(None);
-    }
-    let sealed = |file| fcntl_get_seals(file).is_ok_and(|seals| seals.contains(SEALS));
-    if !whole || !seen.first().is_some_and(sealed) {
-        return Err(Errno::BADMSG);
-    }
-    let (_, _, taken) = receive_with(&socket, &mut [0; 1], 1, RecvFlags::empty())?;
-    taken.first().map(read_sealed).transpose()
 }
 
 /// The message in a file that cannot change any more.
@@ -499,9 +472,10 @@ mod tests {
         send_with(&one, b"", &[near.as_fd()], SendFlags::empty()).unwrap();
         drop(one);
         assert_eq!(take_rest(&other), Ok(false));
+        // However many: a socket holds fewer than are looked at.
         let (one, other) = pair().unwrap();
-        (0..=MOST_UNREAD).for_each(|_| empty(&one));
-        assert_eq!(take_rest(&other), Ok(false), "too much to look at");
+        while send(&one, b"", SendFlags::DONTWAIT).is_ok() {}
+        assert_eq!(take_rest(&other), Ok(true));
     }
 
     #[test]
@@ -521,6 +495,39 @@ mod tests {
         assert_eq!(rustix::io::read(&end, &mut [0; 1]), Err(Errno::AGAIN));
         drop(other);
         assert_eq!(rustix::io::read(&end, &mut [0; 1]), Ok(0));
+    }
+
+    #[test]
+    fn what_is_sent_out_of_band_is_seen_as_all_else_is() {
+        let kind = (SocketType::STREAM, SocketFlags::CLOEXEC);
+        let (end, sent) = rustix::pipe::pipe().unwrap();
+        rustix::io::ioctl_fionbio(&end, true).unwrap();
+        for brings in [false, true] {
+            let (one, other) = socketpair(AddressFamily::UNIX, kind.0, kind.1, None).unwrap();
+            sockopt::set_socket_oobinline(&other, true).unwrap();
+            let along = [sent.as_fd()];
+            let along = if brings { &along[..] } else { &[] };
+            match send_with(&one, b"x", along, SendFlags::OOB) {
+                Ok(()) => {}
+                // Before Linux 5.15 there is nothing of the kind.
+                Err(Errno::OPNOTSUPP) => return,
+                Err(errno) => panic!("{errno}"),
+            }
+            send(&one, b"y", SendFlags::empty()).unwrap();
+            let mut bytes = [0; 8];
+            if brings {
+                assert_eq!(read(&other, &mut bytes), Err(Errno::BADMSG));
+                assert_eq!(read_rest(&other), Ok(false));
+            } else {
+                let counts = (read(&other, &mut bytes), read(&other, &mut bytes[1..]));
+                assert!(
+                    [(Ok(2), Err(Errno::AGAIN)), (Ok(1), Ok(1))].contains(&counts),
+                    "{counts:?}"
+                );
+                assert_eq!(&bytes[..2], b"xy");
+            }
+        }
+        drop(sent);
     }
 
     #[test]
@@ -561,27 +568,6 @@ mod tests {
         assert_eq!(rustix::io::read(&end, &mut [0; 1]), Err(Errno::AGAIN));
         assert_eq!(left().len(), 1);
         assert_eq!(rustix::io::read(&end, &mut [0; 1]), Ok(0));
-    }
-
-    #[test]
-    fn a_sealed_message_alone_is_that_and_nothing_else() {
-        let (one, other) = pair().unwrap();
-        let (_end, sent) = rustix::pipe::pipe().unwrap();
-        send_sealed(&one, &"text", &[]).unwrap();
-        assert_eq!(receive_sealed_alone::<String>(&other), Ok(Some("text".to_owned())));
-        send_sealed(&one, &"text", &[sent.try_clone().unwrap()]).unwrap();
-        for _ in 0..2 {
-            assert_eq!(receive_sealed_alone::<String>(&other), Err(Errno::BADMSG), "one too many");
-        }
-        for descriptors in [&[][..], &[sent.as_fd()]] {
-            let (one, other) = pair().unwrap();
-            send_with(&one, b"o", descriptors, SendFlags::empty()).unwrap();
-            assert_eq!(receive_sealed_alone::<String>(&other), Err(Errno::BADMSG));
-        }
-        drop(one);
-        let (one, other) = pair().unwrap();
-        drop(one);
-        assert_eq!(receive_sealed_alone::<String>(&other), Ok(None));
     }
 
     #[test]

@@ -346,7 +346,8 @@ pub struct Status {
     pub people: Vec<Looks>,
     /// What it uses of each limit, as `cellblock limits --json` prints it.
     pub figures: serde_json::Value,
-    /// Whom it may reach, as `cellblock network --json` prints it; null where it has no gate.
+    /// Whom it may reach, as `cellblock network --json` prints it; null where it has no gate, or one that has not said
+    /// what it counts.
     pub network: serde_json::Value,
     /// The newest events, oldest first, as in the journal.
     pub events: Vec<serde_json::Value>,

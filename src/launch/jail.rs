@@ -6,7 +6,7 @@ use super::record::Record;
 use crate::jail::protocol::{Order, Report};
 use crate::limits::Kept;
 use crate::sys::Cloned;
-use crate::wire;
+use crate::wire::{self, Link};
 use rustix::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::process::{Signal, WaitOptions};
@@ -16,7 +16,7 @@ use std::cell::Cell;
 #[derive(Debug)]
 pub struct Jail {
     pub(super) process: Cloned,
-    pub(super) control: OwnedFd,
+    pub(super) control: Link,
     pub(super) master: Option<OwnedFd>,
     /// The process that carries its connections, where it has one.
     pub(super) gate: Option<super::Gate>,
@@ -100,7 +100,7 @@ impl Jail {
     #[must_use]
     pub fn descriptors(&self) -> Vec<i32> {
         use rustix::fd::AsRawFd as _;
-        let mut all = vec![self.process.pidfd.as_raw_fd(), self.control.as_raw_fd()];
+        let mut all = vec![self.process.pidfd.as_raw_fd(), self.control.as_fd().as_raw_fd()];
         all.extend(self.master.as_ref().map(|master| master.as_raw_fd()));
         all.extend(self.record.as_ref().map(Record::descriptor));
         all

@@ -431,7 +431,7 @@ impl<'p> Launcher<'p> {
         let record = self.record.take().ok_or_else(no_child)?;
         Ok(Jail {
             process: child,
-            control,
+            control: control.into(),
             master,
             gate: self.gate.take(),
             record: Some(record),

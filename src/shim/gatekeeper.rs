@@ -286,6 +286,9 @@ impl Gatekeeper {
             (Answer::Done, Some(trouble)) => Answer::Failed(format!(
                 "this holds now, but the next supervisor would not know of it: {trouble}"
             )),
+            (Answer::Failed(cause), Some(trouble)) => Answer::Failed(format!(
+                "{cause}; the next supervisor would not know of it: {trouble}"
+            )),
             (answer, _) => answer,
         };
         if let Err(errno) = network::say(&socket, &answer) {

@@ -263,7 +263,7 @@ impl Keep {
         let people = self.views.iter().map(|(number, view)| (*number, view.looker.clone()));
         let born = Born { people: people.collect(), ..self.born.clone() };
         let greeting = Greeting::Born(Box::new(born));
-        if wire::send_sealed(owner, &greeting, &[]).is_err() {
+        if wire::say_now(owner, &greeting).is_err() {
             self.lose_owner();
         }
     }

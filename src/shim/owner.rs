@@ -112,7 +112,7 @@ impl Starting {
     /// As [`Starting::wait`].
     pub fn wait_with(self, memory: Option<&GateMemory>) -> Result<Owner, ShimError> {
         let Self { jail, link, process } = self;
-        match wire::receive_sealed_alone::<Greeting>(&link) {
+        match wire::hear::<Greeting>(&link) {
             Ok(Some(Greeting::Born(born))) => Owner::new((link, process), jail, *born, memory),
             Ok(Some(Greeting::Failed { cause, hint, status })) => {
                 Err(ShimError::Refused { cause, hint, status })

@@ -221,6 +221,8 @@ impl Line {
         let (near, far) = socketpair(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
         for end in [&near, &far] {
             sockopt::set_socket_send_buffer_size(end, ON_THE_WAY)?;
+            // A byte out of band is one as any other: who looks at what is unread would not see it, nor what comes with it.
+            sockopt::set_socket_oobinline(end, true)?;
         }
         let (news, others) = wire::pair()?;
         Ok((Self { bytes: near, news }, Self { bytes: far, news: others }))

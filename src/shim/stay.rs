@@ -60,12 +60,21 @@ pub fn main() -> u8 {
     }
 }
 
+/// The longest cause, in characters: a greeting is one datagram, in which each may take six bytes.
+const LONGEST_CAUSE: usize = wire::LONGEST / 8;
+
+fn cut(text: &str) -> String {
+    text.chars().take(LONGEST_CAUSE).collect()
+}
+
 fn refusal_of_plan(error: &PlanningError) -> Greeting {
-    Greeting::Failed { cause: error.to_string(), hint: String::new(), status: error.status() }
+    let cause = cut(&error.to_string());
+    Greeting::Failed { cause, hint: String::new(), status: error.status() }
 }
 
 fn refusal(error: &ShimError) -> Greeting {
-    Greeting::Failed { cause: error.to_string(), hint: error.hint(), status: error.status() }
+    let (cause, hint) = (cut(&error.to_string()), error.hint());
+    Greeting::Failed { cause, hint, status: error.status() }
 }
 
 /// Tells the owner that there is no jail; where there is no owner any more, it is written down.
@@ -78,7 +87,7 @@ fn refuse(link: &OwnedFd, stay: &Stay, refusal: Greeting) -> u8 {
             tracing::debug!(%errno, "the refusal is not written down");
         }
     }
-    match wire::send_sealed(link, &refusal, &[]) {
+    match wire::say_now(link, &refusal) {
         Ok(()) => 0,
         Err(_) => FAILED,
     }

@@ -16,7 +16,7 @@ use crate::shim::owner::{Owner, Starting};
 use crate::shim::protocol::Looker;
 use crate::shim::{ended, was_ended};
 use crate::sys::Cloned;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 /// What a caller waits for.
@@ -105,6 +105,8 @@ pub(super) struct Agent {
     pub(super) cleanings: u32,
     /// Those who look, by the number of their view.
     pub(super) people: BTreeMap<u32, Looker>,
+    /// Those of them whose lines were ended, and who have not left yet.
+    pub(super) sent_away: BTreeSet<u32>,
     /// Whether it is to be looked who of them may still.
     pub(super) recheck: bool,
     /// Those who wait, by the number of their connection, and since when.
@@ -190,6 +192,7 @@ impl Agent {
             taken_over: None,
             cleanings: 0,
             people: BTreeMap::new(),
+            sent_away: BTreeSet::new(),
             recheck: false,
             waits: Vec::new(),
             refusals: None,

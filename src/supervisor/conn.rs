@@ -144,8 +144,17 @@ impl Conn {
         self.until = Instant::now() + SILENCE;
     }
 
+    /// Takes the call that is unread and not done. False where something came along, which stays with it.
+    pub(super) fn skip(&self) -> bool {
+        wire::hear_now::<Value>(&self.socket).is_ok()
+    }
+
     /// Ends it. What is left on it that this process must not close is given, with the connection.
     pub(super) fn leave(self) -> Option<OwnedFd> {
+        // A child takes what is on it.
+        if self.is_lent {
+            return Some(self.socket);
+        }
         let clean = wire::take_rest(&self.socket).is_ok_and(|clean| clean);
         (!clean).then_some(self.socket)
     }

@@ -52,6 +52,7 @@ impl Supervisor {
         // The shim, which waits until its last figures are read, ends now; children are reaped in every turn.
         let (told, _) = up.owner.finish();
         agent.people.clear();
+        agent.sent_away.clear();
         agent.ended_as(end);
         let ran = up.since.elapsed();
         for told in told {

@@ -11,6 +11,7 @@ use crate::sys::{self, Cloned};
 use rustix::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, pipe_with};
+use rustix::process::Pid;
 use serde::{Deserialize, Serialize};
 
 /// The longest cause and hint, in characters: what a child says is one write to a pipe (pipe(7), `PIPE_BUF`).
@@ -45,7 +46,18 @@ pub(super) enum For {
 pub(super) struct Errand {
     /// By what it says how that went.
     told: OwnedFd,
+    child: Pid,
     is_for: For,
+}
+
+impl Errand {
+    /// Gives it up; what is left of it is not for this process to close, but the user's who is given with it.
+    pub(super) fn give_up(self) -> Option<(u32, [OwnedFd; 2])> {
+        match self.is_for {
+            For::Exec(coming) => Some(coming.into_line()),
+            For::Answer => None,
+        }
+    }
 }
 
 impl AsFd for Errand {
@@ -92,9 +104,10 @@ impl Supervisor {
         (child, told): (Cloned, OwnedFd),
         is_for: For,
     ) {
+        let pid = child.pid;
         self.partings.add_child(uid, child);
         self.conns.get_mut(&number).into_iter().for_each(|conn| conn.is_lent = true);
-        self.errands.insert(number, Errand { told, is_for });
+        self.errands.insert(number, Errand { told, child: pid, is_for });
     }
 
     /// The child that works for the connection `number` has said how that went, or has ended.
@@ -102,20 +115,17 @@ impl Supervisor {
         let Some(errand) = self.errands.remove(&number) else { return };
         let ended = || Err(Refusal::new("the process that was to do it was ended", "try it again"));
         let done = said(&errand.told).unwrap_or_else(ended);
+        self.partings.has_worked(errand.child);
         self.end_errand(number, errand.is_for, done);
     }
 
-    /// The shim `of` an agent speaks of the view `view`: it was told of it, whatever the child that did so says later.
-    pub(super) fn has_told(&mut self, of: &str, view: u32) {
-        let told = |errand: &Errand| match &errand.is_for {
-            For::Exec(coming) => coming.is(of, view),
-            For::Answer => false,
-        };
-        let number =
-            self.errands.iter().find_map(|(number, errand)| told(errand).then_some(*number));
-        if let Some((number, errand)) = number.and_then(|it| self.errands.remove_entry(&it)) {
-            self.end_errand(number, errand.is_for, Ok(()));
-        }
+    /// Whether somebody leaves by the view `view` of `agent` of whom a child has told the shim and not said so yet.
+    pub(super) fn leaves_early(&mut self, agent: &str, view: u32) -> bool {
+        let coming = self.errands.values_mut().find_map(|errand| match &mut errand.is_for {
+            For::Exec(coming) if coming.is(agent, view) => Some(coming),
+            For::Exec(_) | For::Answer => None,
+        });
+        coming.map(|coming| coming.has_left = true).is_some()
     }
 
     fn end_errand(&mut self, number: u64, is_for: For, done: Result<(), Refusal>) {
@@ -130,11 +140,13 @@ impl Supervisor {
                 self.forget_conn(number);
             }
             (For::Exec(coming), Ok(())) => {
+                let uid = coming.uid;
                 let (answer, line) = self.let_in(coming);
                 self.answer(number, &answer, &line);
+                self.partings.add(uid, line);
             }
             (For::Exec(coming), Err(refusal)) => {
-                self.turn_back(&coming);
+                self.turn_back(coming);
                 self.answer(number, &Answer::failed(refusal.cause, refusal.hint), &[]);
             }
         }

@@ -171,6 +171,7 @@ impl Supervisor {
                 let people = owner.take_people().into_iter();
                 let people = people.filter(|(_, looker)| Verb::named(&looker.verb).is_some());
                 agent.people = people.take(MOST_PEOPLE).collect();
+                agent.sent_away.clear();
                 // Roles may have changed since they came.
                 agent.recheck |= taken_over;
                 let until_up = (!owner.born().up).then(|| Instant::now() + UP);

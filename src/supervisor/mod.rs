@@ -126,7 +126,8 @@ struct Supervisor {
     /// Children that work for callers, by the number of the connection.
     errands: BTreeMap<u64, Errand>,
     partings: Partings,
-    /// Whether the configuration is to be read anew.
+    /// How often the configuration was read anew, and whether it is to be again.
+    reads: u64,
     reload: bool,
     /// Connections that wait for that.
     reload_for: Vec<u64>,
@@ -186,6 +187,7 @@ pub fn supervise(
         groups: Groups::default(),
         errands: BTreeMap::new(),
         partings: Partings::default(),
+        reads: 0,
         reload: false,
         reload_for: Vec::new(),
         ended: false,
@@ -419,8 +421,9 @@ impl Supervisor {
                     return;
                 };
                 self.answer(number, &answer, &descriptors);
-                // What came along is unread: nobody needs it.
-                if is_along {
+                self.partings.add(caller.uid, descriptors);
+                // It is unread, and what came along nobody needs.
+                if is_along && self.conns.get(&number).is_some_and(|conn| !conn.skip()) {
                     self.forget_conn(number);
                 }
             }
@@ -445,10 +448,13 @@ impl Supervisor {
 
     /// Ends: nobody is waited for even now, and nobody by whom it waits to be taken.
     fn close(self) {
-        let Self { conns, mut partings, listener, agents, .. } = self;
+        let Self { conns, errands, mut partings, listener, agents, .. } = self;
         for conn in conns.into_values() {
             let uid = conn.uid;
             conn.leave().into_iter().for_each(|left| partings.add_connection(uid, left));
+        }
+        for (uid, line) in errands.into_values().filter_map(Errand::give_up) {
+            partings.add(uid, line);
         }
         drop(agents);
         partings.add(0, wire::left().into_iter().chain([listener]));
@@ -537,6 +543,7 @@ impl Supervisor {
                 }
                 self.group = group;
                 self.groups.forget();
+                self.reads += 1;
                 self.roles = resolve_roles(&config);
                 let mut told = vec!["the configuration was read".to_owned()];
                 let (old, new) = (&self.config.paths, &config.paths);

@@ -34,8 +34,9 @@ struct Left {
 pub(super) struct Partings {
     waiting: BTreeMap<u32, Left>,
     children: Vec<(Cloned, u32)>,
-    /// Those that took what was handed over, which may hold them up for ever.
+    /// Those that take what is handed over, and those of them that only close it now, which may hold them up for ever.
     takers: Vec<(Cloned, u32)>,
+    held: Vec<(Cloned, u32)>,
 }
 
 impl Partings {
@@ -57,9 +58,17 @@ impl Partings {
         self.takers.push((child, uid));
     }
 
+    /// The child `pid` of those has done its work: what it does now counts against its user.
+    pub(super) fn has_worked(&mut self, pid: Pid) {
+        let (held, takers) =
+            std::mem::take(&mut self.takers).into_iter().partition(|(child, _)| child.pid == pid);
+        self.takers = takers;
+        self.held.extend::<Vec<_>>(held);
+    }
+
     /// How many children are held up by what `uid` has sent.
     pub(super) fn of(&self, uid: u32) -> usize {
-        let all = self.children.iter().chain(&self.takers);
+        let all = self.children.iter().chain(&self.held);
         all.filter(|(_, whose)| *whose == uid).count()
     }
 
@@ -95,10 +104,12 @@ impl Partings {
 
     /// Whether the child `pid`, which has ended, was one of these.
     pub(super) fn reaped(&mut self, pid: Pid) -> bool {
-        let before = self.children.len() + self.takers.len();
-        self.children.retain(|(child, _)| child.pid != pid);
-        self.takers.retain(|(child, _)| child.pid != pid);
-        before != self.children.len() + self.takers.len()
+        let mut all = [&mut self.children, &mut self.takers, &mut self.held].into_iter();
+        all.any(|children| {
+            let before = children.len();
+            children.retain(|(child, _)| child.pid != pid);
+            before != children.len()
+        })
     }
 }
 
@@ -158,7 +169,11 @@ mod tests {
             let held = &held;
             let child =
                 crate::sys::fork(|| i32::from(rustix::io::read(held, &mut [0; 1]).is_err()));
-            partings.add_child(7, child.unwrap());
+            let child = child.unwrap();
+            let pid = child.pid;
+            partings.add_child(7, child);
+            assert_eq!(partings.of(8), 0);
+            partings.has_worked(pid);
         }
         assert_eq!((partings.of(7), partings.count()), (PATIENT, 0));
         // Its other side never hangs up.
@@ -171,7 +186,7 @@ mod tests {
         assert!(begun.elapsed() < LAST_WORD, "{:?}", begun.elapsed());
         assert!(partings.reaped(pid));
         drop(hold);
-        for (child, _) in std::mem::take(&mut partings.takers) {
+        for (child, _) in std::mem::take(&mut partings.held) {
             let killed =
                 rustix::process::pidfd_send_signal(&child.pidfd, rustix::process::Signal::KILL);
             assert_eq!(killed, Ok(()));

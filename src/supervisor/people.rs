@@ -15,8 +15,9 @@ use crate::terminal::size::Size;
 use rustix::fd::{AsFd as _, OwnedFd};
 use rustix::io::Errno;
 
-/// Those who look at an agent, and those of one who is not root; the shim takes a few more.
+/// Those who look at an agent, those of them that are root's alone, and those of one who is not root; the shim takes a few more.
 pub(super) const MOST_PEOPLE: usize = 60;
+const FOR_ROOT: usize = 8;
 const MOST_OF_ONE: usize = 16;
 /// What those are told whose lines are ended.
 const SENT_AWAY: &str = "you may not look any more: the configuration was changed";
@@ -29,11 +30,21 @@ pub(super) type Wanted = (Vec<String>, [bool; 3], Size);
 pub(super) struct Coming {
     agent: String,
     view: u32,
+    pub(super) uid: u32,
     /// Their end of the line.
     line: Line,
+    /// Which configuration they were allowed by.
+    reads: u64,
+    /// Whether the shim has said already that they have left.
+    pub(super) has_left: bool,
 }
 
 impl Coming {
+    /// Their end of the line, and the user that it is for.
+    pub(super) fn into_line(self) -> (u32, [OwnedFd; 2]) {
+        (self.uid, [self.line.bytes, self.line.news])
+    }
+
     /// Whether that is the view `view` of `agent`.
     pub(super) fn is(&self, agent: &str, view: u32) -> bool {
         self.agent == agent && self.view == view
@@ -45,10 +56,10 @@ impl Supervisor {
     fn too_many(&self, caller: &Caller, name: &str) -> Option<Answered> {
         let agent = self.agents.get(name)?;
         let own = agent.people.values().filter(|person| person.uid == caller.uid).count();
-        if agent.people.len() >= MOST_PEOPLE {
-            let cause = format!(
-                "{MOST_PEOPLE} look at {name} or run a command in it, and no more can at a time"
-            );
+        let most = if caller.uid == 0 { MOST_PEOPLE } else { MOST_PEOPLE - FOR_ROOT };
+        if agent.people.len() >= most {
+            let cause =
+                format!("{most} look at {name} or run a command in it, and no more can at a time");
             return Some(refused(cause, "wait until one leaves: cellblock status shows who looks"));
         }
         if caller.uid != 0 && own >= MOST_OF_ONE {
@@ -83,8 +94,8 @@ impl Supervisor {
         let Some(up) = self.running(name) else { return not_running(name) };
         match up.owner.attach(types, size, looker.clone()) {
             Ok((view, line)) => {
-                self.expect(name, view, looker);
-                Some(self.let_in(Coming { agent: name.to_owned(), view, line }))
+                let coming = self.expect(name, (view, line), looker);
+                Some(self.let_in(coming))
             }
             Err(error) => failed(&error),
         }
@@ -102,7 +113,7 @@ impl Supervisor {
             return refusal;
         }
         let uid = caller.uid;
-        if self.partings.of(uid) >= conn::MOST_OF_ONE {
+        if uid != 0 && self.partings.of(uid) >= conn::MOST_OF_ONE {
             let cause = "what you have handed over before is still being closed";
             return refused(cause, "try again in a moment");
         }
@@ -115,8 +126,7 @@ impl Supervisor {
         match self.tell_of(&further, (number, uid), (name, terminals)) {
             Ok(child) => {
                 let (view, line) = further.into_line();
-                self.expect(name, view, looker);
-                let coming = Coming { agent: name.to_owned(), view, line };
+                let coming = self.expect(name, (view, line), looker);
                 self.await_errand((number, uid), child, For::Exec(coming));
                 None
             }
@@ -156,42 +166,53 @@ impl Supervisor {
     }
 
     /// Somebody is about to come: they are among those who look from now on, who may be sent away.
-    fn expect(&mut self, name: &str, view: u32, looker: Looker) {
+    fn expect(&mut self, name: &str, (view, line): (u32, Line), looker: Looker) -> Coming {
+        let uid = looker.uid;
         if let Some(agent) = self.agents.get_mut(name) {
             agent.people.insert(view, looker);
         }
+        let agent = name.to_owned();
+        Coming { agent, view, uid, line, reads: self.reads, has_left: false }
     }
 
     /// The shim was told of somebody who comes: their line is given to them.
-    pub(super) fn let_in(
-        &mut self,
-        Coming { agent: name, view, line }: Coming,
-    ) -> (Answer, Vec<OwnedFd>) {
+    pub(super) fn let_in(&mut self, coming: Coming) -> (Answer, Vec<OwnedFd>) {
+        let Coming { agent: name, view, line, reads, has_left, .. } = coming;
+        let read_anew = self.reads != reads;
         let looker = self.agents.get_mut(&name).and_then(|agent| {
             // Their rights may have ended meanwhile: the shim was told so before it knew of them.
-            agent.recheck = true;
+            agent.recheck |= read_anew;
             agent.people.get(&view).cloned()
         });
         if let Some(looker) = looker {
             let told = format!("uid {} came to {name} ({})", looker.uid, looker.verb);
             self.note(&name, "attached", Some(looker.uid), told);
         }
+        if has_left {
+            self.left(&name, view);
+        }
         self.send_away(&name);
         (Answer::Line, vec![line.bytes, line.news])
     }
 
     /// The shim was not told of somebody who wanted to come.
-    pub(super) fn turn_back(&mut self, coming: &Coming) {
-        if let Some(agent) = self.agents.get_mut(&coming.agent) {
-            agent.people.remove(&coming.view);
+    pub(super) fn turn_back(&mut self, coming: Coming) {
+        let Coming { agent, view, uid, line, .. } = coming;
+        if let Some(agent) = self.agents.get_mut(&agent) {
+            agent.people.remove(&view);
         }
+        self.partings.add(uid, [line.bytes, line.news]);
     }
 
     /// Nobody looks by this view any more.
     pub(super) fn left(&mut self, name: &str, view: u32) {
-        self.has_told(name, view);
-        let looked = self.agents.get_mut(name).and_then(|agent| agent.people.remove(&view));
-        if let Some(looked) = looked {
+        // Who has not come yet leaves after that.
+        if self.leaves_early(name, view) {
+            return;
+        }
+        let Some(agent) = self.agents.get_mut(name) else { return };
+        agent.sent_away.remove(&view);
+        if let Some(looked) = agent.people.remove(&view) {
             let told = format!("uid {} left {name} ({})", looked.uid, looked.verb);
             self.note(name, "detached", Some(looked.uid), told);
         }
@@ -200,7 +221,7 @@ impl Supervisor {
     /// Ends the lines of those who may not look any more, where that is to be looked at.
     pub(super) fn send_away(&mut self, name: &str) {
         let Some(agent) = self.agents.get(name).filter(|agent| agent.recheck) else { return };
-        let people = agent.people.iter();
+        let people = agent.people.iter().filter(|(view, _)| !agent.sent_away.contains(view));
         let people: Vec<_> = people.map(|(view, looker)| (*view, looker.clone())).collect();
         let (mut stay, mut leave) = (Vec::new(), Vec::new());
         for (view, looker) in people {
@@ -208,7 +229,11 @@ impl Supervisor {
             let verb = Verb::named(&looker.verb);
             let allowed =
                 verb.is_some_and(|verb| self.roles.allows(&caller, verb, Some(name)).is_ok());
-            if allowed && self.reaches(&caller) { stay.push(view) } else { leave.push(looker) }
+            if allowed && self.reaches(&caller) {
+                stay.push(view)
+            } else {
+                leave.push((view, looker))
+            }
         }
         let Some(agent) = self.agents.get_mut(name) else { return };
         let Phase::Up(up) = &agent.phase else { return };
@@ -221,7 +246,8 @@ impl Supervisor {
             agent.recheck = true;
             return;
         }
-        for Looker { uid, verb, .. } in leave {
+        agent.sent_away.extend(leave.iter().map(|(view, _)| *view));
+        for (_, Looker { uid, verb, .. }) in leave {
             let told = format!("uid {uid} may not look at {name} any more ({verb})");
             self.note(name, "sent-away", Some(uid), told);
         }

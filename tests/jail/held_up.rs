@@ -7,12 +7,14 @@ use crate::harness::{self, Folder, command, eventually, start};
 use crate::host;
 use crate::installation::{
     Installation, STRANGER, as_user, call, command_of, connect, connect_as, refusal, role, send,
+    send_by,
 };
 use cellblock::control::protocol::Request;
 use cellblock::terminal::size::Size;
 use cellblock::wire;
 use rustix::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
-use rustix::net::sockopt;
+use rustix::io::Errno;
+use rustix::net::{SendFlags, sockopt};
 use serde_json::Value;
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -117,8 +119,12 @@ fn a_further_command_has_its_descriptors_and_the_supervisor_does_not_close_them(
     let root = connect(&control);
     let (pipe, far) = rustix::pipe::pipe().unwrap();
     let (socket, other) = lingering();
-    send(&root, &exec(&["sh", "-c", "echo ran"]), &[socket.as_fd(), far.as_fd(), far.as_fd()]);
-    drop((socket, far));
+    // Closed here before it is closed there: whoever does that last waits.
+    supervisor.while_deaf(|| {
+        let along = [socket.as_fd(), far.as_fd(), far.as_fd()];
+        send(&root, &exec(&["sh", "-c", "echo ran"]), &along);
+        drop((socket, far));
+    });
     let (answer, line) = wire::receive_sealed::<Value>(&root).unwrap().unwrap();
     assert_eq!((answer.as_str(), line.len()), (Some("Line"), 2));
     supervisor.ask("ls", &[]).expect(0);
@@ -131,8 +137,10 @@ fn a_further_command_has_its_descriptors_and_the_supervisor_does_not_close_them(
     let stranger = connect_as(STRANGER, &control);
     for (caller, count) in [(&root, 1), (&stranger, 3)] {
         let (socket, other) = lingering();
-        send(caller, &exec(&["true"]), &vec![socket.as_fd(); count]);
-        drop(socket);
+        supervisor.while_deaf(|| {
+            send(caller, &exec(&["true"]), &vec![socket.as_fd(); count]);
+            drop(socket);
+        });
         refusal(caller);
         supervisor.ask("ls", &[]).expect(0);
         is_closed(other);
@@ -193,13 +201,17 @@ fn who_looks_holds_up_no_shim_with_what_they_send_on_their_line() {
     supervisor.start(agent, "sleep 1000").expect(0);
     let stranger = connect_as(STRANGER, &supervisor.path("run/control"));
     let mut others = Vec::new();
-    for which in [0, 1] {
+    let ways = [(0, SendFlags::empty()), (1, SendFlags::empty()), (0, SendFlags::OOB)];
+    for (which, flags) in ways {
         let agent = agent.to_owned();
         send(&stranger, &call(Request::Attach { agent, types: false, size: Size::DEFAULT }), &[]);
         let (answer, line) = wire::receive_sealed::<Value>(&stranger).unwrap().unwrap();
         assert_eq!((answer.as_str(), line.len()), (Some("Line"), 2));
         let (socket, other) = lingering();
-        send(&line[which], b"x", &[socket.as_fd()]);
+        send_by(&line[which], b"x", &[socket.as_fd()], flags).unwrap();
+        // What comes after it; the line may have ended by now.
+        let after = send_by(&line[which], b"y", &[], SendFlags::empty());
+        assert!(matches!(after, Ok(1) | Err(Errno::PIPE)), "{after:?}");
         drop(socket);
         // The line ends, and the shim does what it is asked.
         while rustix::io::read(&line[1], &mut [0; 4096]).unwrap() > 0 {}
@@ -209,11 +221,20 @@ fn who_looks_holds_up_no_shim_with_what_they_send_on_their_line() {
     let status = supervisor.ask("status", &[agent]);
     // Their places are not given to others: nobody takes all of them.
     let looks = format!("looks        uid {STRANGER}");
-    assert_eq!(status.expect(0).out.matches(&looks).count(), 2, "{status:#?}");
+    assert_eq!(status.expect(0).out.matches(&looks).count(), 3, "{status:#?}");
     let told = supervisor.ask("logs", &[agent]);
     assert!(told.expect(0).out.contains("has sent what is not taken"), "{told:#?}");
     supervisor.ask("stop", &["--now", agent]).expect(0);
     others.into_iter().for_each(is_closed);
+}
+
+/// Does `what` while who has connected by `socket` hears nothing.
+fn while_deaf(socket: &OwnedFd, what: impl FnOnce()) {
+    use rustix::process::{Signal, kill_process};
+    let pid = sockopt::socket_peercred(socket).unwrap().pid;
+    kill_process(pid, Signal::STOP).unwrap();
+    what();
+    kill_process(pid, Signal::CONT).unwrap();
 }
 
 /// Takes the place of who listens at `path`; who was there comes back at the end.
@@ -256,20 +277,23 @@ fn a_shim_that_sends_more_than_words_is_taken_over_again_and_holds_nobody_up() {
         supervisor.dies();
         let place = Place::take(&path);
         let real = connect(&place.aside);
-        let (greeting, _) = wire::receive_sealed::<Value>(&real).unwrap().unwrap();
+        let greeting = wire::hear::<Value>(&real).unwrap().unwrap();
         drop(real);
         let mut supervise = supervisor.verb("supervise", &[]);
         let (socket, other) = lingering();
         std::thread::scope(|scope| {
             let fake = scope.spawn(move || {
                 let owner = place.accept();
-                if with_greeting {
-                    wire::send_sealed(&owner, &greeting, &[socket]).unwrap();
-                } else {
-                    wire::send_sealed(&owner, &greeting, &[]).unwrap();
-                    send(&owner, b"{}", &[socket.as_fd()]);
+                let greeting = serde_json::to_vec(&greeting).unwrap();
+                while_deaf(&owner, || {
+                    if with_greeting {
+                        send(&owner, &greeting, &[socket.as_fd()]);
+                    } else {
+                        send(&owner, &greeting, &[]);
+                        send(&owner, b"{}", &[socket.as_fd()]);
+                    }
                     drop(socket);
-                }
+                });
                 place.give_back();
             });
             supervisor.begin_by(&mut supervise);
@@ -300,8 +324,10 @@ fn a_gate_that_sends_more_than_words_is_given_up_and_holds_nobody_up() {
     std::thread::scope(|scope| {
         let fake = scope.spawn(move || {
             let keeper = place.accept();
-            send(&keeper, b"{}", &[socket.as_fd()]);
-            drop(socket);
+            while_deaf(&keeper, || {
+                send(&keeper, b"{}", &[socket.as_fd()]);
+                drop(socket);
+            });
             place.give_back();
             keeper
         });
