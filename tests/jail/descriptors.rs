@@ -124,7 +124,7 @@ fn nobody_who_starts_or_attaches_lends_an_agent_a_descriptor() {
     let uid = host::uid_of(AGENT).unwrap();
     let further = process(uid, "sleep", "pipe:");
     let client = process(uid, "tmux: client", "/dev/pts/");
-    let init = host::processes(uid).iter().map(|(pid, _)| *pid).min().unwrap();
+    let init = host::init_of(uid).unwrap();
     let shim: i32 = host::status(init, "PPid").unwrap().parse().unwrap();
     let outside = [
         ("the supervisor", open(lenders.supervisor.pid())),

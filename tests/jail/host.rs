@@ -61,6 +61,12 @@ pub(crate) fn processes_by_uid() -> BTreeMap<u32, Vec<(i32, bool)>> {
     found
 }
 
+/// PID 1 of the jail of `uid`, by its number outside. Not the lowest of the numbers: those begin anew at some time.
+pub(crate) fn init_of(uid: u32) -> Option<i32> {
+    let all = processes_by_uid().remove(&uid)?;
+    all.into_iter().find_map(|(pid, is_first)| is_first.then_some(pid))
+}
+
 /// A line of `/proc/PID/status`.
 pub(crate) fn status(pid: i32, name: &str) -> Option<String> {
     let text = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;

@@ -71,7 +71,7 @@ fn agents_outlive_a_restart_and_a_kill_of_the_service() {
     // The agent of the configuration has been started with the service.
     let running = || finish(command(BINARY).arg("ls")).out.contains("running").then_some(());
     eventually("the agent", running);
-    let init = || host::processes(host::uid_of(AGENT).unwrap()).iter().map(|(pid, _)| *pid).min();
+    let init = || host::init_of(host::uid_of(AGENT).unwrap());
     let before = init();
     assert!(before.is_some());
     assert!(!host::scopes(AGENT).is_empty(), "the shim has a scope of its own");

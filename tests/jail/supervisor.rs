@@ -78,8 +78,7 @@ fn the_shim_has_no_rights() {
     let supervisor = Installation::new(&["jt-sv-rights"], "");
     supervisor.start("jt-sv-rights", "sleep 1000").expect(0);
     let parents = || {
-        let agents = host::processes(host::uid_of("jt-sv-rights").unwrap());
-        let init = agents.iter().map(|(pid, _)| *pid).min().unwrap();
+        let init = host::init_of(host::uid_of("jt-sv-rights").unwrap()).unwrap();
         let status = std::fs::read_to_string(format!("/proc/{init}/status")).unwrap();
         let field = |text: &str, name: &str| {
             let line = text.lines().find_map(|line| line.strip_prefix(name)).unwrap();
@@ -107,7 +106,7 @@ fn agents_outlive_their_supervisor_and_the_next_one_knows_them() {
     supervisor.start("jt-sv-off", "sleep 0.5; exit 4").expect(0);
     let mut person = Person::start(&supervisor.verb("attach", &["jt-sv-on"]));
     person.sees("count ");
-    let init = || host::processes(host::uid_of("jt-sv-on").unwrap()).iter().map(|p| p.0).min();
+    let init = || host::init_of(host::uid_of("jt-sv-on").unwrap());
     let before = init();
     supervisor.dies();
     supervisor.ask("ls", &[]).expect_refusal(125, &["no supervisor runs"]);
@@ -274,7 +273,7 @@ fn a_killed_shim_takes_its_jail_with_it() {
     for whom in ["shim", "init"] {
         supervisor.start("jt-sv-shim", "trap '' HUP TERM; while :; do sleep 0.1; done").expect(0);
         let uid = host::uid_of("jt-sv-shim").unwrap();
-        let init = host::processes(uid).iter().map(|(pid, _)| *pid).min().unwrap();
+        let init = host::init_of(uid).unwrap();
         let text = std::fs::read_to_string(format!("/proc/{init}/status")).unwrap();
         let parent = text.lines().find_map(|line| line.strip_prefix("PPid:")).unwrap();
         let victim = if whom == "init" { init } else { parent.trim().parse().unwrap() };
@@ -351,7 +350,7 @@ fn killed_at_any_moment_it_loses_and_doubles_nothing() {
     const AGENTS: [&str; 3] = ["jt-sv-a", "jt-sv-b", "jt-sv-c"];
     let mut supervisor = Installation::new(&AGENTS, "");
     supervisor.start(AGENTS[0], COUNTS).expect(0);
-    let steady = host::processes(host::uid_of(AGENTS[0]).unwrap()).iter().map(|p| p.0).min();
+    let steady = host::init_of(host::uid_of(AGENTS[0]).unwrap());
     let rounds = if harness::is_slow() { 4 } else { 20 };
     for round in 0..rounds {
         // In the middle of a start and a stop of the others.
@@ -383,7 +382,7 @@ fn killed_at_any_moment_it_loses_and_doubles_nothing() {
             });
             assert_eq!(inits, usize::from(state == "running"), "{name} is {state}, round {round}");
         }
-        let now = host::processes(host::uid_of(AGENTS[0]).unwrap()).iter().map(|p| p.0).min();
+        let now = host::init_of(host::uid_of(AGENTS[0]).unwrap());
         assert_eq!(now, steady, "round {round}");
     }
     AGENTS.iter().for_each(|name| drop(supervisor.ask("stop", &["--now", name])));
@@ -453,7 +452,7 @@ fn a_restart_is_finished_by_the_next_supervisor() {
     needs!("root", "cgroup2", "tmux");
     let mut supervisor = Installation::new(&["jt-sv-re"], "[supervisor]\npatience = '4s'");
     supervisor.start("jt-sv-re", "trap '' TERM HUP; while :; do sleep 0.1; done").expect(0);
-    let init = || host::processes(host::uid_of("jt-sv-re")?).iter().map(|(pid, _)| *pid).min();
+    let init = || host::init_of(host::uid_of("jt-sv-re")?);
     let before = init();
     let call = start(&mut supervisor.verb("restart", &["jt-sv-re"]));
     supervisor.becomes("jt-sv-re", "stopping");
