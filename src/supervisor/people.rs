@@ -180,8 +180,9 @@ impl Supervisor {
         let Coming { agent: name, view, line, reads, has_left, .. } = coming;
         let read_anew = self.reads != reads;
         let looker = self.agents.get_mut(&name).and_then(|agent| {
-            // Their rights may have ended meanwhile: the shim was told so before it knew of them.
+            // Their rights may have ended meanwhile: the shim was told so before it knew of them, and is told once more.
             agent.recheck |= read_anew;
+            agent.sent_away.remove(&view);
             agent.people.get(&view).cloned()
         });
         if let Some(looker) = looker {
