@@ -6,7 +6,7 @@ use super::helper;
 use super::openings::{self, Openings};
 use super::{orders, session_of};
 use crate::egress::rules::Rules;
-use crate::gate::protocol::{self, Api, Counts, Order, Orders, Report, Start};
+use crate::gate::protocol::{self, Api, Order, Orders, Report, Start};
 use crate::gate::{NAME, WITH_LANDLOCK};
 use crate::plan::{EgressPlan, Mode, Plan};
 use crate::sys::Cloned;
@@ -174,21 +174,6 @@ impl Gate {
     pub fn ask_for_counts(&self) -> Result<(), LaunchError> {
         let told = protocol::command(&self.control, &Order::Count, &[]);
         told.map_err(cannot("tell", "the gate"))
-    }
-
-    /// What it has counted.
-    ///
-    /// # Errors
-    /// [`LaunchError`] where it does not answer.
-    pub fn counts(&mut self) -> Result<Counts, LaunchError> {
-        self.ask_for_counts()?;
-        let mut counted = None;
-        self.wait_for(SHORT, |report| {
-            let Report::Counts(counts) = report else { return false };
-            counted = Some(*counts);
-            true
-        })?;
-        counted.ok_or_else(|| cannot("hear", "the gate")(Errno::PROTO))
     }
 
     fn order(

@@ -230,17 +230,16 @@ impl Gatekeeper {
             let since = Instant::now();
             self.asker = asked.map(|socket| Asker { socket, since, stage: Stage::Unheard });
         }
-        if let Some(mut asker) = self.asker.take() {
-            self.listen_to(&mut asker);
-            self.asker = Some(asker);
+        if let Some(Asker { socket, since, stage }) = self.asker.take() {
+            let stage = self.next_stage(stage, &socket, since.elapsed() >= LATE);
+            self.asker = Some(Asker { socket, since, stage });
         }
     }
 
-    /// Does what is asked for, as far as that can be done now.
-    fn listen_to(&mut self, asker: &mut Asker) {
-        let late = asker.since.elapsed() >= LATE;
-        asker.stage = match std::mem::replace(&mut asker.stage, Stage::Unheard) {
-            Stage::Unheard => match network::hear(&asker.socket) {
+    /// Does what is asked for by `socket`, as far as that can be done now.
+    fn next_stage(&mut self, stage: Stage, socket: &OwnedFd, late: bool) -> Stage {
+        match stage {
+            Stage::Unheard => match network::hear(socket) {
                 Ok(Request::Show) => self.begin_to_show(),
                 Ok(Request::Change(change)) => Stage::Answered(match self.change(&change) {
                     Ok(()) => Answer::Done,
@@ -262,7 +261,7 @@ impl Gatekeeper {
                 None => Answer::Failed(ENDED.to_owned()),
             }),
             answered @ Stage::Answered(_) => answered,
-        };
+        }
     }
 
     /// Asks the gate, whatever it has said before.

@@ -23,6 +23,7 @@ const LAST: Duration = Duration::from_secs(5);
 /// What is said where an agent does not run, and its file may say that it does.
 pub(super) const NOT_WRITTEN: &str =
     "that is not written down, and the next supervisor may start it again";
+/// What to do about that.
 pub(super) const MAKE_ROOM: &str =
     "make room on the disk of `[paths] state`, and stop it once more";
 

@@ -134,9 +134,10 @@ impl Supervisor {
         }
         match (is_for, done) {
             (For::Answer, Ok(())) => {}
-            // Who takes nothing is not waited for.
+            // Who took no answer is gone. Who waits for one from a child that was ended is told; it may have come to an answer,
+            // too, so nothing more is said on that connection.
             (For::Answer, Err(refusal)) => {
-                tracing::debug!(cause = refusal.cause, "a caller is gone");
+                self.answer(number, &Answer::failed(refusal.cause, refusal.hint), &[]);
                 self.forget_conn(number);
             }
             (For::Exec(coming), Ok(())) => {

@@ -198,11 +198,11 @@ impl Supervisor {
 
     /// The shim was not told of somebody who wanted to come.
     pub(super) fn turn_back(&mut self, coming: Coming) {
-        let Coming { agent, view, uid, line, .. } = coming;
-        if let Some(agent) = self.agents.get_mut(&agent) {
-            agent.people.remove(&view);
+        if let Some(agent) = self.agents.get_mut(&coming.agent) {
+            agent.people.remove(&coming.view);
         }
-        self.partings.add(uid, [line.bytes, line.news]);
+        let (uid, line) = coming.into_line();
+        self.partings.add(uid, line);
     }
 
     /// Nobody looks by this view any more.
