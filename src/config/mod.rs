@@ -18,7 +18,7 @@ mod validate;
 pub use raw::RawConfig;
 pub use types::{
     AgentEntry, Ceiling, Config, Defaults, NamePattern, Paths, Principal, Restart, Role, RoleEntry,
-    Share, Slice, Supervisor,
+    Share, Slice, Supervisor, Watch,
 };
 pub use validate::parse;
 

@@ -13,6 +13,8 @@ pub struct RawConfig {
     pub paths: RawPaths,
     /// `[supervisor]`.
     pub supervisor: RawSupervisor,
+    /// `[watch]`.
+    pub watch: RawWatch,
     /// `[uids]`.
     pub uids: RawUids,
     /// `[defaults]`.
@@ -62,6 +64,13 @@ pub struct RawSupervisor {
     pub max_names: Option<Located<i64>>,
     /// `patience`.
     pub patience: Option<Located<String>>,
+}
+
+/// `[watch]` as written.
+#[derive(Clone, Debug, Default)]
+pub struct RawWatch {
+    /// `events_per_second`.
+    pub events_per_second: Option<Located<i64>>,
 }
 
 /// `[uids]` as written.
@@ -126,6 +135,7 @@ impl RawConfig {
                 slice: root.table(reader, "slice", slice).unwrap_or_default(),
                 paths: root.table(reader, "paths", paths).unwrap_or_default(),
                 supervisor: root.table(reader, "supervisor", supervisor).unwrap_or_default(),
+                watch: root.table(reader, "watch", watch).unwrap_or_default(),
                 uids: root.table(reader, "uids", uids).unwrap_or_default(),
                 defaults: root.table(reader, "defaults", defaults).unwrap_or_default(),
                 roles: root.tables(reader, "roles", role),
@@ -163,6 +173,10 @@ fn supervisor(reader: &mut Reader, table: &mut TableReader<'_>) -> RawSupervisor
         max_names: table.integer(reader, "max_names"),
         patience: table.scalar(reader, "patience"),
     }
+}
+
+fn watch(reader: &mut Reader, table: &mut TableReader<'_>) -> RawWatch {
+    RawWatch { events_per_second: table.integer(reader, "events_per_second") }
 }
 
 fn uids(reader: &mut Reader, table: &mut TableReader<'_>) -> RawUids {

@@ -19,6 +19,8 @@ pub struct Config {
     pub paths: Paths,
     /// The supervisor.
     pub supervisor: Supervisor,
+    /// What bounds the watch.
+    pub watch: Watch,
     /// The uids that agents get.
     pub uids: UidRange,
     /// What holds where an agent says nothing.
@@ -53,6 +55,13 @@ pub struct Supervisor {
     pub max_names: Located<u32>,
     /// How long an agent that is stopped may take before everything of it is ended.
     pub patience: Located<Duration>,
+}
+
+/// What bounds the watch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Watch {
+    /// Events of processes on the whole host that it reads a second; with more it only scans for a while.
+    pub events_per_second: Located<u32>,
 }
 
 /// What holds where an agent says nothing.
@@ -160,6 +169,8 @@ const AGENTS: u32 = 256;
 const KNOWN: u32 = 1024;
 /// Two or three uids each: fifty people who take all of theirs leave some of the range.
 const NAMES: u32 = 64;
+/// Forks, execs and ends: a host that is busy with builds has five thousand.
+const EVENTS: u32 = 20_000;
 const PATIENCE: Duration = Duration::from_secs(10);
 
 fn default<T>(key: &str, value: T) -> Located<T> {
@@ -197,6 +208,12 @@ impl Default for Supervisor {
             max_names: default("supervisor.max_names", NAMES),
             patience: default("supervisor.patience", PATIENCE),
         }
+    }
+}
+
+impl Default for Watch {
+    fn default() -> Self {
+        Self { events_per_second: default("watch.events_per_second", EVENTS) }
     }
 }
 

@@ -24,6 +24,7 @@ pub fn parse(name: &str, text: &str) -> Result<Config, Problems> {
         slice: slice::slice(&mut check, &raw.slice),
         paths: supervisor::paths(&mut check, &raw.paths),
         supervisor: supervisor::supervisor(&mut check, &raw.supervisor),
+        watch: supervisor::watch(&mut check, &raw.watch),
         uids: supervisor::uids(&mut check, &raw.uids),
         roles: raw.roles.iter().filter_map(|role| roles::entry(&mut check, role)).collect(),
         agents: agents::all(&mut check, &raw, &defaults),

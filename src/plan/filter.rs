@@ -31,6 +31,7 @@ impl Filter {
             "agent" => include_bytes!(concat!(env!("OUT_DIR"), "/seccomp-agent")),
             "gate" => include_bytes!(concat!(env!("OUT_DIR"), "/seccomp-gate")),
             "shim" => include_bytes!(concat!(env!("OUT_DIR"), "/seccomp-shim")),
+            "watch" => include_bytes!(concat!(env!("OUT_DIR"), "/seccomp-watch")),
             _ => return None,
         };
         decode(bytes)
