@@ -211,8 +211,8 @@ pub fn most_common(pids: &[i32]) -> Option<(String, usize)> {
 #[must_use]
 pub fn hides() -> bool {
     let mounts = text::read("/proc/self/mounts").unwrap_or_default();
-    let own = mounts.lines().filter(|line| line.split(' ').nth(1) == Some("/proc"));
-    own.last().is_some_and(|line| {
+    let mut own = mounts.lines().filter(|line| line.split(' ').nth(1) == Some("/proc"));
+    own.next_back().is_some_and(|line| {
         line.split(['=', ',', ' '])
             .skip_while(|word| *word != "hidepid")
             .nth(1)

@@ -46,4 +46,5 @@ mod supervisor_trouble;
 mod top;
 mod verify;
 mod walls;
+mod watch;
 mod workspace;
