@@ -9,7 +9,7 @@ use rustix::process::{Pid, Signal};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::process::{Child, Command};
+use std::process::Child;
 use std::time::{Duration, Instant};
 
 /// How long somebody is left behind before he is told of, in these tests.
@@ -159,13 +159,11 @@ fn installation(folder: &Folder, agents: &[&'static str]) -> Installation {
 fn findings(supervisor: &Installation, agent: &str) -> Vec<Value> {
     let logs = supervisor.ask("logs", &[agent, "--json", "-n", "1000"]).expect(0).out.clone();
     let lines = logs.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    let all: Vec<Value> = lines
-        .flat_map(|value| match value {
-            Value::Array(all) => all,
-            other => vec![other],
-        })
-        .collect();
-    all.into_iter().filter(|line| line["event"] == "finding").collect()
+    let all = lines.flat_map(|value| match value.as_array() {
+        Some(all) => all.clone(),
+        None => vec![value],
+    });
+    all.filter(|line| line["event"] == "finding").collect()
 }
 
 fn start(supervisor: &Installation, agent: &str, profile: &str, script: &str) {
@@ -406,7 +404,7 @@ fn what_the_kernel_had_no_room_to_tell_is_found_and_counted() {
 /// Has a process of this test get the number `pid`, which is free.
 fn take_number(pid: i32) -> Option<Child> {
     std::fs::write("/proc/sys/kernel/ns_last_pid", (pid - 1).to_string()).unwrap();
-    let mut child = Command::new("/usr/bin/sleep").arg("1000").spawn().unwrap();
+    let mut child = harness::command("/usr/bin/sleep").arg("1000").spawn().unwrap();
     if child.id() == u32::try_from(pid).unwrap() {
         return Some(child);
     }
