@@ -44,6 +44,7 @@
 //! - [`host`]: what this machine has
 //! - [`plan`]: every value of a jail, and its steps in order
 //! - [`planning`]: the way from a profile's name to a plan
+//! - [`jobs`]: what an agent has declared to run beside its session
 //! - [`launch`]: the parent's half of making a jail, outside
 //! - [`jail`]: the child's half, and the init that is PID 1 inside
 //! - [`confine`]: what cellblock's own processes outside give up
@@ -71,6 +72,7 @@ pub mod exit;
 pub mod gate;
 pub mod host;
 pub mod jail;
+pub mod jobs;
 pub mod launch;
 pub mod limits;
 pub mod plan;

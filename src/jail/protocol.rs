@@ -36,6 +36,13 @@ pub enum Order {
     Screen,
     /// Tell which panes the session has.
     Panes,
+    /// Type a text into the agent's pane.
+    Type {
+        /// What it is called in the answer.
+        note: u32,
+        /// The text; it has no control characters but line breaks.
+        text: String,
+    },
     /// Run a further command. Its terminal comes along, where it has one, and then its other standard descriptors.
     Run {
         /// What it is called from now on.
@@ -107,6 +114,13 @@ pub enum Report {
     },
     /// The first processes of the panes of the session, by their numbers inside; nothing where tmux does not tell.
     Panes(Option<Vec<i32>>),
+    /// A text was typed, or could not be.
+    Typed {
+        /// Which.
+        note: u32,
+        /// Whether it was.
+        done: bool,
+    },
     /// The tmux server ended without telling how the command did.
     ServerGone,
 }

@@ -7,7 +7,10 @@ use super::ShimError;
 use super::gatekeeper::Gatekeeper;
 use super::protocol::{Ask, Born, GateMemory, Greeting, Line, Looker, Order, Report};
 use super::stay::{self, Stay};
+use crate::control::agent;
 use crate::gate::protocol::Counts;
+use crate::jobs::ledger::Ledger;
+use crate::jobs::{Jobs, Told};
 use crate::launch::{LaunchError, Session, record, session_of, start_own};
 use crate::limits::{Figures, Kept, Meter};
 use crate::plan::Plan;
@@ -103,17 +106,23 @@ impl Starting {
     /// # Errors
     /// [`ShimError::Refused`] where there is no jail, [`ShimError::NoShim`] where it has ended.
     pub fn wait(self) -> Result<Owner, ShimError> {
-        self.wait_with(None)
+        self.wait_with(None, None)
     }
 
-    /// The same, where an earlier owner remembers something of its gate.
+    /// The same, where an earlier owner remembers something of its gate, and of its jobs.
     ///
     /// # Errors
     /// As [`Starting::wait`].
-    pub fn wait_with(self, memory: Option<&GateMemory>) -> Result<Owner, ShimError> {
+    pub fn wait_with(
+        self,
+        memory: Option<&GateMemory>,
+        ledger: Option<Ledger>,
+    ) -> Result<Owner, ShimError> {
         let Self { jail, link, process } = self;
         match wire::hear::<Greeting>(&link) {
-            Ok(Some(Greeting::Born(born))) => Owner::new((link, process), jail, *born, memory),
+            Ok(Some(Greeting::Born(born))) => {
+                Owner::new((link, process), jail, *born, (memory, ledger))
+            }
             Ok(Some(Greeting::Failed { cause, hint, status })) => {
                 Err(ShimError::Refused { cause, hint, status })
             }
@@ -140,6 +149,8 @@ pub struct Heard {
     pub gone: bool,
     /// Bytes in use, where the memory watch has ended the agent.
     pub watched: Option<u64>,
+    /// What happened with its jobs and notes: the event, and the same in a sentence.
+    pub told: Vec<Told>,
 }
 
 /// The owner of one shim.
@@ -161,6 +172,8 @@ pub struct Owner {
     gate_ended: bool,
     /// The tmux server, once it was proved to be the agent's.
     server: Option<i32>,
+    /// What the agent has declared to run beside its session.
+    jobs: Jobs,
 }
 
 impl Owner {
@@ -168,9 +181,10 @@ impl Owner {
         (link, process): (Link, Option<Cloned>),
         jail: String,
         born: Born,
-        memory: Option<&GateMemory>,
+        (memory, ledger): (Option<&GateMemory>, Option<Ledger>),
     ) -> Result<Self, ShimError> {
         let (kept, gate) = record::kept(&jail)?;
+        let jobs = Jobs::new(&kept, ledger);
         let meter = Meter::new(&jail, kept.clone());
         let gate = gate.map(|gate| Gatekeeper::adopt(&jail, &kept, &gate, memory)).transpose()?;
         // Numbers that earlier owners gave are not given again: who they were for may look still.
@@ -188,6 +202,7 @@ impl Owner {
             recorded_again: 0,
             gate_ended: false,
             server: None,
+            jobs,
         })
     }
 
@@ -231,7 +246,8 @@ impl Owner {
     /// How long to wait, if nothing else comes.
     #[must_use]
     pub fn patience(&self) -> Duration {
-        self.meter.patience()
+        let meter = self.meter.patience();
+        self.jobs.patience().map_or(meter, |jobs| jobs.min(meter))
     }
 
     /// Does what there is to do, and gives what the shim said.
@@ -255,12 +271,43 @@ impl Owner {
             self.gate_ended = true;
             self.tell(&Order::EndGate, &[])?;
         }
+        self.answer_agent(&mut heard)?;
         if let Some(used) = self.meter.turn(any(came.get(1..limits))) {
             self.meter.watch_ended(used);
             heard.watched = Some(used);
             self.kill()?;
         }
         Ok(heard)
+    }
+
+    /// Does what the agent asks for, and what is due of its jobs and notes.
+    fn answer_agent(&mut self, heard: &mut Heard) -> Result<(), ShimError> {
+        let (asked, others): (Vec<_>, Vec<_>) = std::mem::take(&mut heard.reports)
+            .into_iter()
+            .partition(|report| matches!(report, Report::Asked { .. }));
+        heard.reports = others;
+        for report in asked {
+            if let Report::Asked { ask, request, .. } = report {
+                let (answer, door) = self.jobs.answer(*request);
+                let along: Vec<BorrowedFd<'_>> = door.iter().map(|fd| fd.as_fd()).collect();
+                self.tell(&Order::Answer { ask, answer: Box::new(answer) }, &along)?;
+            }
+        }
+        for (note, text) in self.jobs.turn() {
+            self.tell(&Order::Type { note, text }, &[])?;
+        }
+        heard.told.extend(self.jobs.take_told());
+        Ok(())
+    }
+
+    /// What the next owner must know of its jobs and notes, if that has changed.
+    pub fn take_ledger(&mut self) -> Option<Ledger> {
+        self.jobs.take_changed()
+    }
+
+    /// Does what somebody outside asks for of its jobs and notes.
+    pub fn ask_jobs(&mut self, request: agent::Request) -> agent::Answer {
+        self.jobs.answer(request).0
     }
 
     fn hear(&mut self, heard: &mut Heard) -> Result<(), ShimError> {

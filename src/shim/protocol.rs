@@ -8,6 +8,7 @@
 //!
 //! What comes from a person's line is a person's: it is bounded, and may do no more than the line is for.
 
+use crate::control::agent;
 use crate::egress::rules::Rules;
 use crate::host::Caller;
 use crate::jail;
@@ -133,6 +134,20 @@ pub enum Order {
     Screen,
     /// Tell which panes the session has.
     Panes,
+    /// Type a text into the agent's pane.
+    Type {
+        /// What it is called.
+        note: u32,
+        /// The text.
+        text: String,
+    },
+    /// Answer a process of the agent. What comes along is for it.
+    Answer {
+        /// Which one.
+        ask: u32,
+        /// The answer.
+        answer: Box<agent::Answer>,
+    },
     /// Ask the agent's command to end.
     Stop,
     /// Freeze the jail, or let it go on.
@@ -160,6 +175,8 @@ impl Order {
             | Self::Record { .. }
             | Self::Screen
             | Self::Panes
+            | Self::Type { .. }
+            | Self::Answer { .. }
             | Self::Stop
             | Self::Freeze(_)
             | Self::EndGate
@@ -187,6 +204,15 @@ pub enum Report {
         frozen: bool,
         /// Why it was not done.
         cause: Option<String>,
+    },
+    /// A process of the agent asks for something.
+    Asked {
+        /// By what number it is answered.
+        ask: u32,
+        /// Its number outside, as the kernel says.
+        pid: i32,
+        /// What it asks for.
+        request: Box<agent::Request>,
     },
     /// An order could not be done, or a recording has a gap.
     Trouble(String),

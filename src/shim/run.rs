@@ -225,6 +225,9 @@ impl Run {
     }
 
     fn react(&mut self, heard: Heard) -> Result<bool, ShimError> {
+        for (event, told) in heard.told {
+            self.note(event, (), told);
+        }
         for report in heard.reports {
             match report {
                 Told::Said(Said::Up) => {
@@ -241,6 +244,10 @@ impl Run {
                 Told::Said(Said::Panes(panes)) => self.tell_watch(|watch, jail| {
                     panes.map_or(Ok(()), |panes| watch.panes(jail, panes.into_iter().collect()))
                 })?,
+                Told::Said(Said::Typed { note, done }) => {
+                    let told = if done { "was typed" } else { "could not be typed" };
+                    self.note("note", (), format!("note {note} {told}"));
+                }
                 Told::Said(said) => self.said = Some(said),
                 Told::Over { status } => self.status = Some(status),
                 Told::Trouble(cause) => tracing::warn!(cause, "the shim"),
@@ -249,7 +256,7 @@ impl Run {
                         self.told.push(format!("{} is not recorded any more: {error}", self.agent));
                     }
                 }
-                Told::ViewOver { .. } | Told::Frozen { .. } => {}
+                Told::ViewOver { .. } | Told::Frozen { .. } | Told::Asked { .. } => {}
             }
         }
         Ok(heard.gone || self.status.is_some())

@@ -1,6 +1,7 @@
 //! Becomes a shim: launches as root, gives up every right, keeps the jail.
 
 use super::ShimError;
+use super::door::Door;
 use super::keep::{Keep, LONGEST_SEEN};
 use super::protocol::{Ask, Born, Greeting};
 use super::record::{self, Prepared, Recording};
@@ -180,8 +181,10 @@ fn settle(
             return Err(refuse(&link, &stay, refusal(&error.into())));
         }
     };
+    let door = Door::new(jail.take_door());
     let keep = Keep {
         jail,
+        door,
         switches,
         stay,
         owner: Some(link),

@@ -299,7 +299,8 @@ pub(super) fn outcome(name: &str, said: Option<&Said>, status: u8) -> Outcome {
             | Said::Screen(_)
             | Said::JobEnded { .. }
             | Said::Own { .. }
-            | Said::Panes(_),
+            | Said::Panes(_)
+            | Said::Typed { .. },
         )
         | None => of(was_ended(name), status),
     }

@@ -10,6 +10,7 @@ use crate::control::protocol::Answer;
 use crate::control::roles::Verb;
 use crate::control::socket;
 use crate::jail::protocol::Report as Said;
+use crate::jobs::Told;
 use crate::launch::{self, LaunchError};
 use crate::limits::journal::{self, now};
 use crate::planning::Wanted;
@@ -74,7 +75,7 @@ impl Supervisor {
         (record.goes, record.again) = (true, false);
         record.boot = boot();
         record.since = now();
-        record.gate = None;
+        (record.gate, record.ledger) = (None, None);
         // One that lives is nobody's to replace: its owner comes back to it.
         let path = self.folders.socket(&name);
         if reach(&path).is_ok() {
@@ -164,7 +165,8 @@ impl Supervisor {
     fn born(&mut self, name: &str, shim: Starting) {
         let Some(agent) = self.agents.get_mut(name) else { return };
         let taken_over = shim.is_adopted();
-        match shim.wait_with(agent.record.gate.as_ref()) {
+        let ledger = agent.record.ledger.clone().filter(|_| taken_over);
+        match shim.wait_with(agent.record.gate.as_ref(), ledger) {
             Ok(mut owner) => {
                 agent.record.kept = Some(owner.kept().clone());
                 // Its word, as everything about those who look is: it has their lines.
@@ -235,6 +237,9 @@ impl Supervisor {
             match report {
                 Report::Said(Said::Up) => self.come_up(name),
                 Report::Said(Said::Screen(text)) => self.show_screen(name, text),
+                // The owner has answered it.
+                Report::Asked { .. } => {}
+                Report::Said(Said::Typed { note, done }) => self.typed(name, note, done),
                 Report::Said(said @ (Said::Own { .. } | Said::Panes(_))) => {
                     self.watch_said(name, said);
                 }
@@ -262,12 +267,32 @@ impl Supervisor {
         {
             up.ended_for = Some("the memory watch ended it".to_owned());
         }
+        self.keep_ledger(name, heard.told);
         self.answer_network(name);
         match (over, heard.gone) {
             (Some(status), _) => self.over(name, Some(status)),
             (None, true) => self.gone(name),
             (None, false) => {}
         }
+    }
+
+    /// What happened with its jobs and notes is written down, and which it has.
+    fn keep_ledger(&mut self, name: &str, told: Vec<Told>) {
+        for (event, told) in told {
+            self.note(name, event, None, told);
+        }
+        let Some(Agent { record, phase: Phase::Up(up), .. }) = self.agents.get_mut(name) else {
+            return;
+        };
+        if let Some(ledger) = up.owner.take_ledger() {
+            record.ledger = Some(ledger);
+            self.save(name);
+        }
+    }
+
+    fn typed(&self, name: &str, note: u32, done: bool) {
+        let told = if done { "was typed" } else { "could not be typed" };
+        self.note(name, "note", None, format!("note {note} {told}"));
     }
 
     /// Answers who waits for the gate of `name`. A change of its rules is written down first.

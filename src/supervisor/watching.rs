@@ -100,6 +100,7 @@ impl Supervisor {
             | Said::Detached { .. }
             | Said::Screen(_)
             | Said::JobEnded { .. }
+            | Said::Typed { .. }
             | Said::Ended { .. }
             | Said::ServerGone => {}
         }

@@ -169,6 +169,10 @@ impl Session<'_> {
             Order::Stop => self.stop(),
             Order::Attach { client, types } => self.attach(client, types, descriptors)?,
             Order::Screen => self.tell(&Report::Screen(self.tmux.screen()))?,
+            Order::Type { note, text } => {
+                let done = self.tmux.type_in(&text);
+                self.tell(&Report::Typed { note, done })?;
+            }
             Order::Panes => self.tell(&Report::Panes(self.tmux.panes()))?,
             Order::Run { job, words, terminals } => {
                 self.start(job, &words, Standard::new(terminals, descriptors))?;
