@@ -4,6 +4,7 @@
 //! message, however long. A connection may make one call after another. The version stands in every call: a
 //! supervisor answers those that it understands, and says to all others which it would.
 
+use super::agent::ShownJob;
 use super::roles::Verb;
 use crate::gate::protocol::Counts;
 use crate::host;
@@ -90,6 +91,18 @@ pub enum Request {
         /// Which.
         agent: String,
     },
+    /// The jobs that one has declared.
+    Jobs {
+        /// Which.
+        agent: String,
+    },
+    /// End a job of one.
+    StopJob {
+        /// Which.
+        agent: String,
+        /// The job.
+        number: u32,
+    },
     /// Let one wait.
     Freeze {
         /// Which.
@@ -129,13 +142,13 @@ impl Request {
     pub fn verb(&self) -> Verb {
         match self {
             Self::List => Verb::List,
-            Self::Status { .. } => Verb::Status,
+            Self::Status { .. } | Self::Jobs { .. } => Verb::Status,
             Self::Screen { .. } => Verb::Screen,
             Self::Logs { .. } | Self::Denials { .. } => Verb::Logs,
             Self::Attach { types: false, .. } => Verb::Watch,
             Self::Attach { types: true, .. } => Verb::Attach,
             Self::Start { .. } => Verb::Start,
-            Self::Stop { .. } => Verb::Stop,
+            Self::Stop { .. } | Self::StopJob { .. } => Verb::Stop,
             Self::Restart { .. } => Verb::Restart,
             Self::Freeze { .. } => Verb::Freeze,
             Self::Thaw { .. } => Verb::Thaw,
@@ -165,6 +178,8 @@ impl Request {
             | Self::Attach { agent, .. }
             | Self::Stop { agent, .. }
             | Self::Restart { agent }
+            | Self::Jobs { agent }
+            | Self::StopJob { agent, .. }
             | Self::Freeze { agent }
             | Self::Thaw { agent }
             | Self::Exec { agent, .. }
@@ -192,6 +207,8 @@ pub enum Answer {
     Screen(String),
     /// To [`Request::Logs`] and [`Request::Denials`]: lines as they were written, oldest first.
     Logs(Vec<serde_json::Value>),
+    /// To [`Request::Jobs`].
+    Jobs(Vec<ShownJob>),
     /// To [`Request::Attach`] and [`Request::Exec`]: the line comes along.
     Line,
     /// It is done; what there is to say about it, one sentence each.

@@ -9,6 +9,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod enter;
 pub mod ledger;
 
 use crate::control::agent::{Answer, Request, ShownJob};

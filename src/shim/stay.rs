@@ -232,6 +232,7 @@ impl Keep {
         kept.extend(self.gate.as_ref().map(|gate| gate.as_fd().as_raw_fd()));
         let switches = self.switches.iter().flat_map(crate::launch::Switches::descriptors);
         kept.extend(switches.map(|fd| fd.as_raw_fd()));
+        kept.extend(self.door.interests().0.map(|fd| fd.as_raw_fd()));
         if let Stay::Lasting { listener, seen } = &self.stay {
             kept.extend([listener.as_fd().as_raw_fd(), seen.as_fd().as_raw_fd()]);
         }

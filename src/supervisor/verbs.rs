@@ -6,6 +6,7 @@ use super::errands::{self, For, Refusal};
 use super::state::{Record, SCHEMA, boot};
 use super::{SuperviseError, Supervisor};
 use crate::config::{AgentEntry, Restart};
+use crate::control::agent as from_agent;
 use crate::control::protocol::{Answer, Looks, Request, Status, name_of};
 use crate::control::roles::Caller;
 use crate::host::{self, accounts, uids};
@@ -98,6 +99,10 @@ impl Supervisor {
             }
             Request::Restart { agent } => {
                 self.with(&agent, |this| this.restart(number, caller, &agent))
+            }
+            Request::Jobs { agent } => self.with(&agent, |this| this.jobs(&agent)),
+            Request::StopJob { agent, number: job } => {
+                self.with(&agent, |this| this.stop_job(caller, &agent, job))
             }
             Request::Freeze { agent } => {
                 self.with(&agent, |this| this.freeze(number, caller, &agent, true))
@@ -226,6 +231,28 @@ impl Supervisor {
             network: serde_json::to_value(network).unwrap_or(Value::Null),
             events: journal::newest(&folder, name, &agent.jail(), EVENTS),
         }))
+    }
+
+    fn jobs(&mut self, name: &str) -> Answered {
+        let Some(up) = self.running(name) else { return not_running(name) };
+        match up.owner.ask_jobs(from_agent::Request::Jobs) {
+            from_agent::Answer::Jobs(jobs) => at_once(Answer::Jobs(jobs)),
+            other => refused(format!("{other:?} is no list of jobs"), ""),
+        }
+    }
+
+    fn stop_job(&mut self, caller: &Caller, name: &str, number: u32) -> Answered {
+        let Some(up) = self.running(name) else { return not_running(name) };
+        match up.owner.ask_jobs(from_agent::Request::StopJob { number }) {
+            from_agent::Answer::Done(told) => {
+                let uid = caller.uid;
+                let noted = format!("uid {uid} ends job {number}");
+                self.note(name, "job-stopped", Some(uid), noted);
+                at_once(Answer::Done(vec![told]))
+            }
+            from_agent::Answer::Failed { cause, hint } => at_once(Answer::failed(cause, hint)),
+            other => refused(format!("{other:?} is no end of a job"), ""),
+        }
     }
 
     fn screen(&mut self, number: u64, name: &str) -> Answered {

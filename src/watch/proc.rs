@@ -5,6 +5,7 @@
 
 use super::state::Look;
 use crate::host::{cgroups, text};
+use crate::jobs::FOLDER;
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use std::collections::BTreeSet;
@@ -121,19 +122,34 @@ pub fn look(pid: i32) -> Option<Look> {
 /// Whether the process `pid` is of the agent at `place`, and the one that started at `start`.
 #[must_use]
 pub fn is_of(pid: i32, start: u64, place: &Place) -> bool {
-    let Some(text) = read(pid, "cgroup", MOST) else { return false };
+    whose(pid, start, place).is_some()
+}
+
+/// The same, and whether it is in a job of the agent.
+#[must_use]
+pub fn whose(pid: i32, start: u64, place: &Place) -> Option<Part> {
+    let text = read(pid, "cgroup", MOST)?;
     let path = cgroups::path_in(&String::from_utf8_lossy(&text));
-    let below = |path: &str| {
-        let rest = path.strip_prefix(place.cgroup_path.as_str());
-        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-    };
-    let is_member = match (&place.cgroup, path) {
-        (Some(_), Some(path)) => below(&path),
-        (Some(_), None) => false,
+    let part = match (&place.cgroup, path) {
+        (Some(_), path) => match path?.strip_prefix(place.cgroup_path.as_str())? {
+            "" => Part::Session,
+            below if below.starts_with(&format!("/{FOLDER}")) => Part::Job,
+            below if below.starts_with('/') => Part::Session,
+            _ => return None,
+        },
         // Without one of its own it has a uid that nobody else has.
-        (None, _) => uid(pid) == Some(place.uid),
+        (None, _) => (uid(pid)? == place.uid).then_some(Part::Session)?,
     };
-    is_member && stat(pid).is_some_and(|now| now.start == start)
+    (stat(pid)?.start == start).then_some(part)
+}
+
+/// Where a process of an agent belongs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// To its session.
+    Session,
+    /// To a job that it has declared.
+    Job,
 }
 
 fn uid(pid: i32) -> Option<u32> {
@@ -169,6 +185,21 @@ pub fn members(place: &Place) -> Option<BTreeSet<i32>> {
     let mut found = BTreeSet::new();
     add_members(cgroup, &mut found)?;
     Some(found)
+}
+
+/// Those of them that are in jobs.
+#[must_use]
+pub fn in_jobs(place: &Place) -> BTreeSet<i32> {
+    let mut found = BTreeSet::new();
+    let below =
+        place.cgroup.iter().flat_map(|cgroup| std::fs::read_dir(cgroup).into_iter().flatten());
+    let jobs = below
+        .flatten()
+        .filter(|entry| entry.file_name().to_str().is_some_and(|name| name.starts_with(FOLDER)));
+    jobs.for_each(|entry| {
+        add_members(&entry.path(), &mut found);
+    });
+    found
 }
 
 fn add_members(folder: &Path, found: &mut BTreeSet<i32>) -> Option<()> {

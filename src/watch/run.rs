@@ -3,7 +3,7 @@
 use super::act::Hands;
 use super::connector::Connector;
 use super::findings::{Finding, Folds, NAMED, Process};
-use super::proc;
+use super::proc::{self, Part};
 use super::protocol::{Agent, Bounds, Order, Report};
 use super::rules::{Action, Rule};
 use super::state::{Event, Question, State};
@@ -311,11 +311,10 @@ impl Watch {
         let Some(suspect) = self.state.looked(now(), question, &look) else { return };
         let Some(watched) = self.agents.get(&agent) else { return };
         let words = proc::words(pid);
-        if !proc::is_of(pid, suspect.start, &watched.hands.place) {
-            return;
-        }
-        if let Some(words) = words {
-            self.state.confirmed(now(), &suspect, words);
+        match (proc::whose(pid, suspect.start, &watched.hands.place), words) {
+            (Some(Part::Session), Some(words)) => self.state.confirmed(now(), &suspect, words),
+            (Some(Part::Job), _) => self.state.tree_mut().mark_job(suspect.id),
+            (_, _) => {}
         }
     }
 
@@ -438,6 +437,11 @@ impl Watch {
         // Parents before children: of the same tick, by number.
         unknown.sort_by_key(|(pid, look)| (look.start, *pid));
         self.state.scanned(now(), agent, &there, &unknown);
+        for pid in proc::in_jobs(&place) {
+            if let Some(id) = self.state.tree().of(pid) {
+                self.state.tree_mut().mark_job(id);
+            }
+        }
         self.count_numbers(agent, unknown.iter().map(|(_, look)| look.inside).max());
         // What nobody tells of is looked for at those that did something.
         if !rests {

@@ -272,7 +272,7 @@ impl State {
         let Some(agent) = self.tree.get(id).map(|node| node.agent) else { return };
         self.is_due(agent, id, at);
         self.count_spawns(at, agent, count);
-        let total = self.tree.count(agent);
+        let total = self.tree.count(agent).saturating_sub(self.tree.count_jobs(agent));
         let Some(watched) = self.agents.get_mut(&agent) else { return };
         let most = watched.rules.count.processes;
         let action = watched.rules.count.action;
@@ -319,7 +319,7 @@ impl State {
         for left in self.tree.exit(pid) {
             self.is_due(agent, left, at);
         }
-        let total = self.tree.count(agent);
+        let total = self.tree.count(agent).saturating_sub(self.tree.count_jobs(agent));
         let Some(watched) = self.agents.get_mut(&agent) else { return };
         watched.behind.remove(&id);
         watched.is_many &= total * 10 > watched.rules.count.processes * 9;

@@ -99,6 +99,8 @@ pub struct Tree {
 struct Whole {
     init: u32,
     live: u64,
+    /// Those of them that are in jobs.
+    jobs: u64,
 }
 
 impl Tree {
@@ -107,7 +109,7 @@ impl Tree {
         self.remove(agent);
         self.forget(init);
         let index = self.insert(Node::new(agent, init, now));
-        self.agents.insert(agent, Whole { init: index, live: 1 });
+        self.agents.insert(agent, Whole { init: index, live: 1, jobs: 0 });
     }
 
     /// Watches it no more.
@@ -174,9 +176,10 @@ impl Tree {
         }
         let Some(node) = self.node_mut(index) else { return left };
         node.lives = false;
-        let agent = node.agent;
+        let (agent, is_job) = (node.agent, node.is_job);
         if let Some(whole) = self.agents.get_mut(&agent) {
             whole.live = whole.live.saturating_sub(1);
+            whole.jobs = whole.jobs.saturating_sub(u64::from(is_job));
         }
         self.settle(index);
         left
@@ -208,6 +211,21 @@ impl Tree {
         let node = self.node(*self.by_pid.get(&pid)?)?;
         let parent = self.node(node.parent?)?;
         (parent.lives && !node.is_orphaned).then_some(parent.pid)
+    }
+
+    /// How many of an agent's processes are in jobs.
+    #[must_use]
+    pub fn count_jobs(&self, agent: AgentId) -> u64 {
+        self.agents.get(&agent).map_or(0, |whole| whole.jobs)
+    }
+
+    /// A process was seen in a job. What it starts from now on is in it, too.
+    pub fn mark_job(&mut self, id: NodeId) {
+        let Some(node) = self.get_mut(id) else { return };
+        let (agent, was) = (node.agent, std::mem::replace(&mut node.is_job, true));
+        if let (false, Some(whole)) = (was, self.agents.get_mut(&agent)) {
+            whole.jobs += 1;
+        }
     }
 
     /// How many processes an agent has.
@@ -302,11 +320,12 @@ impl Tree {
     }
 
     fn insert_below(&mut self, node: Node, parent: u32) -> NodeId {
-        let agent = node.agent;
+        let (agent, is_job) = (node.agent, node.is_job);
         let index = self.insert(node);
         self.link(index, parent);
         if let Some(whole) = self.agents.get_mut(&agent) {
             whole.live += 1;
+            whole.jobs += u64::from(is_job);
         }
         self.id(index)
     }

@@ -4,6 +4,7 @@
 
 pub mod attach;
 pub mod freeze;
+pub mod job;
 pub mod logs;
 pub mod ls;
 pub mod reload;
@@ -105,6 +106,7 @@ fn told(answer: &Answer) -> Result<&[String], CliError> {
         | Answer::Status(_)
         | Answer::Screen(_)
         | Answer::Logs(_)
+        | Answer::Jobs(_)
         | Answer::Line
         | Answer::Failed { .. } => Err(ClientError::Other.into()),
     }
