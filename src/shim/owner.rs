@@ -9,6 +9,7 @@ use super::protocol::{Ask, Born, GateMemory, Greeting, Line, Looker, Order, Repo
 use super::stay::{self, Stay};
 use crate::control::agent;
 use crate::gate::protocol::Counts;
+use crate::jail;
 use crate::jobs::ledger::Ledger;
 use crate::jobs::{Jobs, Told};
 use crate::launch::{LaunchError, Session, record, session_of, start_own};
@@ -313,7 +314,12 @@ impl Owner {
     fn hear(&mut self, heard: &mut Heard) -> Result<(), ShimError> {
         for _ in 0..HEARD {
             match wire::hear_now::<Report>(&self.link) {
-                Ok(Some(report)) => heard.reports.push(report),
+                Ok(Some(report)) => {
+                    if let Report::Said(jail::protocol::Report::Own(own)) = &report {
+                        self.born.own = own.clone();
+                    }
+                    heard.reports.push(report);
+                }
                 // Or what brings descriptors: nothing after it is heard.
                 Ok(None) | Err(Errno::CONNRESET | Errno::BADMSG) => {
                     heard.gone = true;

@@ -298,7 +298,7 @@ pub(super) fn outcome(name: &str, said: Option<&Said>, status: u8) -> Outcome {
             | Said::Detached { .. }
             | Said::Screen(_)
             | Said::JobEnded { .. }
-            | Said::Own { .. }
+            | Said::Own(_)
             | Said::Panes(_)
             | Said::Typed { .. },
         )

@@ -75,7 +75,7 @@ impl Supervisor {
         (record.goes, record.again) = (true, false);
         record.boot = boot();
         record.since = now();
-        (record.gate, record.ledger) = (None, None);
+        (record.gate, record.ledger, record.frozen) = (None, None, false);
         // One that lives is nobody's to replace: its owner comes back to it.
         let path = self.folders.socket(&name);
         if reach(&path).is_ok() {
@@ -240,7 +240,7 @@ impl Supervisor {
                 // The owner has answered it.
                 Report::Asked { .. } => {}
                 Report::Said(Said::Typed { note, done }) => self.typed(name, note, done),
-                Report::Said(said @ (Said::Own { .. } | Said::Panes(_))) => {
+                Report::Said(said @ (Said::Own(_) | Said::Panes(_))) => {
                     self.watch_said(name, said);
                 }
                 Report::Said(said) => {

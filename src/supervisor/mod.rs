@@ -354,7 +354,7 @@ impl Supervisor {
         for (number, errand) in &self.errands {
             wanted.push((Whose::Errand(*number), errand.as_fd(), PollFlags::IN));
         }
-        wanted.extend(self.watching.link().map(|fd| (Whose::Watch, fd, PollFlags::IN)));
+        wanted.extend(self.watching.link().map(|(fd, flags)| (Whose::Watch, fd, flags)));
         for (name, agent) in &self.agents {
             let mut add = |whose, fd, flags| wanted.push((whose, fd, flags));
             match &agent.phase {
@@ -393,7 +393,7 @@ impl Supervisor {
         let waits = waits.filter_map(|(_, wait, since)| Some(until(*since + wait.patience()?)));
         let behind = self.partings.is_behind().then_some(Duration::from_secs(1));
         let of_conns = self.conns.values().filter(|conn| !conn.waits).map(|conn| until(conn.until));
-        let watch = self.watching.again().map(until);
+        let watch = self.watching.next().map(until);
         let own = behind.into_iter().chain(watch).chain(waits).chain(notifier.watchdog_period());
         of_agents.chain(of_conns).chain(own).min()
     }

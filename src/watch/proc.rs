@@ -40,6 +40,8 @@ pub struct Place {
     pub cgroup_path: String,
     /// Its uid.
     pub uid: u32,
+    /// The first process of its jail.
+    pub init: i32,
 }
 
 fn read(pid: i32, name: &str, most: usize) -> Option<Vec<u8>> {
@@ -71,7 +73,8 @@ fn parse_stat(text: &str) -> Option<Stat> {
     let id = |at| i32::try_from(number(at)?).ok();
     let ticks: i64 = (14..=17).filter_map(number).sum();
     Some(Stat {
-        is_ended: matches!(field(3)?, "Z" | "X"),
+        // Others of its threads may go on where the first has ended.
+        is_ended: field(3)? == "X" || field(3)? == "Z" && number(20)? <= 1,
         parent: id(4)?,
         session: id(6)?,
         terminal: number(7)?,
@@ -137,8 +140,11 @@ pub fn whose(pid: i32, start: u64, place: &Place) -> Option<Part> {
             below if below.starts_with('/') => Part::Session,
             _ => return None,
         },
-        // Without one of its own it has a uid that nobody else has.
-        (None, _) => (uid(pid)? == place.uid).then_some(Part::Session)?,
+        // Without one of its own: all processes of a pid namespace descend from its first one (pid_namespaces(7)).
+        (None, _) => {
+            let is_inside = uid(pid)? == place.uid && descends_from(pid, place.init);
+            is_inside.then_some(Part::Session)?
+        }
     };
     (stat(pid)?.start == start).then_some(part)
 }
@@ -181,7 +187,7 @@ pub fn ticks(pids: &[i32]) -> u64 {
 /// The processes of the agent at `place`, those in cgroups below its own among them; nothing where that cannot be read.
 #[must_use]
 pub fn members(place: &Place) -> Option<BTreeSet<i32>> {
-    let Some(cgroup) = &place.cgroup else { return by_uid(place.uid) };
+    let Some(cgroup) = &place.cgroup else { return by_descent(place) };
     let mut found = BTreeSet::new();
     add_members(cgroup, &mut found)?;
     Some(found)
@@ -214,10 +220,28 @@ fn add_members(folder: &Path, found: &mut BTreeSet<i32>) -> Option<()> {
     Some(())
 }
 
-fn by_uid(wanted: u32) -> Option<BTreeSet<i32>> {
+/// How deep a line of descent is followed.
+const DEEPEST: usize = 4096;
+
+fn descends_from(pid: i32, init: i32) -> bool {
+    let mut at = pid;
+    for _ in 0..DEEPEST {
+        if at == init {
+            return true;
+        }
+        match stat(at) {
+            Some(stat) if stat.parent > 1 => at = stat.parent,
+            Some(_) | None => return false,
+        }
+    }
+    false
+}
+
+fn by_descent(place: &Place) -> Option<BTreeSet<i32>> {
     let all = std::fs::read_dir("/proc").ok()?.flatten();
     let pids = all.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
-    Some(pids.filter(|pid| uid(*pid) == Some(wanted)).collect())
+    let inside = |pid: &i32| uid(*pid) == Some(place.uid) && descends_from(*pid, place.init);
+    Some(pids.filter(inside).collect())
 }
 
 /// The processor time that the agent at `place` has used, in microseconds.
@@ -274,7 +298,8 @@ mod tests {
         assert!(look.start > 0 && !look.is_ended && look.inside > 0);
         assert!(words(me).unwrap().contains("cellblock"));
         let uid = rustix::process::getuid().as_raw();
-        let place = Place { cgroup: None, cgroup_path: String::new(), uid };
+        let init = me;
+        let place = Place { cgroup: None, cgroup_path: String::new(), uid, init };
         assert!(is_of(me, look.start, &place) && !is_of(me, look.start + 1, &place));
         assert!(!is_of(me, look.start, &Place { uid: uid + 1, ..place.clone() }));
         let in_cgroup = Place { cgroup: Some("/none".into()), ..place.clone() };
