@@ -34,6 +34,7 @@
 //! # The modules, in the order of the flow
 //!
 //! - [`cli`]: the verbs, and the only place that prints; [`exit`]: what the exit status means
+//! - [`alerts`]: who is told, and when, that something happens to agents
 //! - [`config`]: what the admin sets for all agents
 //! - [`document`]: TOML in which every problem is found at once
 //! - [`profile`]: what the author of an agent asks for
@@ -62,6 +63,7 @@
 //! Arrows go one way: `plan` and everything before it see neither `sys` nor what launches. A test
 //! enforces it (`tests/layering.rs`).
 
+pub mod alerts;
 pub mod cli;
 pub mod config;
 pub mod confine;

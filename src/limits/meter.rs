@@ -5,10 +5,11 @@
 
 use super::figures::Figures;
 use super::hits::{Finder, Hit, What};
+use super::journal::Journal;
 use super::kernel_log::KernelLog;
 use super::ranks::{Session, ranks};
 use super::read::{Kept, ProcessorTime, Source};
-use super::{journal, processes, read};
+use super::{processes, read};
 use rustix::event::PollFlags;
 use rustix::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use rustix::fs::{Mode, OFlags, inotify};
@@ -40,8 +41,7 @@ const TRIGGER: &[u8] = b"some 100000 1000000\0";
 /// The watch over one jail's limits.
 #[derive(Debug)]
 pub struct Meter {
-    /// The jail's name, as in the records.
-    jail: String,
+    journal: Journal,
     kept: Kept,
     session: Session,
     /// Open from the first look on.
@@ -76,15 +76,15 @@ struct Opened {
 }
 
 impl Meter {
-    /// Of the jail called `jail`, which is about to run.
+    /// Of a jail that is about to run, whose hits are written into `journal`.
     #[must_use]
-    pub fn new(jail: &str, kept: Kept) -> Self {
+    pub fn new(journal: Journal, kept: Kept) -> Self {
         let limited = kept.cgroup.as_ref().is_some_and(|path| path.join("memory.events").exists());
         let ceiling = kept.cgroup.as_deref().filter(|_| limited).map(read::of_ceiling);
         let before = Figures { gauges: ceiling.unwrap_or_default(), ..Figures::default() };
         let now = Instant::now();
         Self {
-            jail: jail.to_owned(),
+            journal,
             session: Session { init: kept.init, server: None },
             kept,
             opened: None,
@@ -109,6 +109,12 @@ impl Meter {
     pub fn set_server(&mut self, pid: i32) {
         self.session.server = Some(pid);
         self.next = Instant::now();
+    }
+
+    /// When it looked last.
+    #[must_use]
+    pub fn looked(&self) -> Instant {
+        self.looked
     }
 
     /// The figures of the last look; of the ceiling alone where there has been none.
@@ -230,7 +236,7 @@ impl Meter {
     }
 
     fn write_down(&mut self, hits: &[Hit]) {
-        if let Err(errno) = journal::write(&self.kept.log, &self.kept.agent, &self.jail, hits) {
+        if let Err(errno) = self.journal.write_hits(hits) {
             let trouble = format!("what happened at its limits was not recorded: {errno}");
             if !self.troubles.contains(&trouble) {
                 self.troubles.push(trouble);

@@ -6,9 +6,11 @@ use super::person::own_size;
 use super::protocol::{End, Looker, Report as Told};
 use super::wait::Waiter;
 use super::{Ending, ShimError, ended, was_ended};
+use crate::alerts::event::{Event, Kind, Teller};
 use crate::jail::protocol::Report as Said;
 use crate::launch::{LaunchError, record};
-use crate::limits::journal::{self, now};
+use crate::limits::Kept;
+use crate::limits::journal::{Journal, now};
 use crate::plan::Plan;
 use crate::sys::Cloned;
 use crate::terminal::plain::plain_lines;
@@ -226,7 +228,7 @@ impl Run {
 
     fn react(&mut self, heard: Heard) -> Result<bool, ShimError> {
         for (event, told) in heard.told {
-            self.note(event, (), told);
+            self.note(event, (), &told);
         }
         for report in heard.reports {
             match report {
@@ -246,7 +248,7 @@ impl Run {
                 })?,
                 Told::Said(Said::Typed { note, done }) => {
                     let told = if done { "was typed" } else { "could not be typed" };
-                    self.note("note", (), format!("note {note} {told}"));
+                    self.note(Kind::Note, (), &format!("note {note} {told}"));
                 }
                 Told::Said(said) => self.said = Some(said),
                 Told::Over { status } => self.status = Some(status),
@@ -293,8 +295,10 @@ impl Run {
         for (_, report) in reports {
             match report {
                 Report::Forgotten(_) => is_done = true,
-                Report::Found(_, finding) => self.note("finding", &*finding, finding.told()),
-                Report::Acted(_, told) => self.note("acted", (), format!("the watch: {told}")),
+                Report::Found(_, finding) => self.note(Kind::Finding, &*finding, &finding.told()),
+                Report::Acted(_, told) => {
+                    self.note(Kind::Acted, (), &format!("the watch: {told}"));
+                }
                 Report::Stop(_, told) => {
                     self.told.push(format!("stopped by the watch: {told}"));
                     self.owner.kill()?;
@@ -332,11 +336,11 @@ impl Run {
         Ok(())
     }
 
-    fn note(&self, event: &'static str, what: impl serde::Serialize, told: String) {
-        let kept = self.owner.kept();
-        let about = (self.owner.jail(), event);
-        if let Err(errno) = journal::write_event(&kept.log, &kept.agent, about, what, told) {
-            tracing::warn!(%errno, event, "an event was not written down");
+    fn note(&self, kind: Kind, what: impl serde::Serialize, told: &str) {
+        let Kept { log, agent, .. } = self.owner.kept();
+        let journal = Journal::new(log, (agent, self.owner.jail()), Teller::default());
+        if let Err(errno) = journal.write(Event::new(kind, Some(agent), told), what) {
+            tracing::warn!(%errno, event = kind.name(), "an event was not written down");
         }
     }
 

@@ -2,9 +2,9 @@
 
 use super::Supervisor;
 use super::agent::{Agent, Phase};
+use crate::alerts::event::{Event, Kind, Label};
 use crate::jail::protocol::Report as Said;
 use crate::launch::{self, LaunchError};
-use crate::limits::journal;
 use crate::watch::findings::Finding;
 use crate::watch::keeper::{Heard, Keeper};
 use crate::watch::protocol::Report;
@@ -136,10 +136,10 @@ impl Supervisor {
         match (report, name) {
             (Report::Found(_, finding), Some(name)) => self.found(&name, &finding),
             (Report::Acted(_, told), Some(name)) => {
-                self.note(&name, "acted", None, format!("the watch: {told}"));
+                self.note(&name, Kind::Acted, None, format!("the watch: {told}"));
             }
             (Report::Stop(_, told), Some(name)) => {
-                self.note(&name, "acted", None, format!("the watch has it stopped: {told}"));
+                self.note(&name, Kind::Acted, None, format!("the watch has it stopped: {told}"));
                 self.stop_for(&name, format!("the watch stopped it: {told}"));
             }
             (Report::AskPanes(_), Some(name)) => {
@@ -168,13 +168,9 @@ impl Supervisor {
     }
 
     fn found(&mut self, name: &str, finding: &Finding) {
-        let told = finding.told();
-        tracing::info!(agent = name, rule = finding.rule.name(), told, "finding");
-        let (folder, jail) = (self.log(), launch::session_of(name));
-        let written = journal::write_event(&folder, name, (&jail, "finding"), finding, told);
-        if let Err(errno) = written {
-            tracing::warn!(%errno, agent = name, "a finding was not written down");
-        }
+        let found = Event::new(Kind::Finding, Some(name), &finding.told()).times(finding.times);
+        let found = found.with(Label::Finding, finding.rule.name());
+        self.write_down(found.with(Label::Action, finding.action.name()), finding);
     }
 
     /// The watch is started again, where it has ended.
