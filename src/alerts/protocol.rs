@@ -15,6 +15,8 @@ use serde::{Deserialize, Serialize};
 pub enum Order {
     /// Begin.
     Start(Box<Start>),
+    /// What listens for those who collect figures comes along.
+    Listen(Collecting),
     /// Tell this alert.
     Tell(Box<Tell>),
     /// These are the figures that were asked for.
@@ -34,14 +36,12 @@ pub struct Tell {
     pub once: bool,
 }
 
-/// What there is to work with. Along come, in this order and as far as they are meant: the folder of log files, what listens for
-/// those who collect figures, and the line to the process of each command.
+/// What there is to work with. Along come the folder of log files, where there are any, and the line to the process of each command,
+/// in the order of the sinks.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Start {
     /// Who is told.
     pub sinks: Vec<SinkStart>,
-    /// Whether somebody collects figures, and how.
-    pub metrics: Option<Collecting>,
     /// The proxy of the host.
     pub proxy: Option<Proxy>,
     /// Whether the kernel has Landlock.

@@ -16,6 +16,7 @@
 
 use super::event::{Event, Kind, Label, Severity};
 use crate::config::NamePattern;
+use crate::document::duration::shown;
 use crate::limits::Unit;
 use crate::limits::figures::{DISK, Figures};
 use crate::limits::hits::amount;
@@ -495,7 +496,7 @@ fn told(counting: &Counting, last: &Event, count: u64, further: bool) -> String 
     let when = if further {
         "more since the last alert".to_owned()
     } else {
-        format!("within {}", span(counting.within))
+        format!("within {}", shown(counting.within))
     };
     format!("{count} events{of} {when}, the last one {kind}: {text}")
 }
@@ -509,7 +510,7 @@ fn high(agent: &str, above: Above, reading: Reading, lasted: Duration) -> String
     let limit = reading.limit.map(|limit| format!(" of {}", gauge.told(limit)));
     let lasted = match lasted.as_secs() {
         0 => String::new(),
-        seconds => format!(" for {}", span(Duration::from_secs(seconds))),
+        seconds => format!(" for {}", shown(Duration::from_secs(seconds))),
     };
     let used = gauge.told(reading.used);
     format!(
@@ -538,18 +539,7 @@ fn read(gauge: Gauge, figures: &Figures) -> Option<Reading> {
     }
 }
 
-/// A time in the largest unit that says it exactly.
-#[must_use]
-pub fn span(time: Duration) -> String {
-    let millis = time.as_millis();
-    match millis {
-        0 => "0s".to_owned(),
-        _ if millis % 3_600_000 == 0 => format!("{}h", millis / 3_600_000),
-        _ if millis % 60_000 == 0 => format!("{}m", millis / 60_000),
-        _ if millis % 1000 == 0 => format!("{}s", millis / 1000),
-        _ => format!("{millis}ms"),
-    }
-}
-
+#[cfg(test)]
+mod shipped;
 #[cfg(test)]
 mod tests;

@@ -18,7 +18,8 @@ use rustix::fd::{AsFd as _, OwnedFd};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, WaitOptions};
 use std::ffi::OsString;
-use std::io::Write as _;
+use std::fs::File;
+use std::io::{Seek as _, Write as _};
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -64,6 +65,8 @@ fn prepare(uid: u32, gid: u32) -> Result<(), String> {
     let flags = rustix::fs::OFlags::RDONLY | rustix::fs::OFlags::CLOEXEC;
     let nowhere = rustix::fs::open("/dev/null", flags, rustix::fs::Mode::empty());
     nowhere.and_then(|it| rustix::stdio::dup2_stdin(&it)).map_err(|errno| errno.to_string())?;
+    // The supervisor's is among the last to end where memory runs out, and this is no reason for what is started here to be.
+    std::fs::write("/proc/self/oom_score_adj", "0").map_err(|error| error.to_string())?;
     confine::bound(BOUNDS).map_err(|error| error.to_string())?;
     confine::become_user(uid, gid).map_err(|error| error.to_string())?;
     // What the supervisor waits for otherwise is not for what is started here to be deaf to.
@@ -140,16 +143,19 @@ fn start(run: &Run, alert: &Alert) -> Result<Child, String> {
         command.env(name, value.replace('\0', ""));
     }
     // A group of its own: it is ended as a whole.
-    command.process_group(0).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
+    command.process_group(0).stdin(input(&text)?).stdout(Stdio::null()).stderr(Stdio::piped());
     let cannot = |error| format!("cannot start {}: {error}", program.escape_debug());
-    let mut child = command.spawn().map_err(cannot)?;
-    if let Some(mut stdin) = child.stdin.take() {
-        // A pipe holds more than an alert: nobody is waited for. Who does not read it has the variables.
-        match stdin.write_all(&text).and_then(|()| stdin.write_all(b"\n")) {
-            Ok(()) | Err(_) => {}
-        }
-    }
-    Ok(child)
+    command.spawn().map_err(cannot)
+}
+
+/// A file in memory with `text`: a command that does not read it holds nobody up.
+fn input(text: &[u8]) -> Result<Stdio, String> {
+    let cannot = |error: std::io::Error| format!("cannot write the alert down: {error}");
+    let file = rustix::fs::memfd_create("alert", rustix::fs::MemfdFlags::CLOEXEC);
+    let mut file = File::from(file.map_err(|errno| cannot(errno.into()))?);
+    file.write_all(text).and_then(|()| file.write_all(b"\n")).map_err(cannot)?;
+    file.rewind().map_err(cannot)?;
+    Ok(Stdio::from(file))
 }
 
 /// How a command came to its end.

@@ -54,19 +54,34 @@ impl Told {
         self.all.iter().any(|process| process.pid == pid)
     }
 
-    /// Ends them at once.
+    /// Ends who tells alerts at once. Those who run commands see that, end what they run, and end.
     pub fn end(self) {
-        for process in &self.all {
-            match rustix::process::pidfd_send_signal(&process.pidfd, Signal::KILL) {
-                Ok(()) | Err(Errno::SRCH) => {}
-                Err(errno) => tracing::warn!(%errno, "who tells alerts does not end"),
+        let process = self.all.last();
+        let killed =
+            process.map(|process| rustix::process::pidfd_send_signal(&process.pidfd, Signal::KILL));
+        match killed {
+            Some(Err(errno)) if errno != Errno::SRCH => {
+                tracing::warn!(%errno, "who tells alerts does not end");
             }
+            Some(Ok(()) | Err(_)) | None => {}
         }
+    }
+
+    /// Hands over what listens for those who collect figures.
+    ///
+    /// # Errors
+    /// The kernel's answer.
+    pub fn listen(&self, (how, listener): &Listener) -> Result<(), Errno> {
+        let copy = rustix::io::fcntl_dupfd_cloexec(listener, 3)?;
+        wire::send_sealed(&self.line, &Order::Listen(*how), &[copy])
     }
 }
 
-/// What one sink or the figures lack, in sentences.
+/// What single sinks lack, in sentences.
 pub type Troubles = Vec<String>;
+
+/// What listens for those who collect figures, and how it is spoken to there.
+pub type Listener = (Collecting, OwnedFd);
 
 /// Starts them as `config` says, with files in a folder below `log`; and what is wrong with single sinks.
 ///
@@ -82,16 +97,15 @@ pub fn start(config: &Config, log: &Path) -> Result<(Told, Troubles), LaunchErro
         let folder = log.join("alerts").display().to_string();
         new.descriptors.push(recordings(&folder, uid)?);
     }
-    let metrics = new.metrics(config);
     let sinks = sinks.iter().map(|sink| new.sink(sink)).collect();
     let proxy = new.proxy();
     let landlock = sys::landlock_abi().is_some();
-    let start = Start { sinks, metrics, proxy, landlock };
+    let start = Start { sinks, proxy, landlock };
     let Preparing { mut descriptors, commands, mut all, troubles } = new;
     descriptors.extend(commands);
     let (line, inner) = pair().map_err(cannot("make", "a socket for alerts"))?;
     let words = [process::NAME.to_owned(), uid.to_string()];
-    let process = helper::start_own(&inner, &words)?;
+    let process = helper::start_bare(&inner, &words)?;
     let told = wire::send_sealed(&line, &Order::Start(Box::new(start)), &descriptors);
     all.push(process);
     let told = told.map_err(cannot("tell", "the process that tells alerts"));
@@ -129,36 +143,6 @@ struct Preparing {
 }
 
 impl Preparing {
-    /// What listens for those who collect figures.
-    fn metrics(&mut self, config: &Config) -> Option<Collecting> {
-        let listen = config.metrics.listen.as_ref()?;
-        let (how, listener) = match &listen.value {
-            Listen::Unix(path) => {
-                let group = config.metrics.group.as_ref().map(gid_of).transpose();
-                let listener = group.and_then(|group| {
-                    at_path(path, group)
-                        .map_err(|errno| format!("cannot listen at {path}: {errno}"))
-                });
-                (Collecting::Unix, listener)
-            }
-            Listen::Loopback(address) => {
-                let listener = at_port(*address);
-                let told = |errno| format!("cannot listen at {address}: {errno}");
-                (Collecting::Tcp, listener.map_err(told))
-            }
-        };
-        match listener {
-            Ok(listener) => {
-                self.descriptors.push(listener);
-                Some(how)
-            }
-            Err(cause) => {
-                self.troubles.push(format!("nobody can collect figures: {cause}"));
-                None
-            }
-        }
-    }
-
     fn sink(&mut self, sink: &SinkEntry) -> SinkStart {
         let name = sink.name.value.clone();
         let millis = u64::try_from(sink.timeout.as_millis()).unwrap_or(u64::MAX);
@@ -186,7 +170,7 @@ impl Preparing {
         let mut start = || {
             let (line, inner) = pair().map_err(cannot("make", "a socket for a command"))?;
             let own = [runner::NAME.to_owned(), uid.to_string(), gid.to_string()];
-            let process = helper::start_own(&inner, &own)?;
+            let process = helper::start_bare(&inner, &own)?;
             let run = Run { words: words.to_vec(), timeout };
             let told = wire::say_now(&line, &run);
             self.all.push(process);
@@ -212,6 +196,27 @@ impl Preparing {
                 self.troubles.push(format!("HTTPS_PROXY {cause}"));
                 None
             }
+        }
+    }
+}
+
+/// What listens for those who collect figures; nothing where the configuration wants none.
+///
+/// # Errors
+/// A clause that says why nobody can be listened for.
+pub fn listener(config: &Config) -> Result<Option<Listener>, String> {
+    let Some(place) = &config.metrics.listen else { return Ok(None) };
+    match &place.value {
+        Listen::Unix(path) => {
+            let group = config.metrics.group.as_ref().map(gid_of).transpose()?;
+            let listener = at_path(path, group);
+            let listener = listener.map_err(|errno| format!("cannot listen at {path}: {errno}"))?;
+            Ok(Some((Collecting::Unix, listener)))
+        }
+        Listen::Loopback(address) => {
+            let listener = at_port(*address);
+            let told = |errno| format!("cannot listen at {address}: {errno}");
+            Ok(Some((Collecting::Tcp, listener.map_err(told)?)))
         }
     }
 }
@@ -262,8 +267,7 @@ fn webhook(url: &Url, auth: Option<&(Auth, String)>, ca: Option<&str>) -> Result
     })
 }
 
-/// A socket that only root reaches, and the members of `group`. One that is there is replaced where nobody else put it there: its
-/// folder is root's, or this process would not replace anything.
+/// A socket that only root reaches, and the members of `group`. One that is there already is replaced; anything else is not.
 fn at_path(path: &str, group: Option<u32>) -> Result<OwnedFd, Errno> {
     match rustix::fs::lstat(path) {
         Ok(stat) if rustix::fs::FileType::from_raw_mode(stat.st_mode).is_socket() => {

@@ -115,16 +115,14 @@ impl Journal {
     }
 }
 
-/// A limit that was reached, as rules see it. What takes time happened once.
+/// A limit that was reached, as rules see it. What takes time happened once, and so did that the kernel took memory back: it counts
+/// every look for some.
 fn of_hit(agent: &str, hit: &Hit) -> Event {
     let times = match hit.what {
-        What::HeldBack | What::Waited => 1,
-        What::Ended
-        | What::EndedForOthers
-        | What::EndedByWatch
-        | What::Reached
-        | What::Refused
-        | What::Full => hit.count,
+        What::HeldBack | What::Waited | What::Reached => 1,
+        What::Ended | What::EndedForOthers | What::EndedByWatch | What::Refused | What::Full => {
+            hit.count
+        }
     };
     let event = Event::new(Kind::Limit, Some(agent), &hit.told()).times(times);
     event.with(Label::Limit, hit.limit.clone()).with(Label::Outcome, hit.what.word())
@@ -290,6 +288,10 @@ mod tests {
         }
     }
 
+    fn write_one(folder: &Path) -> Result<(), Errno> {
+        Journal::new(folder, ("a", "a.run"), Teller::default()).write_hits(&[hit()])
+    }
+
     #[test]
     fn each_hit_is_one_line_with_its_figures() {
         let folder = tempfile::tempdir().unwrap();
@@ -342,14 +344,14 @@ mod tests {
     #[test]
     fn who_reads_a_journal_holds_nobody_up_and_who_writes_for_ever_for_a_while() {
         let folder = tempfile::tempdir().unwrap();
-        write(folder.path(), "a", "a.run", &[hit()]).unwrap();
+        write_one(folder.path()).unwrap();
         let reader = File::open(path(folder.path(), "a")).unwrap();
         flock(&reader, FlockOperation::NonBlockingLockExclusive).unwrap();
-        write(folder.path(), "a", "a.run", &[hit()]).unwrap();
+        write_one(folder.path()).unwrap();
         let holder = lock(folder.path()).unwrap();
-        assert_eq!(write(folder.path(), "a", "a.run", &[hit()]), Err(Errno::AGAIN));
+        assert_eq!(write_one(folder.path()), Err(Errno::AGAIN));
         drop(holder);
-        write(folder.path(), "a", "a.run", &[hit()]).unwrap();
+        write_one(folder.path()).unwrap();
         assert_eq!(last(folder.path(), "a", 9).unwrap().len(), 3);
         let mode = folder.path().join(".lock").metadata().unwrap();
         assert_eq!(std::os::unix::fs::MetadataExt::mode(&mode) & 0o777, 0o600);
@@ -360,7 +362,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = path(folder.path(), "a");
         std::fs::write(&file, vec![b'\n'; usize::try_from(MOST).unwrap()]).unwrap();
-        write(folder.path(), "a", "a.run", &[hit()]).unwrap();
+        write_one(folder.path()).unwrap();
         assert!(file.metadata().unwrap().len() < 1000);
         assert_eq!(file.with_extension("jsonl.old").metadata().unwrap().len(), MOST);
     }

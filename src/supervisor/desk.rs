@@ -8,7 +8,7 @@ use crate::alerts::metrics::Figures;
 use crate::alerts::outbox::{Lost, Outbox};
 use crate::alerts::protocol::{Done, Order, Report, Tell};
 use crate::config::{Config, SinkEntry};
-use crate::launch::telling::{self, Told};
+use crate::launch::telling::{self, Listener, Told};
 use crate::wire;
 use rustix::event::PollFlags;
 use rustix::fd::{AsFd as _, BorrowedFd};
@@ -24,6 +24,8 @@ const FIRST: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_secs(60);
 /// Who has worked so long did not fail at once.
 const STEADY: Duration = Duration::from_secs(60);
+/// How soon it is tried again to listen.
+const LISTEN_AGAIN: Duration = Duration::from_secs(5);
 /// Reports that are heard in a turn.
 const HEARD: usize = 64;
 
@@ -40,6 +42,10 @@ pub(super) enum Heard {
 pub(super) struct Desk {
     sinks: Vec<SinkEntry>,
     metrics: bool,
+    /// What listens for those who collect figures, whether it was handed over, and when that is tried again.
+    listener: Option<Listener>,
+    listens: bool,
+    listen_at: Instant,
     pub(super) outbox: Outbox,
     told: Option<Told>,
     since: Instant,
@@ -57,6 +63,9 @@ impl Desk {
         Self {
             sinks: config.alerts.sinks.clone(),
             metrics: config.metrics.listen.is_some(),
+            listener: None,
+            listens: false,
+            listen_at: now,
             outbox: Outbox::default(),
             told: None,
             since: now,
@@ -101,7 +110,9 @@ impl Desk {
 
     /// When it is to be looked again, if nothing comes.
     pub(super) fn next(&self) -> Option<Instant> {
-        (self.told.is_none() && self.is_wanted()).then_some(self.at)
+        let starts = (self.told.is_none() && self.is_wanted()).then_some(self.at);
+        let listens = self.lacks_listener().then_some(self.listen_at);
+        starts.into_iter().chain(listens).min()
     }
 
     /// Starts those who work, where they do not and it is time to, and hands over what waits; gives what is lost.
@@ -109,7 +120,30 @@ impl Desk {
         if self.told.is_none() && self.is_wanted() && self.at <= Instant::now() {
             self.start(config, log);
         }
+        if self.lacks_listener() && self.listen_at <= Instant::now() {
+            self.listen(config);
+        }
         self.hand_over()
+    }
+
+    fn lacks_listener(&self) -> bool {
+        self.told.is_some() && self.metrics && !self.listens
+    }
+
+    /// Has those who collect figures listened for. Where that cannot be, as where somebody else has the port, it is tried again.
+    fn listen(&mut self, config: &Config) {
+        self.listen_at = Instant::now() + LISTEN_AGAIN;
+        if self.listener.is_none() {
+            match telling::listener(config) {
+                Ok(listener) => self.listener = listener,
+                Err(cause) => return tracing::error!(cause, "nobody can collect figures"),
+            }
+        }
+        let (Some(told), Some(listener)) = (&self.told, &self.listener) else { return };
+        match told.listen(listener) {
+            Ok(()) => self.listens = true,
+            Err(errno) => tracing::warn!(%errno, "nobody can collect figures yet"),
+        }
     }
 
     fn start(&mut self, config: &Config, log: &Path) {
@@ -135,7 +169,7 @@ impl Desk {
         let doubled = 1_u32.checked_shl(self.row.min(20)).unwrap_or(u32::MAX);
         self.at = Instant::now() + FIRST.saturating_mul(doubled).min(LONGEST);
         self.row = self.row.saturating_add(1);
-        self.full = false;
+        (self.full, self.listens, self.listen_at) = (false, false, self.at);
     }
 
     fn hand_over(&mut self) -> Vec<Lost> {
@@ -204,6 +238,7 @@ impl Desk {
         self.metrics = config.metrics.listen.is_some();
         self.told.take().into_iter().for_each(Told::end);
         (self.full, self.row, self.at) = (false, 0, Instant::now());
+        (self.listener, self.listens, self.listen_at) = (None, false, self.at);
         let mut lost = self.outbox.ended();
         let names: BTreeSet<String> = self.names().map(str::to_owned).collect();
         lost.extend(self.outbox.keep(|sink| names.contains(sink)));

@@ -13,7 +13,7 @@ use rustix::fd::OwnedFd;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
-use tokio::task::spawn_local;
+use tokio::task::{AbortHandle, spawn_local};
 
 /// The pause before a sink is asked again; each further one is twice as long.
 const FIRST: Duration = Duration::from_secs(1);
@@ -61,10 +61,7 @@ pub(super) async fn keep(
 ) -> Result<(), String> {
     let line = Rc::new(Line::new(Rc::clone(supervisor))?);
     let collector = Rc::new(Collector::new(Rc::clone(&line)));
-    let mut listening = None;
-    if let (Some(how), Some(listener)) = (start.metrics, given.metrics) {
-        listening = Some(scrape::listen(how, listener, Rc::clone(&collector))?);
-    }
+    let mut listening: Option<AbortHandle> = None;
     let folder = given.log.map(Rc::new);
     let world = Rc::new(World { proxy: start.proxy, ..World::default() });
     let mut commands = given.commands.into_iter();
@@ -78,9 +75,18 @@ pub(super) async fn keep(
         working.push(spawn_local(work(asked, queue, Rc::clone(&line))));
     }
     line.say(&Report::Ready).await?;
-    while let Some(order) = line.obey::<Order>().await? {
+    while let Some((order, mut along)) = line.obey::<Order>().await? {
         match order {
-            Order::Tell(tell) => hand_out(&queues, Rc::new(*tell), &line).await?,
+            Order::Listen(how) => {
+                let listener = along.pop().ok_or("nothing came that listens")?;
+                let new = scrape::listen(how, listener, Rc::clone(&collector))?;
+                listening.replace(new).into_iter().for_each(|old| old.abort());
+            }
+            Order::Tell(tell) => {
+                hand_out(&queues, Rc::new(*tell), &line).await?;
+                // A sink that is fast keeps up with many that come at once.
+                tokio::task::yield_now().await;
+            }
             Order::Figures(figures) => collector.come(&figures),
             Order::Start(_) => return Err("the supervisor said something out of turn".to_owned()),
         }

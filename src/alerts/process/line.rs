@@ -29,11 +29,13 @@ impl Line {
         Ok(Self { socket, events })
     }
 
-    /// The next message that is a sealed file; nothing where the other side is gone.
-    pub(super) async fn obey<T: for<'de> Deserialize<'de>>(&self) -> Result<Option<T>, String> {
+    /// The next message that is a sealed file, and what comes along; nothing where the other side is gone.
+    pub(super) async fn obey<T: for<'de> Deserialize<'de>>(
+        &self,
+    ) -> Result<Option<(T, Vec<OwnedFd>)>, String> {
         let heard = || Ok(wire::receive_sealed::<T>(&self.events)?);
         match self.events.async_io(Interest::READABLE, heard).await {
-            Ok(heard) => Ok(heard.map(|(message, _)| message)),
+            Ok(heard) => Ok(heard),
             Err(error) if is_gone(&error) => Ok(None),
             Err(error) => Err(format!("cannot understand the other side: {error}")),
         }

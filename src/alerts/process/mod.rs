@@ -84,7 +84,7 @@ fn serve(supervisor: &Rc<OwnedFd>, uid: u32) -> Result<(), (Rc<OwnedFd>, String)
         Ok(Some((Order::Start(start), descriptors))) => (start, descriptors),
         // It went away before it had begun.
         Ok(None) => return Ok(()),
-        Ok(Some((Order::Tell(_) | Order::Figures(_), _))) => {
+        Ok(Some((Order::Tell(_) | Order::Figures(_) | Order::Listen(_), _))) => {
             return Err(failed("the supervisor said something out of its turn".to_owned()));
         }
         Err(errno) => return Err(failed(format!("cannot understand the supervisor: {errno}"))),
@@ -103,8 +103,6 @@ fn serve(supervisor: &Rc<OwnedFd>, uid: u32) -> Result<(), (Rc<OwnedFd>, String)
 struct Given {
     /// The folder of log files.
     log: Option<OwnedFd>,
-    /// What listens for those who collect figures.
-    metrics: Option<OwnedFd>,
     /// The lines to processes that run commands, in the order of their sinks.
     commands: Vec<OwnedFd>,
 }
@@ -115,14 +113,12 @@ impl Given {
         let mut rest = descriptors.into_iter();
         let logs = start.sinks.iter().any(|sink| sink.way == WayStart::Log);
         let log = logs.then(|| rest.next()).flatten();
-        let metrics = start.metrics.and_then(|_| rest.next());
         let commands: Vec<_> = rest.collect();
         let wanted = start.sinks.iter().filter(|sink| sink.way == WayStart::Command).count();
-        let lacks = log.is_some() != logs || metrics.is_some() != start.metrics.is_some();
-        if lacks || commands.len() != wanted {
+        if log.is_some() != logs || commands.len() != wanted {
             return Err("not everything came along that the sinks need".to_owned());
         }
-        Ok(Self { log, metrics, commands })
+        Ok(Self { log, commands })
     }
 }
 

@@ -256,31 +256,10 @@ fn bound(gauge: Gauge, text: &str) -> Result<Bound, String> {
 
 /// A time with its unit.
 fn duration(text: &str, least: Duration, most: Duration) -> Result<Duration, String> {
-    let error = || format!("`{}` is not a duration", text.escape_debug());
-    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-    let (number, unit) = text.split_at(digits);
-    let number: u64 = number.parse().map_err(|_| error())?;
-    let seconds = match unit {
-        "ms" => return within(text, Duration::from_millis(number), (least, most)),
-        "s" => Some(1),
-        "m" => Some(60),
-        "h" => Some(3600),
-        "d" => Some(86_400),
-        "" => return Err(format!("`{number}` has no unit")),
-        _ => None,
-    };
-    let seconds: Option<u64> = seconds.and_then(|unit| number.checked_mul(unit));
-    within(text, Duration::from_secs(seconds.ok_or_else(error)?), (least, most))
-}
-
-fn within(
-    text: &str,
-    duration: Duration,
-    (least, most): (Duration, Duration),
-) -> Result<Duration, String> {
-    use crate::alerts::rules::span;
+    use crate::document::duration::{parse, shown};
+    let duration = parse(text)?;
     if duration < least || duration > most {
-        return Err(format!("`{text}` is not from {} to {}", span(least), span(most)));
+        return Err(format!("`{text}` is not from {} to {}", shown(least), shown(most)));
     }
     Ok(duration)
 }
@@ -474,7 +453,7 @@ pub(super) fn hint(key: &str) -> &'static str {
         "name" => "write a name, as in name = \"pager\"",
         "severity" | "least" => "write info, warning, high or critical",
         "within" | "for" | "again_after" | "timeout" => {
-            "write a number with ms, s, m, h or d, as in \"10m\""
+            "write a number with ms, s, m or h, as in \"10m\""
         }
         "by" => "write by = \"agent\", or by = \"all\" to count those of all agents together",
         "gauge" => "write gauge = \"memory\"",
