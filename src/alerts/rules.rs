@@ -426,11 +426,12 @@ impl State {
             // Too old; or too many without it, too.
             let spare = self.sum.saturating_sub(count) > u64::from(counting.more_than);
             let old = at.saturating_sub(when) >= counting.within;
-            if !old && !(spare && self.quiet.is_some()) {
+            if old || (spare && self.quiet.is_some()) {
+                self.window.pop_front();
+                self.sum = self.sum.saturating_sub(count);
+            } else {
                 break;
             }
-            self.window.pop_front();
-            self.sum = self.sum.saturating_sub(count);
         }
     }
 

@@ -11,6 +11,7 @@
 use super::Supervisor;
 use super::agent::Phase;
 use super::desk::{Desk, Heard};
+use super::verbs::{Answered, refused};
 use crate::alerts::alert::Alert;
 use crate::alerts::event::{Event, Kind, Label, Severity, Teller};
 use crate::alerts::outbox::{Item, Lost};
@@ -336,17 +337,17 @@ impl Supervisor {
     }
 
     /// Tries `sinks`, or all of them, for the caller on the connection `conn`.
-    pub(super) fn try_sinks(&mut self, conn: u64, uid: u32, sinks: &[String]) -> Option<Answer> {
+    pub(super) fn try_sinks(&mut self, conn: u64, uid: u32, sinks: &[String]) -> Answered {
         let all = self.alerts.desk.sinks_for(Severity::Critical, None);
         if all.is_empty() {
             let hint =
                 "write [[alerts.sinks]] into the configuration, and have it read: cellblock reload";
-            return Some(Answer::failed("there is no sink", hint));
+            return refused("there is no sink", hint);
         }
         if let Some(strange) = sinks.iter().find(|sink| !all.contains(*sink)) {
             let known = all.iter().cloned().collect::<Vec<_>>().join(", ");
             let cause = format!("there is no sink `{}`", strange.escape_debug());
-            return Some(Answer::failed(cause, format!("there are: {known}")));
+            return refused(cause, &format!("there are: {known}"));
         }
         let to = if sinks.is_empty() { all } else { sinks.iter().cloned().collect() };
         let fired = Fired {

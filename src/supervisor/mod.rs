@@ -213,16 +213,11 @@ pub fn supervise(
     while !supervisor.ended {
         supervisor.turn(&waiter, &notifier)?;
         if std::mem::take(&mut supervisor.reload) {
-            notifier.reloading();
-            let answer = supervisor.read_anew(read);
-            for number in std::mem::take(&mut supervisor.reload_for) {
-                supervisor.answer(number, &answer, &[]);
-            }
-            supervisor.end_unallowed();
-            notifier.ready();
+            supervisor.reload(read, &notifier);
         }
     }
     notifier.stopping();
+    // What this turn has told, too.
     supervisor.alert();
     supervisor.close();
     Ok(())
@@ -568,6 +563,16 @@ impl Supervisor {
             self.send_away(&name);
         }
         self.partings.settle();
+    }
+
+    fn reload(&mut self, read: &ReadConfig<'_>, notifier: &Notifier) {
+        notifier.reloading();
+        let answer = self.read_anew(read);
+        for number in std::mem::take(&mut self.reload_for) {
+            self.answer(number, &answer, &[]);
+        }
+        self.end_unallowed();
+        notifier.ready();
     }
 
     fn read_anew(&mut self, read: &ReadConfig<'_>) -> Answer {

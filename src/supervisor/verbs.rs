@@ -80,12 +80,8 @@ impl Supervisor {
             Request::Denials { agent, lines } => {
                 self.logs((number, caller.uid), (&agent, &journal::denials_of(&agent)), lines)
             }
-            Request::Alerts { agent, lines } => {
-                self.alerts_of((number, caller), agent.as_deref(), lines)
-            }
-            Request::TryAlerts { sinks } => {
-                self.try_sinks(number, caller.uid, &sinks).map(|answer| (answer, Vec::new()))
-            }
+            Request::Alerts { agent, lines } => self.alerts_of((number, caller), agent, lines),
+            Request::TryAlerts { sinks } => self.try_sinks(number, caller.uid, &sinks),
             Request::Status { agent } => self.with(&agent, |this| {
                 // Its gate is asked, and not waited for in the meantime.
                 let asked = this.running(&agent).is_some_and(|up| up.owner.ask_for_network());
@@ -209,9 +205,10 @@ impl Supervisor {
     fn alerts_of(
         &mut self,
         (number, caller): (u64, &Caller),
-        agent: Option<&str>,
+        agent: Option<String>,
         lines: u32,
     ) -> Answered {
+        let agent = agent.as_deref();
         let folder = self.log();
         let conn = self.conns.get(&number)?;
         let roles = &self.roles;

@@ -142,15 +142,55 @@ fn file_of(supervisor: &Installation, name: &str, uid: u32) -> String {
     path.display().to_string()
 }
 
+/// A journal's socket in `folder`, which everybody may reach.
+fn journal_in(folder: &Path) -> (String, UnixDatagram) {
+    let path = folder.join("journal");
+    let journal = UnixDatagram::bind(&path).unwrap();
+    std::fs::set_permissions(&path, PermissionsExt::from_mode(0o666)).unwrap();
+    std::fs::set_permissions(folder, PermissionsExt::from_mode(0o755)).unwrap();
+    (path.display().to_string(), journal)
+}
+
+/// The next entry.
+pub(crate) fn heard(journal: &UnixDatagram) -> String {
+    journal.set_read_timeout(Some(patient(Duration::from_secs(20)))).unwrap();
+    let mut entry = [0; 4096];
+    let length = journal.recv(&mut entry).unwrap();
+    String::from_utf8_lossy(&entry[..length]).into_owned()
+}
+
+/// Fails unless the request shows that its sender knows `secret`, which it does not tell.
+fn expect_signed(asked: &str, secret: &str) {
+    let signed = asked.lines().find_map(|line| line.strip_prefix("cellblock-signature: ")).unwrap();
+    let (time, signature) = signed.strip_prefix("t=").unwrap().split_once(",v1=").unwrap();
+    let text = format!("{time}.{}", asked.split("\r\n\r\n").nth(1).unwrap());
+    let mut openssl = harness::command("openssl");
+    openssl.args(["dgst", "-sha256", "-hmac", secret]);
+    let expected = harness::finish_with(&mut openssl, text.into_bytes()).expect(0).out.clone();
+    assert!(expected.contains(signature), "{expected} {signature}");
+    assert!(!asked.contains(secret));
+}
+
+/// Fails unless a command ran as the user who tells, with no right and no variable but those of the alert.
+fn expect_bare(ran: &str) {
+    assert!(ran.contains(&format!("uid={TELLER} gid={TELLER} groups={TELLER}\n")), "{ran}");
+    for line in [
+        "CELLBLOCK_RULE=starts",
+        "CELLBLOCK_AGENT=jt-al-all",
+        "CapEff:\t0000000000000000",
+        "CapBnd:\t0000000000000000",
+        "NoNewPrivs:\t1",
+    ] {
+        assert!(ran.lines().any(|it| it == line), "no {line} in {ran}");
+    }
+    assert!(!ran.contains("HOME=") && !ran.contains("CREDENTIALS"), "{ran}");
+}
+
 #[test]
 fn every_kind_of_sink_is_told_of_an_agent_that_starts() {
     needs!("root", "cgroup2", "tmux", "openssl");
     let folder = tempfile::tempdir_in("/var/tmp").unwrap();
-    let journal = folder.path().join("journal");
-    let journal_text = journal.display().to_string();
-    let journal = UnixDatagram::bind(&journal).unwrap();
-    std::fs::set_permissions(&journal_text, PermissionsExt::from_mode(0o666)).unwrap();
-    std::fs::set_permissions(folder.path(), PermissionsExt::from_mode(0o755)).unwrap();
+    let (journal_text, journal) = journal_in(folder.path());
     let secret = folder.path().join("secret");
     std::fs::write(&secret, "s3cret\n").unwrap();
     std::fs::set_permissions(&secret, PermissionsExt::from_mode(0o600)).unwrap();
@@ -186,10 +226,7 @@ fn every_kind_of_sink_is_told_of_an_agent_that_starts() {
     let written = || lines(&supervisor.file("file")).into_iter().next();
     assert_eq!(eventually("the line", written), alert);
     // The journal.
-    journal.set_read_timeout(Some(patient(Duration::from_secs(20)))).unwrap();
-    let mut entry = [0; 4096];
-    let length = journal.recv(&mut entry).unwrap();
-    let entry = String::from_utf8(entry[..length].to_vec()).unwrap();
+    let entry = heard(&journal);
     for field in ["PRIORITY=3", "CELLBLOCK_AGENT=jt-al-all", "CELLBLOCK_RULE=starts"] {
         assert!(entry.lines().any(|line| line == field), "{entry}");
     }
@@ -197,34 +234,76 @@ fn every_kind_of_sink_is_told_of_an_agent_that_starts() {
     let asked = asked.recv_timeout(patient(Duration::from_secs(20))).unwrap();
     assert!(asked.starts_with("POST /in HTTP/1.1\r\n"), "{asked}");
     assert_eq!(body(&asked), alert);
-    let signed = asked.lines().find_map(|line| line.strip_prefix("cellblock-signature: ")).unwrap();
-    let (time, signature) = signed.strip_prefix("t=").unwrap().split_once(",v1=").unwrap();
-    let text = format!("{time}.{}", asked.split("\r\n\r\n").nth(1).unwrap());
-    let mut openssl = harness::command("openssl");
-    openssl.args(["dgst", "-sha256", "-hmac", "s3cret"]);
-    let expected = harness::finish_with(&mut openssl, text.into_bytes()).expect(0).out.clone();
-    assert!(expected.contains(signature), "{expected} {signature}");
-    assert!(!asked.contains("s3cret"));
+    expect_signed(&asked, "s3cret");
     // The command, as who it is, and with nothing else.
     let ran = eventually("the command", || {
         let text = std::fs::read_to_string(&out).unwrap();
         text.contains("NoNewPrivs").then_some(text)
     });
     assert_eq!(serde_json::from_str::<Value>(ran.lines().next().unwrap()).unwrap(), alert);
-    assert!(ran.contains(&format!("uid={TELLER} gid={TELLER} groups={TELLER}\n")), "{ran}");
-    for line in [
-        "CELLBLOCK_RULE=starts",
-        "CELLBLOCK_AGENT=jt-al-all",
-        "CapEff:\t0000000000000000",
-        "CapBnd:\t0000000000000000",
-        "NoNewPrivs:\t1",
-    ] {
-        assert!(ran.lines().any(|it| it == line), "no {line} in {ran}");
-    }
-    assert!(!ran.contains("HOME=") && !ran.contains("CREDENTIALS"), "{ran}");
+    expect_bare(&ran);
     // A sink for worse things was not told.
     assert!(lines(&supervisor.file("quiet")).is_empty());
     supervisor.ask("stop", &["--now", "jt-al-all"]).expect(0);
+}
+
+/// Takes requests by TLS, and writes their bodies into a file.
+const TLS: &str = r#"
+import http.server, ssl, sys
+class Taker(http.server.BaseHTTPRequestHandler):
+    def do_POST(self):
+        text = self.rfile.read(int(self.headers['content-length']))
+        open(sys.argv[3], 'ab').write(self.headers['authorization'].encode() + b' ' + text + b'\n')
+        self.send_response(200)
+        self.end_headers()
+server = http.server.HTTPServer(('127.0.0.1', 0), Taker)
+context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+context.load_cert_chain(sys.argv[1], sys.argv[2])
+server.socket = context.wrap_socket(server.socket, server_side=True)
+print(server.server_port, flush=True)
+server.serve_forever()
+"#;
+
+#[test]
+fn a_receiver_by_tls_is_told_where_its_certificate_is_right() {
+    needs!("root", "cgroup2", "python3", "openssl");
+    let folder = tempfile::tempdir_in("/var/tmp").unwrap();
+    let at = |name: &str| folder.path().join(name).display().to_string();
+    let (key, cert, out, secret) = (at("key.pem"), at("cert.pem"), at("out"), at("secret"));
+    let mut openssl = harness::command("openssl");
+    openssl.args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=x"]);
+    openssl.args(["-addext", "subjectAltName=DNS:localhost", "-keyout", &key, "-out", &cert]);
+    finish(&mut openssl).expect(0);
+    std::fs::write(&secret, "t0ken\n").unwrap();
+    std::fs::set_permissions(&secret, PermissionsExt::from_mode(0o600)).unwrap();
+    let mut python = harness::command("python3");
+    let server = harness::start(python.args(["-c", TLS, &cert, &key, &out]));
+    let port = eventually("the port", || server.out().trim().parse::<u16>().ok());
+    let hook = |name: &str, host: &str, ca: &str| {
+        let auth = format!("auth = 'bearer'\nsecret = '{secret}'");
+        sink(name, "webhook", &format!("url = 'https://{host}:{port}/'\n{auth}\n{ca}"))
+    };
+    let ca = format!("ca = '{cert}'");
+    let more = [
+        hook("right", "localhost", &ca),
+        // Another name than the certificate's, and an authority that nobody knows.
+        hook("name", "127.0.0.1", &ca),
+        hook("strange", "localhost", ""),
+    ];
+    let supervisor = Alerting::new(&[], &more.concat());
+    let (_, told) = tried(&supervisor, &[]);
+    let cause = |name: &str| {
+        let told = told.iter().find(|told| told["sink"] == name).unwrap();
+        told["failed"].as_str().unwrap_or_default().to_owned()
+    };
+    assert_eq!(cause("right"), "");
+    assert!(cause("name").contains("by TLS: "), "{}", cause("name"));
+    assert!(!cause("strange").is_empty());
+    let taken = std::fs::read_to_string(&out).unwrap();
+    assert_eq!(taken.lines().count(), 1, "who is not checked is told nothing: {taken}");
+    let (auth, body) = taken.split_at("Bearer t0ken ".len());
+    assert_eq!(auth, "Bearer t0ken ");
+    assert_eq!(serde_json::from_str::<Value>(body).unwrap()["test"], true);
 }
 
 #[test]
@@ -343,6 +422,28 @@ fn an_agent_that_fails_again_and_again_is_two_alerts() {
     assert_eq!(told.matches("failed-agent of jt-al-loop").count(), 1, "{told}");
     assert!(told.contains("is started again, for the 2. time in a row"), "{told}");
     supervisor.ask("stop", &["jt-al-loop"]).expect(0);
+}
+
+#[test]
+fn what_the_watch_finds_is_an_alert_where_its_rule_asks_for_one() {
+    needs!("root", "cgroup2", "tmux");
+    let agents = ["jt-al-left", "jt-al-logs"];
+    let supervisor = Alerting::new(&agents, "");
+    for (agent, action) in [(agents[0], "alert"), (agents[1], "log")] {
+        let profile = supervisor.path(&format!("{agent}.toml")).display().to_string();
+        let rule = format!("[watch.detached]\ngrace = '1s'\naction = '{action}'\n");
+        std::fs::write(&profile, format!("schema = 1\nextends = ['demo']\n{rule}")).unwrap();
+        let script = "setsid -f sleep 1000; sleep 1000";
+        let words = ["--name", agent, &profile, "--", "bash", "-c", script];
+        supervisor.ask("start", &words).expect(0);
+    }
+    let logs = || supervisor.ask("logs", &[agents[1]]).expect(0).out.clone();
+    eventually("the other finding", || logs().contains("detached: ").then_some(()));
+    let alert = eventually("the alert", || supervisor.all().into_iter().next());
+    assert_eq!((&alert["rule"], &alert["agent"]), (&"findings".into(), &agents[0].into()));
+    assert!(alert["told"].as_str().unwrap().starts_with("detached: "), "{alert}");
+    assert_eq!(supervisor.all().len(), 1, "{:?}", supervisor.all());
+    supervisor.ask("stop", &["--now", agents[0], agents[1]]).expect(0);
 }
 
 /// What `curl` or Prometheus would get.

@@ -2,7 +2,7 @@
 //! disks that are full, and those who collect figures and mean no good.
 
 use crate::alerts::{
-    Alerting, FINE, TELLER, body, children, lines, receiver, refuse, request, sink, tried,
+    Alerting, FINE, TELLER, body, children, heard, lines, receiver, refuse, request, sink, tried,
 };
 use crate::disk_full::SmallDisk;
 use crate::harness::{eventually, patient};
@@ -40,19 +40,8 @@ fn hook(name: &str, port: u16, more: &str) -> String {
     sink(name, "webhook", &format!("url = 'http://127.0.0.1:{port}/'\ntimeout = '1s'\n{more}"))
 }
 
-#[test]
-fn receivers_that_do_not_take_an_alert_hold_nobody_up_and_each_is_told_of() {
-    needs!("root", "cgroup2");
-    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
-    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let (fails, _fails) = receiver("HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n");
-    let (hangs_up, _hangs_up) = receiver("");
-    let (target, reached) = receiver(FINE);
-    let there = format!(
-        "HTTP/1.1 307 There\r\nLocation: http://127.0.0.1:{target}/\r\nContent-Length: 0\r\n\r\n"
-    );
-    let (redirects, _redirects) = receiver(there.leak());
-    // Fields of an answer without an end.
+/// Answers with fields without an end.
+fn talker() -> u16 {
     let endless = TcpListener::bind("127.0.0.1:0").unwrap();
     let talks = endless.local_addr().unwrap().port();
     std::thread::spawn(move || {
@@ -66,6 +55,22 @@ fn receivers_that_do_not_take_an_alert_hold_nobody_up_and_each_is_told_of() {
             }
         }
     });
+    talks
+}
+
+#[test]
+fn receivers_that_do_not_take_an_alert_hold_nobody_up_and_each_is_told_of() {
+    needs!("root", "cgroup2");
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let (fails, _fails) = receiver("HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n");
+    let (hangs_up, _hangs_up) = receiver("");
+    let (target, reached) = receiver(FINE);
+    let there = format!(
+        "HTTP/1.1 307 There\r\nLocation: http://127.0.0.1:{target}/\r\nContent-Length: 0\r\n\r\n"
+    );
+    let (redirects, _redirects) = receiver(there.leak());
+    let talks = talker();
     let (fine, asked) = receiver(FINE);
     let silent_port = silent.local_addr().unwrap().port();
     let more = [
@@ -311,10 +316,7 @@ fn a_journal_that_is_not_there_is_told_of_and_told_when_it_is() {
     refuse(&supervisor, 1);
     let journal = UnixDatagram::bind(&socket).unwrap();
     std::fs::set_permissions(&socket, std::os::unix::fs::PermissionsExt::from_mode(0o666)).unwrap();
-    journal.set_read_timeout(Some(patient(Duration::from_secs(20)))).unwrap();
-    let mut entry = [0; 4096];
-    let length = journal.recv(&mut entry).unwrap();
-    let entry = String::from_utf8_lossy(&entry[..length]).into_owned();
+    let entry = heard(&journal);
     assert!(entry.contains("\nCELLBLOCK_RULE=auth-failures\n"), "{entry}");
 }
 

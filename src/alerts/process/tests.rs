@@ -38,10 +38,8 @@ fn tell(supervisor: &OwnedFd, number: u64, to: &[&str]) {
 }
 
 fn done(supervisor: &OwnedFd) -> Done {
-    match heard(supervisor) {
-        Report::Done(done) => done,
-        other => panic!("{other:?}"),
-    }
+    let Report::Done(done) = heard(supervisor) else { panic!("no report about an alert") };
+    done
 }
 
 /// A receiver that says `answers` one after the other, to a request each; an empty one is a connection that is closed. What it

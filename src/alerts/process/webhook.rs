@@ -145,13 +145,11 @@ where
     let (mut sender, carrying) = shaken.map_err(broken)?;
     let mut carrying = std::pin::pin!(carrying);
     let mut asking = std::pin::pin!(sender.send_request(request));
-    let answer = loop {
-        tokio::select! {
-            answer = &mut asking => break answer,
-            ended = &mut carrying => {
-                ended.map_err(broken)?;
-                break asking.await;
-            }
+    let answer = tokio::select! {
+        answer = &mut asking => answer,
+        ended = &mut carrying => {
+            ended.map_err(broken)?;
+            asking.await
         }
     };
     judge(answer.map_err(broken)?.status())

@@ -292,7 +292,7 @@ fn every_mistake_of_a_rule_is_told_with_its_cure() {
         ("on = ['denial']\nsinks = ['nobody']", "is no sink"),
         ("on = ['denial']\nagents = ['A']", "matches no agent's name"),
         ("on = ['denial']\ncontains = ['']", "is empty"),
-        ("on = ['denial']\nagain_after = '8d'", "is not from 1s to 168h"),
+        ("on = ['denial']\nagain_after = '169h'", "is not from 1s to 168h"),
         ("gauge = 'heat'\nabove = 3", "is none of tasks, memory"),
         ("gauge = 'memory'", "has no `above`"),
         ("gauge = 'memory'\nabove = '0%'", "not from 1% to 100%"),
