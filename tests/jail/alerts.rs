@@ -273,6 +273,7 @@ fn a_receiver_by_tls_is_told_where_its_certificate_is_right() {
     let mut openssl = harness::command("openssl");
     openssl.args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=x"]);
     openssl.args(["-addext", "subjectAltName=DNS:localhost", "-keyout", &key, "-out", &cert]);
+    openssl.args(["-addext", "basicConstraints=critical,CA:FALSE"]);
     finish(&mut openssl).expect(0);
     std::fs::write(&secret, "t0ken\n").unwrap();
     std::fs::set_permissions(&secret, PermissionsExt::from_mode(0o600)).unwrap();
