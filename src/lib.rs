@@ -34,7 +34,6 @@
 //! # The modules, in the order of the flow
 //!
 //! - [`cli`]: the verbs, and the only place that prints; [`exit`]: what the exit status means
-//! - [`alerts`]: who is told, and when, that something happens to agents
 //! - [`config`]: what the admin sets for all agents
 //! - [`document`]: TOML in which every problem is found at once
 //! - [`profile`]: what the author of an agent asks for
@@ -53,6 +52,7 @@
 //! - [`shim`]: keeps one jail from its start to its end
 //! - [`supervisor`]: runs the agents of an installation
 //! - [`limits`]: what a running jail uses of each limit, and what happens when it reaches one
+//! - [`alerts`]: who is told, and when, that something happens to agents
 //! - [`systemd`]: what only systemd may do with cgroups, and what a service tells it
 //! - [`sys`]: the system calls that no safe crate has; the only unsafe code
 //! - [`terminal`]: the way between a jail's terminal and a person's
