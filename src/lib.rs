@@ -52,6 +52,7 @@
 //! - [`shim`]: keeps one jail from its start to its end
 //! - [`supervisor`]: runs the agents of an installation
 //! - [`limits`]: what a running jail uses of each limit, and what happens when it reaches one
+//! - [`alerts`]: who is told, and when, that something happens to agents
 //! - [`systemd`]: what only systemd may do with cgroups, and what a service tells it
 //! - [`sys`]: the system calls that no safe crate has; the only unsafe code
 //! - [`terminal`]: the way between a jail's terminal and a person's
@@ -62,6 +63,7 @@
 //! Arrows go one way: `plan` and everything before it see neither `sys` nor what launches. A test
 //! enforces it (`tests/layering.rs`).
 
+pub mod alerts;
 pub mod cli;
 pub mod config;
 pub mod confine;

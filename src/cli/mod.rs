@@ -101,6 +101,8 @@ pub enum Verb {
     Logs(agents::logs::Logs),
     /// Show the jobs that agents have declared, and end them
     Job(agents::job::Job),
+    /// Show alerts, and try their sinks
+    Alerts(agents::alerts::Alerts),
     /// Have agents wait
     Freeze(agents::freeze::Freeze),
     /// Have frozen agents go on
@@ -189,6 +191,7 @@ fn perform(verb: &Verb, out: &mut Output) -> Result<Exit, CliError> {
         Verb::Logs(verb) => verb.perform(out),
         Verb::Job(verb) => verb.perform(out),
         Verb::Agent(verb) => verb.perform(out),
+        Verb::Alerts(verb) => verb.perform(out),
         Verb::Freeze(verb) => verb.perform(out),
         Verb::Thaw(verb) => verb.perform(out),
         Verb::Restart(verb) => verb.perform(out),

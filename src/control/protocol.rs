@@ -61,6 +61,18 @@ pub enum Request {
         /// How many.
         lines: u32,
     },
+    /// The newest alerts, of one agent or of all that the caller has a role for.
+    Alerts {
+        /// Which; all of them where there is none.
+        agent: Option<String>,
+        /// How many.
+        lines: u32,
+    },
+    /// Have sinks told of an alert about nothing.
+    TryAlerts {
+        /// Which; all of them where there are none.
+        sinks: Vec<String>,
+    },
     /// Its session, on a line that comes with the answer.
     Attach {
         /// Which.
@@ -145,6 +157,8 @@ impl Request {
             Self::Status { .. } | Self::Jobs { .. } => Verb::Status,
             Self::Screen { .. } => Verb::Screen,
             Self::Logs { .. } | Self::Denials { .. } => Verb::Logs,
+            Self::Alerts { .. } => Verb::Alerts,
+            Self::TryAlerts { .. } => Verb::TryAlerts,
             Self::Attach { types: false, .. } => Verb::Watch,
             Self::Attach { types: true, .. } => Verb::Attach,
             Self::Start { .. } => Verb::Start,
@@ -169,7 +183,8 @@ impl Request {
     #[must_use]
     pub fn agent(&self) -> Option<String> {
         match self {
-            Self::List | Self::Up | Self::Reload => None,
+            Self::List | Self::Up | Self::Reload | Self::TryAlerts { .. } => None,
+            Self::Alerts { agent, .. } => agent.clone(),
             Self::Start { wanted, .. } => Some(name_of(wanted)),
             Self::Status { agent }
             | Self::Screen { agent }
@@ -205,10 +220,12 @@ pub enum Answer {
     Status(Box<Status>),
     /// To [`Request::Screen`].
     Screen(String),
-    /// To [`Request::Logs`] and [`Request::Denials`]: lines as they were written, oldest first.
+    /// To [`Request::Logs`], [`Request::Denials`] and [`Request::Alerts`]: lines as they were written, oldest first.
     Logs(Vec<serde_json::Value>),
     /// To [`Request::Jobs`].
     Jobs(Vec<ShownJob>),
+    /// To [`Request::TryAlerts`].
+    Sinks(Vec<SinkTold>),
     /// To [`Request::Attach`] and [`Request::Exec`]: the line comes along.
     Line,
     /// It is done; what there is to say about it, one sentence each.
@@ -230,6 +247,19 @@ impl Answer {
     pub fn failed(cause: impl Into<String>, hint: impl Into<String>) -> Self {
         Self::Failed { cause: cause.into(), hint: hint.into(), status: 125 }
     }
+}
+
+/// How it went to tell a sink.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SinkTold {
+    /// Its name.
+    pub sink: String,
+    /// How it is told.
+    pub way: String,
+    /// Why it was not; none where it was.
+    pub failed: Option<String>,
+    /// How long that took, in milliseconds.
+    pub millis: u64,
 }
 
 /// How an agent is.

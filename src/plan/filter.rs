@@ -29,6 +29,7 @@ impl Filter {
         let bytes: &[u8] = match name {
             "minimal" => include_bytes!(concat!(env!("OUT_DIR"), "/seccomp-minimal")),
             "agent" => include_bytes!(concat!(env!("OUT_DIR"), "/seccomp-agent")),
+            "alerts" => include_bytes!(concat!(env!("OUT_DIR"), "/seccomp-alerts")),
             "gate" => include_bytes!(concat!(env!("OUT_DIR"), "/seccomp-gate")),
             "shim" => include_bytes!(concat!(env!("OUT_DIR"), "/seccomp-shim")),
             "watch" => include_bytes!(concat!(env!("OUT_DIR"), "/seccomp-watch")),

@@ -6,9 +6,11 @@ use super::person::own_size;
 use super::protocol::{End, Looker, Report as Told};
 use super::wait::Waiter;
 use super::{Ending, ShimError, ended, was_ended};
+use crate::alerts::event::{Event, Kind, Teller};
 use crate::jail::protocol::Report as Said;
 use crate::launch::{LaunchError, record};
-use crate::limits::journal::{self, now};
+use crate::limits::Kept;
+use crate::limits::journal::{Journal, now};
 use crate::plan::Plan;
 use crate::sys::Cloned;
 use crate::terminal::plain::plain_lines;
@@ -245,7 +247,10 @@ impl Run {
 
     fn react(&mut self, heard: Heard) -> Result<bool, ShimError> {
         for (event, told) in heard.told {
-            self.note(event, (), told);
+            self.note(event, (), &told);
+        }
+        for told in heard.limits {
+            self.tell_watch(|watch, jail| watch.limit(jail, told));
         }
         for report in heard.reports {
             match report {
@@ -264,7 +269,7 @@ impl Run {
                 }
                 Told::Said(Said::Typed { note, done }) => {
                     let told = if done { "was typed" } else { "could not be typed" };
-                    self.note("note", (), format!("note {note} {told}"));
+                    self.note(Kind::Note, (), &format!("note {note} {told}"));
                 }
                 Told::Said(said) => self.said = Some(said),
                 Told::Over { status } => self.status = Some(status),
@@ -310,7 +315,7 @@ impl Run {
 
     /// The watch has frozen the agent: the person is told where they look, and lets it go on by coming back.
     fn freeze(&mut self, told: &str, notices: &mut dyn Notices) -> Result<(), ShimError> {
-        self.note("frozen", (), format!("the watch froze {}: {told}", self.agent));
+        self.note(Kind::Frozen, (), &format!("the watch froze {}: {told}", self.agent));
         self.is_frozen = true;
         self.owner.freeze(true)?;
         if let Some(client) = self.client.take() {
@@ -334,8 +339,10 @@ impl Run {
         for (_, report) in reports {
             match report {
                 Report::Forgotten(_) => is_done = true,
-                Report::Found(_, finding) => self.note("finding", &*finding, finding.told()),
-                Report::Acted(_, told) => self.note("acted", (), format!("the watch: {told}")),
+                Report::Found(_, finding) => self.note(Kind::Finding, &*finding, &finding.told()),
+                Report::Acted(_, told) => {
+                    self.note(Kind::Acted, (), &format!("the watch: {told}"));
+                }
                 Report::Stop(_, told) => {
                     self.told.push(format!("stopped by the watch: {told}"));
                     self.owner.kill()?;
@@ -375,11 +382,11 @@ impl Run {
         Ok(())
     }
 
-    fn note(&self, event: &'static str, what: impl serde::Serialize, told: String) {
-        let kept = self.owner.kept();
-        let about = (self.owner.jail(), event);
-        if let Err(errno) = journal::write_event(&kept.log, &kept.agent, about, what, told) {
-            tracing::warn!(%errno, event, "an event was not written down");
+    fn note(&self, kind: Kind, what: impl serde::Serialize, told: &str) {
+        let Kept { log, agent, .. } = self.owner.kept();
+        let journal = Journal::new(log, (agent, self.owner.jail()), Teller::default());
+        if let Err(errno) = journal.write(Event::new(kind, Some(agent), told), what) {
+            tracing::warn!(%errno, event = kind.name(), "an event was not written down");
         }
     }
 

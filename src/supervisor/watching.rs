@@ -2,9 +2,9 @@
 
 use super::Supervisor;
 use super::agent::{Agent, Phase};
+use crate::alerts::event::{Event, Kind, Label};
 use crate::jail::protocol::Report as Said;
 use crate::launch::{self, LaunchError};
-use crate::limits::journal;
 use crate::watch::findings::Finding;
 use crate::watch::keeper::{Heard, Keeper};
 use crate::watch::protocol::Report;
@@ -78,7 +78,7 @@ impl Supervisor {
         let jail = up.owner.jail();
         if let Err(errno) = keeper.add(jail, up.owner.kept(), record.frozen) {
             let told = format!("{name} is not watched: its cgroup cannot be opened: {errno}");
-            return self.note(name, "trouble", None, told);
+            return self.note(name, Kind::Trouble, None, told);
         }
         keeper.own(jail, up.owner.born().own.clone());
         up.owner.server().into_iter().for_each(|server| keeper.server(jail, server));
@@ -106,6 +106,14 @@ impl Supervisor {
             | Said::Typed { .. }
             | Said::Ended { .. }
             | Said::ServerGone => {}
+        }
+    }
+
+    /// It has reached limits.
+    pub(super) fn watch_limits(&mut self, name: &str, limits: Vec<String>) {
+        let jail = launch::session_of(name);
+        for told in limits {
+            self.tell_watch(|keeper| keeper.limit(&jail, told));
         }
     }
 
@@ -146,14 +154,14 @@ impl Supervisor {
         match (report, name) {
             (Report::Found(_, finding), Some(name)) => self.found(&name, &finding),
             (Report::Acted(_, told), Some(name)) => {
-                self.note(&name, "acted", None, format!("the watch: {told}"));
+                self.note(&name, Kind::Acted, None, format!("the watch: {told}"));
             }
             (Report::Stop(_, told), Some(name)) => {
-                self.note(&name, "acted", None, format!("the watch has it stopped: {told}"));
+                self.note(&name, Kind::Acted, None, format!("the watch has it stopped: {told}"));
                 self.stop_for(&name, format!("the watch stopped it: {told}"));
             }
             (Report::Froze(_, told), Some(name)) => {
-                self.note(&name, "frozen", None, format!("the watch froze {name}: {told}"));
+                self.note(&name, Kind::Frozen, None, format!("the watch froze {name}: {told}"));
                 // It stands still already; the shim keeps it so, and says when somebody lets it go on.
                 if let Some(Agent { phase: Phase::Up(up), .. }) = self.agents.get(&name)
                     && let Err(error) = up.owner.freeze(true)
@@ -191,13 +199,9 @@ impl Supervisor {
     }
 
     fn found(&mut self, name: &str, finding: &Finding) {
-        let told = finding.told();
-        tracing::info!(agent = name, rule = finding.rule.name(), told, "finding");
-        let (folder, jail) = (self.log(), launch::session_of(name));
-        let written = journal::write_event(&folder, name, (&jail, "finding"), finding, told);
-        if let Err(errno) = written {
-            tracing::warn!(%errno, agent = name, "a finding was not written down");
-        }
+        let found = Event::new(Kind::Finding, Some(name), &finding.told()).times(finding.times);
+        let found = found.with(Label::Finding, finding.rule.name());
+        self.write_down(found.with(Label::Action, finding.action.name()), finding);
     }
 
     /// The watch is started again, where it has ended.

@@ -2,6 +2,7 @@
 //!
 //! [`Supervisor`] is what they share: which one is asked, and how it is asked.
 
+pub mod alerts;
 pub mod attach;
 pub mod freeze;
 pub mod job;
@@ -107,6 +108,7 @@ fn told(answer: &Answer) -> Result<&[String], CliError> {
         | Answer::Screen(_)
         | Answer::Logs(_)
         | Answer::Jobs(_)
+        | Answer::Sinks(_)
         | Answer::Line
         | Answer::Failed { .. } => Err(ClientError::Other.into()),
     }
