@@ -17,8 +17,8 @@ mod validate;
 
 pub use raw::RawConfig;
 pub use types::{
-    AgentEntry, Ceiling, Config, Defaults, NamePattern, Paths, Principal, Restart, Role, RoleEntry,
-    Share, Slice, Supervisor,
+    AgentEntry, Audit, Ceiling, Config, Defaults, NamePattern, Paths, Principal, Restart, Role,
+    RoleEntry, Share, Slice, Supervisor, Watch,
 };
 pub use validate::parse;
 

@@ -15,6 +15,8 @@ pub struct RawConfig {
     pub supervisor: RawSupervisor,
     /// `[uids]`.
     pub uids: RawUids,
+    /// `[watch]`.
+    pub watch: RawWatch,
     /// `[defaults]`.
     pub defaults: RawDefaults,
     /// `[[roles]]`.
@@ -73,6 +75,13 @@ pub struct RawUids {
     pub last: Option<Located<i64>>,
 }
 
+/// `[watch]` as written.
+#[derive(Clone, Debug, Default)]
+pub struct RawWatch {
+    /// `audit`.
+    pub audit: Option<Located<String>>,
+}
+
 /// `[defaults]` as written.
 #[derive(Clone, Debug, Default)]
 pub struct RawDefaults {
@@ -127,6 +136,7 @@ impl RawConfig {
                 paths: root.table(reader, "paths", paths).unwrap_or_default(),
                 supervisor: root.table(reader, "supervisor", supervisor).unwrap_or_default(),
                 uids: root.table(reader, "uids", uids).unwrap_or_default(),
+                watch: root.table(reader, "watch", watch).unwrap_or_default(),
                 defaults: root.table(reader, "defaults", defaults).unwrap_or_default(),
                 roles: root.tables(reader, "roles", role),
                 agents: root.tables(reader, "agents", agent),
@@ -167,6 +177,10 @@ fn supervisor(reader: &mut Reader, table: &mut TableReader<'_>) -> RawSupervisor
 
 fn uids(reader: &mut Reader, table: &mut TableReader<'_>) -> RawUids {
     RawUids { first: table.integer(reader, "first"), last: table.integer(reader, "last") }
+}
+
+fn watch(reader: &mut Reader, table: &mut TableReader<'_>) -> RawWatch {
+    RawWatch { audit: table.string(reader, "audit") }
 }
 
 fn defaults(reader: &mut Reader, table: &mut TableReader<'_>) -> RawDefaults {

@@ -21,6 +21,8 @@ pub struct Config {
     pub supervisor: Supervisor,
     /// The uids that agents get.
     pub uids: UidRange,
+    /// What is watched.
+    pub watch: Watch,
     /// What holds where an agent says nothing.
     pub defaults: Defaults,
     /// Who may do what by the control socket, besides root.
@@ -53,6 +55,50 @@ pub struct Supervisor {
     pub max_names: Located<u32>,
     /// How long an agent that is stopped may take before everything of it is ended.
     pub patience: Located<Duration>,
+}
+
+/// What is watched.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Watch {
+    /// What becomes of the kernel's records of refusals.
+    pub audit: Located<Audit>,
+}
+
+/// What becomes of the kernel's records of refusals.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Audit {
+    /// The kernel is asked for none, and none is read.
+    Off,
+    /// What the kernel records is read.
+    Read,
+    /// The kernel is also made to record what it only does with auditing switched on.
+    Enable,
+}
+
+impl Audit {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Off, Self::Read, Self::Enable];
+
+    /// The word for it in the configuration.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Read => "read",
+            Self::Enable => "enable",
+        }
+    }
+
+    /// Finds one by its word.
+    ///
+    /// # Errors
+    /// A clause that lists the words.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        Self::ALL
+            .into_iter()
+            .find(|audit| audit.word() == text)
+            .ok_or_else(|| format!("`{}` is not off, read or enable", text.escape_debug()))
+    }
 }
 
 /// What holds where an agent says nothing.
@@ -197,6 +243,12 @@ impl Default for Supervisor {
             max_names: default("supervisor.max_names", NAMES),
             patience: default("supervisor.patience", PATIENCE),
         }
+    }
+}
+
+impl Default for Watch {
+    fn default() -> Self {
+        Self { audit: default("watch.audit", Audit::Read) }
     }
 }
 

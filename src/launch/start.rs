@@ -13,6 +13,7 @@ use crate::jail::protocol::Order;
 use crate::jail::{Inside, StepError, Terminal, perform};
 use crate::limits::read::{Kept, KeptDisk};
 use crate::plan::{Mask, MaskKind, Mode, Mount, Phase, Plan, RlimitName, Source, Step, steps};
+use crate::policy::seccomp::Program;
 use crate::profile::Wall;
 use crate::sys::{self, CloneFlags, Cloned};
 use crate::terminal::mode::Mode as Typing;
@@ -221,6 +222,7 @@ impl<'p> Launcher<'p> {
         inside.environment = secrets::environment(plan)?;
         inside.arguments = program::arguments(plan, &inner)?;
         inside.filter = plan.seccomp.program.to_sock_filters();
+        inside.told = plan.seccomp.told.as_ref().map(Program::to_sock_filters).unwrap_or_default();
         clock.lap("prepare");
         let steps = steps(plan);
         let (before, steps): (Vec<_>, Vec<_>) =
@@ -356,6 +358,7 @@ impl<'p> Launcher<'p> {
             | Step::EnterWorkdir
             | Step::RestrictLandlock
             | Step::InstallSeccomp
+            | Step::LogRefusals
             | Step::ExecInit
             | Step::OpenGate => {
                 return Err(LaunchError::Unusable(format!("{step:?} is not a step of the parent")));

@@ -33,6 +33,7 @@ mod workspace;
 pub use egress::MOST_PORTS;
 pub use explain::{explain, explain_draft};
 pub use filter::Filter;
+pub use landlock::LOGS as LANDLOCK_LOGS;
 pub use policies::Policies;
 pub use refusal::{PlanError, Refusal};
 pub use request::{Mode, Request, questions};
@@ -40,11 +41,14 @@ pub use resolve::{Draft, draft, resolve};
 pub use steps::{Phase, Step, steps};
 pub use types::{
     ApiPlan, CgroupPlan, CommandPlan, Content, DiskBound, DiskPlan, DiskTree, EgressPlan,
-    HelperPlan, Identity, Idmap, LandlockPlan, LandlockRule, Limit, Mask, MaskKind, Mount, Node,
-    Parent, Plan, RecordPlan, Rights, Rlimit, RlimitName, SeccompPlan, Source, TerminalPlan,
+    HelperPlan, Identity, Idmap, LandlockPlan, LandlockRule, Limit, Log, Mask, MaskKind, Mount,
+    Node, Parent, Plan, RecordPlan, Rights, Rlimit, RlimitName, SeccompPlan, Source, TerminalPlan,
     TreeBound, Value, Variable, WallPlan, WallState,
 };
 pub use walls::{Ability, abilities};
+
+/// Why the kernel records nothing where the admin does not want it.
+const AUDIT_IS_OFF: &str = "audit = \"off\" in [watch] of the configuration";
 
 /// Where the jail keeps what is its own.
 pub const OWN: &str = "/run/cellblock";

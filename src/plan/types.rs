@@ -3,6 +3,7 @@
 use crate::egress::proxy::Proxy;
 use crate::egress::rules::Rules;
 use crate::policy::network::{Credential, Upstream};
+use crate::policy::seccomp::Program;
 use crate::profile::Wall;
 use crate::profile::types::{Access, Network};
 use ipnet::IpNet;
@@ -276,6 +277,24 @@ pub struct LandlockPlan {
     pub restrict_tcp: bool,
     /// Whether signals and abstract sockets stay inside (ABI 6).
     pub scopes: bool,
+    /// Whether the kernel records what is refused, where it audits.
+    pub log: Log,
+}
+
+/// Whether the kernel records what a wall refuses.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "records", content = "why", rename_all = "kebab-case")]
+pub enum Log {
+    /// It does.
+    On,
+    /// It does not; the text says why.
+    Off(String),
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self::Off(String::new())
+    }
 }
 
 /// One rule.
@@ -389,9 +408,14 @@ pub struct SeccompPlan {
     pub origin: String,
     /// Calls that are allowed, some only with certain arguments.
     pub allowed: usize,
+    /// Whether the kernel records what it refuses and programs do not expect.
+    pub log: Log,
     /// The program; not part of what is printed.
     #[serde(skip)]
-    pub program: crate::policy::seccomp::Program,
+    pub program: Program,
+    /// The one by which that is recorded.
+    #[serde(skip)]
+    pub told: Option<Program>,
 }
 
 /// The cgroup.

@@ -1,9 +1,9 @@
-//! `[paths]`, `[supervisor]`, `[uids]` and `[defaults]`.
+//! `[paths]`, `[supervisor]`, `[uids]`, `[watch]` and `[defaults]`.
 
 use super::roles::principal;
 use super::{Checker, absolute, profile};
-use crate::config::raw::{RawDefaults, RawPaths, RawSupervisor, RawUids};
-use crate::config::{Defaults, Paths, Restart, Supervisor};
+use crate::config::raw::{RawDefaults, RawPaths, RawSupervisor, RawUids, RawWatch};
+use crate::config::{Audit, Defaults, Paths, Restart, Supervisor, Watch};
 use crate::document::Located;
 use crate::host::uids::UidRange;
 use std::time::Duration;
@@ -168,6 +168,11 @@ fn end(check: &mut Checker, raw: Option<&Located<i64>>, default: u32) -> Option<
     };
     check.report(&raw.place, cause, hint);
     None
+}
+
+pub(super) fn watch(check: &mut Checker, raw: &RawWatch) -> Watch {
+    let default = Watch::default();
+    Watch { audit: check.or(raw.audit.as_ref(), Audit::parse, default.audit) }
 }
 
 pub(super) fn defaults(check: &mut Checker, raw: &RawDefaults) -> Defaults {
