@@ -9,8 +9,17 @@ use cellblock::profile::{Wall, shipped};
 use std::path::{Path, PathBuf};
 
 /// Folders that decide and never act.
-const PURE: &[&str] =
-    &["config", "document", "egress", "policy", "plan", "profile", "score", "verify/report"];
+const PURE: &[&str] = &[
+    "config",
+    "denial",
+    "document",
+    "egress",
+    "policy",
+    "plan",
+    "profile",
+    "score",
+    "verify/report",
+];
 
 /// The places of those folders that read files, through host::trust alone.
 const LOADERS: &[&str] = &["config/load.rs", "profile/load.rs"];

@@ -7,7 +7,7 @@ use crate::policy::seccomp::Program;
 use crate::profile::Wall;
 use crate::profile::types::{Access, Network};
 use ipnet::IpNet;
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize, Serializer};
 
 /// Every value of one jail.
 #[derive(Clone, Debug, Serialize)]
@@ -135,7 +135,7 @@ pub enum WallState {
 }
 
 /// One mount of the jail.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Mount {
     /// Where it appears.
     pub at: String,
@@ -150,7 +150,7 @@ pub struct Mount {
 }
 
 /// What a mount shows.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum Source {
     /// A directory or file of the host, with everything mounted below it.
@@ -187,7 +187,7 @@ pub enum Source {
 }
 
 /// Owners as they are on disk; inside they are the agent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Idmap {
     /// uid on disk.
     pub uid: u32,
@@ -196,7 +196,7 @@ pub struct Idmap {
 }
 
 /// Something made in a file system in memory.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Node {
     /// Path relative to the file system's root.
     pub path: String,
@@ -205,7 +205,7 @@ pub struct Node {
 }
 
 /// What a node is.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(tag = "kind", content = "value", rename_all = "kebab-case")]
 pub enum Content {
     /// A directory; the bool says whether it belongs to the agent.
@@ -234,7 +234,7 @@ pub enum Content {
 }
 
 /// Something hidden or protected inside a mount.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Mask {
     /// Where, in the jail.
     pub at: String,
@@ -245,7 +245,7 @@ pub struct Mask {
 }
 
 /// What a mask does.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum MaskKind {
     /// Covered by an empty, unreadable file or directory.
@@ -267,7 +267,7 @@ pub enum MaskKind {
 }
 
 /// Landlock's part.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LandlockPlan {
     /// The kernel's ABI.
     pub abi: u32,
@@ -282,7 +282,7 @@ pub struct LandlockPlan {
 }
 
 /// Whether the kernel records what a wall refuses.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "records", content = "why", rename_all = "kebab-case")]
 pub enum Log {
     /// It does.
@@ -298,7 +298,7 @@ impl Default for Log {
 }
 
 /// One rule.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LandlockRule {
     /// A path in the jail.
     pub path: String,
@@ -307,7 +307,7 @@ pub struct LandlockRule {
 }
 
 /// Rights of a rule, as sets of Landlock's access rights.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Rights {
     /// Directories can be listed, nothing else.
@@ -321,7 +321,7 @@ pub enum Rights {
 }
 
 /// Rights of a tree.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TreeRights {
     /// Create, change, remove.
     pub write: bool,
