@@ -9,6 +9,8 @@ use serde_json::Value;
 pub struct Told {
     /// Seconds since 1970-01-01 UTC.
     pub time: u64,
+    /// What kind of line it is: `denial`, or `limit` where a limit was reached.
+    pub event: String,
     /// The agent.
     pub agent: String,
     /// The name of the jail: `AGENT.run` or `AGENT.exec.PID`.
@@ -51,6 +53,7 @@ pub fn read(line: &Value) -> Option<Told> {
     };
     Some(Told {
         time: line["time"].as_u64().unwrap_or_default(),
+        event: text("event").unwrap_or_default(),
         agent: text("agent").unwrap_or_default(),
         jail: text("jail").unwrap_or_default(),
         to: text("to"),
@@ -154,8 +157,8 @@ mod tests {
         // What programs read stays where it was.
         let shown = serde_json::to_value(&told).unwrap();
         for key in [
-            "time", "agent", "jail", "to", "port", "wall", "reason", "why", "allow", "process",
-            "times", "told",
+            "event", "time", "agent", "jail", "to", "port", "wall", "reason", "why", "allow",
+            "process", "times", "told",
         ] {
             assert_eq!(shown[key], line[key], "{key}");
         }

@@ -7,7 +7,9 @@ use super::jail::Jail;
 use super::record::{self, Record};
 use super::stubs::Stub;
 use super::user_namespace::OneId;
-use super::{book, confirm, disk, orders, program, pts, secrets, stubs, tree, user_namespace};
+use super::{
+    book, confirm, disk, orders, outlines, program, pts, secrets, stubs, tree, user_namespace,
+};
 use crate::host::text;
 use crate::jail::protocol::Order;
 use crate::jail::{Inside, StepError, Terminal, perform};
@@ -255,6 +257,9 @@ impl<'p> Launcher<'p> {
         })?;
         clock.lap("record the jail");
         wire::say(&control, &Order::Start).map_err(cannot("tell", "init to start"))?;
+        // The command starts meanwhile.
+        outlines::write(self.record.as_ref().map(Record::name).unwrap_or_default(), plan)?;
+        clock.lap("keep the outline");
         self.finish(control, master)
     }
 

@@ -73,7 +73,8 @@ fn opening(outline: &Outline, policy: &Policy, name: &str) -> Opening {
         String::new()
     };
     let text = format!(
-        "schema = 1\ndescription = \"{base}, and {name}\"\ninclude = [\"{base}\"]\n{replace}\n[[allow]]\n\
+        "schema = 1\ndescription = \"{base}, and {name}\"\ninclude = [\"{base}\"]\n{replace}\n\
+         # Whatever its arguments are; with `when` for some of them.\n[[allow]]\n\
          calls = [\"{name}\"]\nreason = \"say who needs it\"\n",
         base = policy.name,
     );
