@@ -56,6 +56,7 @@
 //! - [`sys`]: the system calls that no safe crate has; the only unsafe code
 //! - [`terminal`]: the way between a jail's terminal and a person's
 //! - [`verify`]: the escape battery: attempts to get out of a jail, judged from outside
+//! - [`watch`]: what the kernel tells of running agents
 //! - [`wire`]: messages between processes of cellblock
 //!
 //! Arrows go one way: `plan` and everything before it see neither `sys` nor what launches. A test
@@ -85,6 +86,7 @@ pub mod sys;
 pub mod systemd;
 pub mod terminal;
 pub mod verify;
+pub mod watch;
 pub mod wire;
 
 /// musl's own allocator gives memory back to the kernel at once and asks for it again a moment later;

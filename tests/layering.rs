@@ -31,6 +31,11 @@ const PURE_FILES: &[&str] = &[
     "limits/figures.rs",
     "limits/hits.rs",
     "limits/ranks.rs",
+    "watch/audit.rs",
+    "watch/audit/join.rs",
+    "watch/audit/record.rs",
+    "watch/audit/text.rs",
+    "watch/denied.rs",
 ];
 
 /// What they may not mention. `host` is allowed for its types: facts and answers.
@@ -157,6 +162,8 @@ fn lower_folders_know_nothing_of_higher_ones() {
         ("limits", &["crate::plan", "crate::cli", "crate::launch", "crate::jail", "crate::shim"]),
         ("shim", &["crate::cli", "crate::profile", "crate::policy"]),
         ("gate", &["crate::cli", "crate::launch", "crate::jail", "crate::shim", "crate::profile"]),
+        ("denial", &["crate::plan", "crate::limits", "crate::cli", "crate::watch", "crate::gate"]),
+        ("watch", &["crate::cli", "crate::shim", "crate::supervisor", "crate::launch"]),
         ("control", &["crate::cli", "crate::shim", "crate::jail", "crate::profile"]),
         ("planning", &["crate::cli", "crate::jail", "crate::shim", "crate::control"]),
         ("terminal", &["crate::profile", "crate::plan", "crate::cli", "crate::launch"]),

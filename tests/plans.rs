@@ -636,6 +636,12 @@ fn why_knows_what_the_plan_says_of_paths() {
         assert_eq!(answer.verdict, Verdict::Allowed, "{path}: {answer:?}");
         assert!(answer.opening.is_none() && !answer.rule.is_empty(), "{path}");
     }
+}
+
+#[test]
+fn why_knows_which_line_of_the_profile_would_allow_a_path() {
+    use Access::{Execute, Read, Write};
+    let outline = outline(case("claude"));
     let refused = [
         ("/srv/x", Read, "mount ENOENT", "[filesystem] read = [\"/srv/x\"]"),
         ("/srv/x", Write, "mount ENOENT", "[filesystem] write = [\"/srv/x\"]"),
