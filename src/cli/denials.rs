@@ -121,8 +121,14 @@ fn explain(agent: &str, config: Option<&Path>, denials: &mut [Told]) {
             continue;
         }
         let Some(question) = why::question_of(&told.denial) else { continue };
-        let subject =
-            Subject { name: agent, profile: None, workspace: None, config, planned: false };
+        let subject = Subject {
+            name: agent,
+            profile: None,
+            workspace: None,
+            without: &[],
+            config,
+            planned: false,
+        };
         let known = known.get_or_insert_with(|| Known::of(&subject).ok());
         let Some(Known { outline, policy, .. }) = known else { continue };
         let answer = why::answer(outline, policy, &question);

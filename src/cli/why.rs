@@ -2,6 +2,7 @@
 
 use super::denials::{journal_of, print_denial};
 use super::error::CliError;
+use super::options::Choice;
 use super::output::{Output, Tone};
 use crate::denial::{Opening, Told};
 use crate::egress::rules::Peer;
@@ -15,6 +16,7 @@ use crate::policy::seccomp::Policy;
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 /// The arguments.
 #[derive(Args, Debug)]
@@ -44,9 +46,8 @@ pub struct Why {
     /// Print the answers as JSON
     #[arg(long)]
     json: bool,
-    /// The installation's configuration instead of /etc/cellblock/config.toml
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
+    #[command(flatten)]
+    choice: Choice,
     /// The agent, or a profile
     #[arg(value_name = "NAME")]
     name: String,
@@ -99,6 +100,10 @@ struct Shown<'a> {
     denials: &'a [Told],
 }
 
+/// How long the outline of a jail that was launched just now is waited for.
+const MOMENT: Duration = Duration::from_secs(1);
+const PAUSE: Duration = Duration::from_millis(10);
+
 /// The newest denials that are shown.
 const DENIALS: usize = 5;
 
@@ -112,7 +117,7 @@ impl Why {
         let known = Known::of(&self.subject())?;
         let of = |question| why::answer(&known.outline, &known.policy, question);
         let answers: Vec<_> = questions.iter().map(of).collect();
-        let denials = known.denials(self.config.as_deref(), &answers);
+        let denials = known.denials(self.choice.config.as_deref(), &answers);
         let asked = answers.iter().zip(self.asked(answers.len()));
         let refused = asked.into_iter().any(|(it, asked)| asked && it.verdict == Verdict::Refused);
         if self.json {
@@ -137,7 +142,8 @@ impl Why {
             name: &self.name,
             profile: self.profile.as_deref(),
             workspace: self.workspace.as_deref(),
-            config: self.config.as_deref(),
+            without: &self.choice.without,
+            config: self.choice.config.as_deref(),
             planned: self.planned,
         }
     }
@@ -222,6 +228,8 @@ pub(super) struct Subject<'s> {
     pub(super) profile: Option<&'s str>,
     /// The directory at `/workspace`.
     pub(super) workspace: Option<&'s Path>,
+    /// Walls that are taken away.
+    pub(super) without: &'s [String],
     /// The installation's configuration instead of the usual one.
     pub(super) config: Option<&'s Path>,
     /// Whether it is planned anew where the agent runs.
@@ -283,17 +291,25 @@ fn running(name: &str) -> Result<Option<(String, Outline)>, CliError> {
     let mut running = launch::record::running()?;
     running.retain(|jail| jail.kept.agent == name || jail.name == name);
     running.sort_by_key(|jail| !jail.kept.session);
-    let jails = running.into_iter().map(|jail| jail.name);
-    // One that has ended meanwhile has none.
-    let known = jails.filter_map(|jail| Some((launch::outline(&jail).ok()?, jail)));
-    Ok(known.map(|(outline, jail)| (jail, outline)).next())
+    let jails: Vec<_> = running.into_iter().map(|jail| jail.name).collect();
+    let begun = Instant::now();
+    loop {
+        let known = jails.iter().find_map(|jail| Some((jail.clone(), launch::outline(jail).ok()?)));
+        // It is written a moment after the command was started. One that has ended meanwhile has none, nor has one that an
+        // earlier version launched.
+        if known.is_some() || jails.is_empty() || begun.elapsed() > MOMENT {
+            return Ok(known);
+        }
+        std::thread::sleep(PAUSE);
+    }
 }
 
 fn planned(subject: &Subject<'_>, caller: &Caller) -> Result<Outline, CliError> {
-    let Subject { name, profile, workspace, config, .. } = *subject;
+    let Subject { name, profile, workspace, without, config, .. } = *subject;
     let mut wanted = Wanted {
         profile: profile.unwrap_or(name).to_owned(),
         workspace: workspace.map(Path::to_owned),
+        without: without.to_vec(),
         config: config.map(Path::to_owned),
         ..Wanted::default()
     };
@@ -303,7 +319,7 @@ fn planned(subject: &Subject<'_>, caller: &Caller) -> Result<Outline, CliError> 
         wanted.profile = entry.profile.value;
         wanted.workspace =
             wanted.workspace.or(entry.workspace.map(|workspace| workspace.value.into()));
-        wanted.without = entry.without.iter().map(|wall| wall.value.to_string()).collect();
+        wanted.without.extend(entry.without.iter().map(|wall| wall.value.to_string()));
         wanted.installed = true;
     }
     if profile.is_some() || wanted.installed {

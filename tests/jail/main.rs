@@ -18,6 +18,7 @@ mod burning;
 mod ceiling;
 mod cgroup;
 mod claude;
+mod denials;
 mod descriptors;
 mod disk;
 mod egress;

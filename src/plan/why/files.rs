@@ -223,7 +223,10 @@ impl<'o> Asked<'o> {
             _ => Opening::nothing("a tree in memory has the rights that the jail gives it"),
         };
         let answer = self.by_rights(mount, opening);
-        answer.note(format!("{} is in memory: what is there the agent has made", mount.at))
+        let at = &mount.at;
+        answer.note(format!(
+            "{at} is in memory: what is there the agent has made, and nothing is of the host"
+        ))
     }
 
     /// What the jail has of its own, and nobody can write.

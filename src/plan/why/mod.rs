@@ -154,36 +154,40 @@ pub fn answer(outline: &Outline, policy: &Policy, question: &Question) -> Answer
 pub fn question_of(denial: &Denial) -> Option<Question> {
     match denial.wall.as_str() {
         "seccomp" => Some(Question::Call(denial.object.clone())),
-        "landlock" if denial.object.starts_with('/') => {
-            let access = match denial.action.as_str() {
-                "read" | "list" => Access::Read,
-                "execute" => Access::Execute,
-                _ => Access::Write,
-            };
-            Some(Question::Path(denial.object.clone(), access))
-        }
-        GATE => {
-            let (to, port) = denial.object.rsplit_once(':').unwrap_or((&denial.object, ""));
-            let peer = Peer::try_from(to.to_owned()).ok()?;
-            Some(Question::Host(peer, port.parse().ok()))
-        }
+        "landlock" => match denial.action.as_str() {
+            "read" | "list" => Some(Question::Path(denial.object.clone(), Access::Read)),
+            "execute" => Some(Question::Path(denial.object.clone(), Access::Execute)),
+            "write" | "make" | "remove" | "move" => {
+                Some(Question::Path(denial.object.clone(), Access::Write))
+            }
+            "connect" => host_of(&denial.object),
+            _ => None,
+        },
+        GATE => host_of(&denial.object),
         wall => LIMITS.contains(&wall).then(|| Question::Limit(wall.to_owned())),
     }
 }
 
-/// What would allow what Landlock refused and no path is about.
+fn host_of(object: &str) -> Option<Question> {
+    let (to, port) = object.rsplit_once(':').unwrap_or((object, ""));
+    let peer = Peer::try_from(to.to_owned()).ok()?;
+    Some(Question::Host(peer, port.parse().ok()))
+}
+
+/// What would allow what Landlock refused, where [`question_of`] has no question.
 #[must_use]
 pub fn opening_of(denial: &Denial) -> Option<Opening> {
-    if denial.wall != "landlock" || denial.object.starts_with('/') {
+    if denial.wall != "landlock" || question_of(denial).is_some() {
         return None;
     }
     let why = match denial.action.as_str() {
-        "connect" | "bind" => {
-            let mode = "mode = \"allowlist\"".to_owned();
-            return Some(Opening::line("network", mode));
+        "bind" => return Some(Opening::line("network", "mode = \"loopback\"".to_owned())),
+        "signal" => "processes of the jail signal each other and no others, and no key opens that",
+        "trace" => "processes of the jail trace each other and no others, and no key opens that",
+        "connect" => {
+            "sockets of others that are reached by a name are nobody's, and no key opens them"
         }
-        "signal" => "processes of the jail signal each other, and no others; no key opens that",
-        _ => "abstract sockets of the jail are for the jail; no key opens those of others",
+        _ => "no key of a profile opens it",
     };
     Some(Opening::Without { wall: "landlock".to_owned(), why: why.to_owned() })
 }
