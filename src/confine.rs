@@ -6,7 +6,7 @@
 #![forbid(unsafe_code)]
 
 use crate::plan::Filter;
-use caps::{CapSet, CapsHashSet};
+use caps::{CapSet, Capability, CapsHashSet};
 use landlock::{
     ABI, Access as _, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible as _, PathBeneath,
     PathFd, Ruleset, RulesetAttr as _, RulesetCreatedAttr as _, RulesetStatus, Scope,
@@ -79,13 +79,35 @@ fn limit(resource: Resource, most: u64) -> Result<(), rustix::io::Errno> {
 /// # Errors
 /// [`ConfineError`].
 pub fn give_up_rights(uid: u32, ends_with_parent: bool) -> Result<(), ConfineError> {
+    give_up_rights_but(uid, ends_with_parent, &[])
+}
+
+/// The same, and keeps the capabilities `kept`, which no program that it might start would have.
+///
+/// # Errors
+/// [`ConfineError`].
+pub fn give_up_rights_but(
+    uid: u32,
+    ends_with_parent: bool,
+    kept: &[Capability],
+) -> Result<(), ConfineError> {
     rustix::thread::set_thread_groups(&[]).map_err(cannot("leave its groups"))?;
     caps::clear(None, CapSet::Bounding).map_err(cannot("empty its bounding set"))?;
     let (uid, gid) = (Uid::from_raw(uid), Gid::from_raw(uid));
+    let keeps = !kept.is_empty();
+    rustix::thread::set_keep_capabilities(keeps).map_err(cannot("keep its capabilities"))?;
     rustix::thread::set_thread_res_gid(gid, gid, gid).map_err(cannot("become its gid"))?;
     rustix::thread::set_thread_res_uid(uid, uid, uid).map_err(cannot("become its uid"))?;
-    for set in [CapSet::Effective, CapSet::Inheritable, CapSet::Permitted] {
-        caps::set(None, set, &CapsHashSet::new()).map_err(cannot("empty its capabilities"))?;
+    let kept: CapsHashSet = kept.iter().copied().collect();
+    let none = CapsHashSet::new();
+    // Those that are kept are effective only after they are all that is permitted.
+    for (set, left) in [
+        (CapSet::Inheritable, &none),
+        (CapSet::Effective, &none),
+        (CapSet::Permitted, &kept),
+        (CapSet::Effective, &kept),
+    ] {
+        caps::set(None, set, left).map_err(cannot("empty its capabilities"))?;
     }
     // Changing the uid has made the kernel forget it.
     let signal = ends_with_parent.then_some(Signal::KILL);
@@ -102,6 +124,8 @@ pub fn give_up_rights(uid: u32, ends_with_parent: bool) -> Result<(), ConfineErr
 pub enum Reach<'f> {
     /// Files of these folders may be read.
     Read(&'f [PathBuf]),
+    /// Files of these folders may be read and listed, and processes outside be signalled.
+    Look(&'f [PathBuf]),
     /// Files of these open folders may be made, written, renamed and removed.
     Write(Vec<rustix::fd::BorrowedFd<'f>>),
 }
@@ -144,7 +168,11 @@ fn restrict_files(reach: &Reach<'_>) -> Result<(), ConfineError> {
         rules = rules.handle_access(AccessNet::BindTcp).map_err(failed)?;
     }
     if newest >= ABI::V6 {
-        rules = rules.scope(Scope::from_all(newest)).map_err(failed)?;
+        let scopes = match reach {
+            Reach::Look(_) => Scope::AbstractUnixSocket.into(),
+            Reach::Read(_) | Reach::Write(_) => Scope::from_all(newest),
+        };
+        rules = rules.scope(scopes).map_err(failed)?;
     }
     let mut rules = rules.create().map_err(failed)?;
     match reach {
@@ -152,6 +180,13 @@ fn restrict_files(reach: &Reach<'_>) -> Result<(), ConfineError> {
             for folder in *folders {
                 let place = PathFd::new(folder).map_err(cannot("open what it reads"))?;
                 let rule = PathBeneath::new(place, AccessFs::ReadFile);
+                rules = rules.add_rule(rule).map_err(failed)?;
+            }
+        }
+        Reach::Look(folders) => {
+            for folder in *folders {
+                let place = PathFd::new(folder).map_err(cannot("open what it reads"))?;
+                let rule = PathBeneath::new(place, AccessFs::ReadFile | AccessFs::ReadDir);
                 rules = rules.add_rule(rule).map_err(failed)?;
             }
         }

@@ -56,7 +56,7 @@
 //! - [`sys`]: the system calls that no safe crate has; the only unsafe code
 //! - [`terminal`]: the way between a jail's terminal and a person's
 //! - [`verify`]: the escape battery: attempts to get out of a jail, judged from outside
-//! - [`watch`]: what the kernel tells of running agents
+//! - [`watch`]: sees what agents start and leave behind
 //! - [`wire`]: messages between processes of cellblock
 //!
 //! Arrows go one way: `plan` and everything before it see neither `sys` nor what launches. A test

@@ -5,11 +5,13 @@
 
 use cellblock::config::{self, Config, Role};
 use cellblock::control::roles::Verb;
+use cellblock::document::duration;
 use cellblock::policy::seccomp;
 use cellblock::profile::raw::RawProfile;
 use cellblock::profile::{Wall, validate};
 use cellblock::score::{self, Word};
 use cellblock::verify::battery;
+use cellblock::watch::rules::Rule;
 use std::collections::BTreeSet;
 
 const MANUAL: &str = include_str!("../docs/profile.md");
@@ -73,6 +75,11 @@ fn format() -> Vec<(String, BTreeSet<String>)> {
     format.push(("The top of the file".to_owned(), scalars));
     let entry = known(&format!("[filesystem]\nread = [{{ path = '/x', {UNKNOWN} = 1 }}]"));
     format.push(("Entries".to_owned(), entry));
+    for rule in Rule::ALL {
+        let table = format!("watch.{rule}");
+        let keys = known(&format!("[{table}]\n{UNKNOWN} = 1"));
+        format.push((table, keys));
+    }
     format.push(("network.api".to_owned(), known(&format!("[network.api]\n{UNKNOWN} = 1"))));
     format
 }
@@ -124,6 +131,7 @@ fn the_defaults_of_the_manual_are_those_of_the_code() {
     let service = "[network.api]\nsocket = '/run/s'\nupstream = 'https://a.test'\nkey = '/k'";
     let service = validate::profile("x", RawProfile::parse("x", service).unwrap()).unwrap();
     let api = service.egress.api.unwrap();
+    let watch = &profile.watch.rules;
     let (files, terminal) = (&profile.filesystem, &profile.terminal);
     let (columns, rows_) = terminal.size.value;
     let found = [
@@ -146,8 +154,19 @@ fn the_defaults_of_the_manual_are_those_of_the_code() {
         ("network", "connections", profile.egress.connections.value.to_string()),
         ("network", "rate", profile.egress.rate.value.to_string()),
         ("network.api", "header", api.header.value.to_string()),
+        ("watch.detached", "grace", duration::shown(watch.detached.grace)),
+        ("watch.spawns", "per_second", watch.spawns.per_second.to_string()),
+        ("watch.spawns", "over", duration::shown(watch.spawns.over)),
+        ("watch.count", "processes", watch.count.processes.to_string()),
+        ("watch.background", "cpu", format!("{}%", watch.background.percent)),
+        ("watch.background", "over", duration::shown(watch.background.over)),
     ];
+    let actions = Rule::ALL.map(|rule| (format!("watch.{rule}"), watch.action(rule).to_string()));
     let rows = rows();
+    for (table, default) in &actions {
+        let row = rows.iter().find(|row| row.table == *table && row.key == "action").unwrap();
+        assert_eq!(row.default, *default, "{table}");
+    }
     for (table, key, default) in found {
         let row = rows.iter().find(|row| row.table == table && row.key == key).unwrap();
         assert_eq!(row.default, default, "{table}.{key}");
@@ -253,7 +272,8 @@ fn values(config: &Config) -> Vec<String> {
         format!("{} {:?}", supervisor.max_agents.value, supervisor.patience.value),
         format!("{} {}", supervisor.max_known.value, supervisor.max_names.value),
         format!("{group:?} {profile:?} {:?} {uids}", defaults.restart.value),
-        format!("{} {roles:?} {agents:?}", watch.audit.value.word()),
+        format!("{} {}", watch.events_per_second.value, watch.audit.value.word()),
+        format!("{roles:?} {agents:?}"),
     ]
 }
 

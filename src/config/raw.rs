@@ -13,10 +13,10 @@ pub struct RawConfig {
     pub paths: RawPaths,
     /// `[supervisor]`.
     pub supervisor: RawSupervisor,
-    /// `[uids]`.
-    pub uids: RawUids,
     /// `[watch]`.
     pub watch: RawWatch,
+    /// `[uids]`.
+    pub uids: RawUids,
     /// `[defaults]`.
     pub defaults: RawDefaults,
     /// `[[roles]]`.
@@ -66,6 +66,15 @@ pub struct RawSupervisor {
     pub patience: Option<Located<String>>,
 }
 
+/// `[watch]` as written.
+#[derive(Clone, Debug, Default)]
+pub struct RawWatch {
+    /// `events_per_second`.
+    pub events_per_second: Option<Located<i64>>,
+    /// `audit`.
+    pub audit: Option<Located<String>>,
+}
+
 /// `[uids]` as written.
 #[derive(Clone, Debug, Default)]
 pub struct RawUids {
@@ -73,13 +82,6 @@ pub struct RawUids {
     pub first: Option<Located<i64>>,
     /// `last`.
     pub last: Option<Located<i64>>,
-}
-
-/// `[watch]` as written.
-#[derive(Clone, Debug, Default)]
-pub struct RawWatch {
-    /// `audit`.
-    pub audit: Option<Located<String>>,
 }
 
 /// `[defaults]` as written.
@@ -175,12 +177,15 @@ fn supervisor(reader: &mut Reader, table: &mut TableReader<'_>) -> RawSupervisor
     }
 }
 
-fn uids(reader: &mut Reader, table: &mut TableReader<'_>) -> RawUids {
-    RawUids { first: table.integer(reader, "first"), last: table.integer(reader, "last") }
+fn watch(reader: &mut Reader, table: &mut TableReader<'_>) -> RawWatch {
+    RawWatch {
+        events_per_second: table.integer(reader, "events_per_second"),
+        audit: table.string(reader, "audit"),
+    }
 }
 
-fn watch(reader: &mut Reader, table: &mut TableReader<'_>) -> RawWatch {
-    RawWatch { audit: table.string(reader, "audit") }
+fn uids(reader: &mut Reader, table: &mut TableReader<'_>) -> RawUids {
+    RawUids { first: table.integer(reader, "first"), last: table.integer(reader, "last") }
 }
 
 fn defaults(reader: &mut Reader, table: &mut TableReader<'_>) -> RawDefaults {

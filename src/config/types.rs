@@ -19,10 +19,10 @@ pub struct Config {
     pub paths: Paths,
     /// The supervisor.
     pub supervisor: Supervisor,
+    /// What bounds the watch.
+    pub watch: Watch,
     /// The uids that agents get.
     pub uids: UidRange,
-    /// What is watched.
-    pub watch: Watch,
     /// What holds where an agent says nothing.
     pub defaults: Defaults,
     /// Who may do what by the control socket, besides root.
@@ -57,9 +57,11 @@ pub struct Supervisor {
     pub patience: Located<Duration>,
 }
 
-/// What is watched.
+/// What bounds the watch, and what it reads.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Watch {
+    /// Events of processes on the whole host that it reads a second; with more it only scans for a while.
+    pub events_per_second: Located<u32>,
     /// What becomes of the kernel's records of refusals.
     pub audit: Located<Audit>,
 }
@@ -206,6 +208,8 @@ const AGENTS: u32 = 256;
 const KNOWN: u32 = 1024;
 /// Two or three uids each: fifty people who take all of theirs leave some of the range.
 const NAMES: u32 = 64;
+/// Forks, execs and ends: a host that is busy with builds has five thousand.
+const EVENTS: u32 = 20_000;
 const PATIENCE: Duration = Duration::from_secs(10);
 
 fn default<T>(key: &str, value: T) -> Located<T> {
@@ -248,7 +252,10 @@ impl Default for Supervisor {
 
 impl Default for Watch {
     fn default() -> Self {
-        Self { audit: default("watch.audit", Audit::Read) }
+        Self {
+            events_per_second: default("watch.events_per_second", EVENTS),
+            audit: default("watch.audit", Audit::Read),
+        }
     }
 }
 

@@ -9,6 +9,8 @@
 
 #![forbid(unsafe_code)]
 
+pub mod duration;
+
 mod problem;
 mod reader;
 

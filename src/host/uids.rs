@@ -93,6 +93,9 @@ pub fn shim_of(agent: &str) -> String {
     format!("{agent}.shim")
 }
 
+/// By what name the book has the watch: no agent's helper can be called so.
+pub const WATCH: &str = "cellblock.watch";
+
 /// The uid on this host of what the book calls `name`, none of `others`.
 #[must_use]
 pub fn of_helper(name: &str, range: UidRange, others: &[Option<u32>]) -> AutoUid {

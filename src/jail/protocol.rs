@@ -11,6 +11,9 @@ pub const MAX_SCREEN: usize = 40 << 10;
 /// The most that is told of what tmux says where it does not start, in bytes.
 pub const MAX_SAID: usize = 4 << 10;
 
+/// The most panes that are told of.
+pub const MAX_PANES: usize = 4096;
+
 /// What the launcher tells init.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Order {
@@ -31,6 +34,8 @@ pub enum Order {
     },
     /// Tell what is on the screen.
     Screen,
+    /// Tell which panes the session has.
+    Panes,
     /// Run a further command. Its terminal comes along, where it has one, and then its other standard descriptors.
     Run {
         /// What it is called from now on.
@@ -93,6 +98,15 @@ pub enum Report {
         /// The last screen, as text.
         screen: String,
     },
+    /// The processes that init has started itself and that run, and the first one of the agent's pane, by their numbers inside.
+    Own {
+        /// tmux's clients and further commands.
+        pids: Vec<i32>,
+        /// The first process of the pane, once it is looked after.
+        pane: Option<i32>,
+    },
+    /// The first processes of the panes of the session, by their numbers inside; nothing where tmux does not tell.
+    Panes(Option<Vec<i32>>),
     /// The tmux server ended without telling how the command did.
     ServerGone,
 }

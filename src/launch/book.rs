@@ -2,7 +2,8 @@
 
 use super::error::{LaunchError, cannot, cannot_io};
 use super::record::AllRecords;
-use crate::host::uids::{self, BOOK};
+use crate::host::AutoUid;
+use crate::host::uids::{self, BOOK, UidRange};
 use crate::plan::Plan;
 use rustix::fs::{FlockOperation, Mode, OFlags, flock};
 use rustix::io::Errno;
@@ -19,6 +20,21 @@ pub(super) fn enter(plan: &Plan, _all: &AllRecords) -> Result<(), LaunchError> {
     let shim = plan.terminal.as_ref().map(|terminal| terminal.shim).filter(|shim| shim.new_uid);
     let shim = shim.map(|shim| (uids::shim_of(&plan.agent), shim.uid));
     agent.into_iter().chain(gate).chain(shim).try_for_each(|(name, uid)| enter_one(&name, uid))
+}
+
+/// The uid of cellblock's own process called `name`, which has one from now on.
+///
+/// # Errors
+/// [`LaunchError`] where none is free, or the book cannot be written.
+pub fn uid_of_own(name: &str, range: UidRange) -> Result<u32, LaunchError> {
+    let _all = super::record::lock_alone()?;
+    match uids::of_helper(name, range, &[]) {
+        AutoUid::Assigned(uid) => Ok(uid),
+        AutoUid::Next(uid) => enter_one(name, uid).map(|()| uid),
+        AutoUid::None(cause) => {
+            Err(LaunchError::Unusable(format!("{name} needs a uid of its own: {cause}")))
+        }
+    }
 }
 
 fn enter_one(name: &str, uid: u32) -> Result<(), LaunchError> {

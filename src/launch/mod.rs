@@ -35,6 +35,7 @@ mod tree;
 mod trees;
 mod user_namespace;
 
+pub use book::uid_of_own;
 pub use cgroup::{Switches, kill as end_all};
 pub use change::set_limits;
 pub use error::LaunchError;
@@ -45,7 +46,7 @@ pub use orders::gates;
 pub use outlines::outline;
 pub use recordings::recordings;
 pub use session::Session;
-pub use start::{Standard, Timings, launch, session_of};
+pub use start::{SESSION, Standard, Timings, launch, session_of};
 
 /// Where launchers keep what they must remember while they run.
 pub const RUN: &str = "/run/cellblock";

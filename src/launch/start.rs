@@ -46,10 +46,13 @@ pub enum Standard {
 /// How long each step took, in the order of the steps.
 pub type Timings = Vec<(String, Duration)>;
 
-/// What the jail of an agent's session is called, in its record and its cgroup.
+/// What the jail of an agent's session is called after the agent's name, in its record and its cgroup.
+pub const SESSION: &str = ".run";
+
+/// What the jail of an agent's session is called.
 #[must_use]
 pub fn session_of(agent: &str) -> String {
-    format!("{agent}.run")
+    format!("{agent}{SESSION}")
 }
 
 /// Makes the jail of `plan` and starts its command.
@@ -305,6 +308,7 @@ impl<'p> Launcher<'p> {
             open_files: rlimit(RlimitName::OpenFiles),
             rlimit_tasks: rlimit(RlimitName::Processes),
             memory_watch: plan.memory_watch,
+            watch: plan.watch.as_ref().map(|watch| watch.rules.clone()).unwrap_or_default(),
         }
     }
 

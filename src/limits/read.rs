@@ -8,6 +8,7 @@ use super::figures::{
 use super::processes;
 use crate::host::{SLICE, paths, text};
 use crate::sys;
+use crate::watch::rules::Rules;
 use rustix::fd::{AsFd as _, OwnedFd};
 use rustix::fs::{Mode, OFlags, fstatfs};
 use serde::{Deserialize, Serialize};
@@ -46,6 +47,8 @@ pub struct Kept {
     pub rlimit_tasks: Option<u64>,
     /// Bytes at which the memory watch ends the agent, where it stands in for the controller.
     pub memory_watch: Option<u64>,
+    /// What the watch is to find, and what is done then.
+    pub watch: Rules,
 }
 
 /// Trees on disk that a project quota bounds together.

@@ -10,6 +10,7 @@ use crate::document::one_line;
 use crate::policy::network::Check;
 use crate::profile::Wall;
 use crate::profile::types::Bytes;
+use crate::watch::rules::Rule;
 use std::fmt::{self, Write as _};
 
 /// The whole plan as text.
@@ -48,6 +49,7 @@ fn write_all(text: &mut String, plan: &Plan) -> fmt::Result {
     write_egress(text, plan)?;
     write_limits(text, plan)?;
     write_ceiling(text, plan)?;
+    write_watch(text, plan)?;
     write_environment(text, plan)?;
     write_steps(text, plan)
 }
@@ -272,6 +274,20 @@ fn write_ceiling(text: &mut String, plan: &Plan) -> fmt::Result {
 
 fn write_limit(text: &mut String, limit: &Limit) -> fmt::Result {
     writeln!(text, "  {:<16} {}  [{}]", limit.file, limit.value, limit.origin)
+}
+
+/// What the watch finds, a rule a line.
+fn write_watch(text: &mut String, plan: &Plan) -> fmt::Result {
+    let Some(watch) = &plan.watch else { return Ok(()) };
+    writeln!(text, "\nwatch")?;
+    for rule in Rule::ALL {
+        let (seen, action) = (watch.rules.told(rule), watch.rules.action(rule));
+        let origin = watch.origins.get(rule.name()).map(String::as_str).unwrap_or_default();
+        writeln!(text, "  {rule:<16} {action}: {seen}  [{origin}]")?;
+    }
+    let except = &watch.rules.detached.except;
+    let except: Vec<String> = except.iter().map(|it| it.escape_debug().to_string()).collect();
+    if except.is_empty() { Ok(()) } else { writeln!(text, "      but {}", except.join(", ")) }
 }
 
 fn write_environment(text: &mut String, plan: &Plan) -> fmt::Result {

@@ -42,6 +42,7 @@ impl Filter {
             "agent" => (built!("agent"), Some(built!("agent-told"))),
             "gate" => (built!("gate"), None),
             "shim" => (built!("shim"), None),
+            "watch" => (built!("watch"), None),
             _ => return None,
         };
         let (allowed, program) = bytes.split_first_chunk()?;

@@ -7,7 +7,7 @@ use super::request::{Input, Mode, Request};
 use super::tree::{HostTree, HostTrees, Paths, below};
 use super::types::{
     CommandPlan, EgressPlan, HelperPlan, Identity, Log, Plan, SeccompPlan, TerminalPlan, WallPlan,
-    WallState,
+    WallState, WatchPlan,
 };
 use super::{
     command, disk, egress, environ, identity, landlock, limits, mounts, terminal, walls, workspace,
@@ -17,6 +17,7 @@ use crate::document::{Located, Place, Problem, Problems};
 use crate::host::{HostFacts, PathAnswer};
 use crate::policy::seccomp::{Arch, Program};
 use crate::profile::{Profile, Wall};
+use crate::watch::rules::Rule;
 use std::collections::BTreeSet;
 
 /// Below `/proc`: what tells about or reaches into the kernel, and belongs to no process.
@@ -186,6 +187,7 @@ impl Decided {
             rlimits: limits::rlimits(profile, &standing),
             disk: disk::resolve(input, &identity, &walls, &mounts),
             memory_watch: memory_watch(input, &standing),
+            watch: (request.mode == Mode::Run).then(|| watch(profile, request)),
             proc_masks: PROC_MASKS.to_vec(),
             identity,
             command,
@@ -196,6 +198,16 @@ impl Decided {
             terminal,
             log: request.config.paths.log.value.clone(),
         }
+    }
+}
+
+fn watch(profile: &Profile, request: &Request) -> WatchPlan {
+    let origins = Rule::ALL.into_iter().map(|rule| (rule.name(), profile.watch.origin(rule)));
+    WatchPlan {
+        rules: profile.watch.rules.clone(),
+        origins: origins.collect(),
+        events_per_second: request.config.watch.events_per_second.value,
+        uids: request.config.uids,
     }
 }
 

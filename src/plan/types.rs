@@ -1,13 +1,16 @@
 //! The plan as plain data.
 
 use crate::egress::proxy::Proxy;
-use crate::egress::rules::Rules;
+use crate::egress::rules::Rules as EgressRules;
+use crate::host::uids::UidRange;
 use crate::policy::network::{Credential, Upstream};
 use crate::policy::seccomp::Program;
 use crate::profile::Wall;
 use crate::profile::types::{Access, Network};
+use crate::watch::rules::Rules;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize, Serializer};
+use std::collections::BTreeMap;
 
 /// Every value of one jail.
 #[derive(Clone, Debug, Serialize)]
@@ -49,6 +52,8 @@ pub struct Plan {
     pub memory_watch: Option<u64>,
     /// The environment.
     pub environment: Vec<Variable>,
+    /// What the watch is to find at it, in `run`.
+    pub watch: Option<WatchPlan>,
     /// The tmux session, in `run`.
     pub terminal: Option<TerminalPlan>,
     /// The folder of the host with the journals.
@@ -68,6 +73,20 @@ impl Plan {
             .iter()
             .any(|plan| plan.wall == wall && matches!(plan.state, WallState::Stands(_)))
     }
+}
+
+/// What the watch is to find, and what is done then.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct WatchPlan {
+    /// Every rule.
+    pub rules: Rules,
+    /// Where what is done about each comes from, by its name.
+    pub origins: BTreeMap<&'static str, String>,
+    /// Events of processes on the whole host that are read a second.
+    pub events_per_second: u32,
+    /// From where it gets its uid.
+    #[serde(skip)]
+    pub uids: UidRange,
 }
 
 /// Who the agent is.
@@ -343,7 +362,7 @@ pub struct EgressPlan {
     /// Whether names are answered and connections taken in the jail's network.
     pub listens: bool,
     /// All its rules; none where it does not listen.
-    pub rules: Rules,
+    pub rules: EgressRules,
     /// The service that it reaches by a socket.
     pub api: Option<ApiPlan>,
     /// Connections that are open at once.

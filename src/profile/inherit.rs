@@ -22,6 +22,7 @@ pub fn lay(base: RawProfile, over: RawProfile) -> RawProfile {
         limits: limits(base.limits, over.limits),
         seccomp: over.seccomp.or(base.seccomp),
         terminal: terminal(base.terminal, over.terminal),
+        watch: base.watch.under(over.watch),
         without: sum(base.without, over.without),
     }
 }

@@ -3,6 +3,10 @@
 //! Decides which keys exist. Never interprets a value: a [`RawProfile`] is good for nothing but
 //! [`super::inherit`] and [`super::validate`].
 
+mod watch;
+
+pub use watch::{RawBackground, RawCount, RawDetached, RawSpawns, RawWatch};
+
 use crate::document::{Item, Located, Problem, Problems, Reader, TableReader};
 use crate::policy::network::RawRule;
 
@@ -29,6 +33,8 @@ pub struct RawProfile {
     pub seccomp: Option<Located<String>>,
     /// `[terminal]`.
     pub terminal: RawTerminal,
+    /// `[watch]`.
+    pub watch: RawWatch,
     /// `[enforcement] without`.
     pub without: Vec<Located<String>>,
 }
@@ -228,6 +234,7 @@ impl RawProfile {
             limits: root.table(reader, "limits", RawLimits::from_table).unwrap_or_default(),
             seccomp: root.table(reader, "seccomp", |r, t| t.string(r, "policy")).flatten(),
             terminal: root.table(reader, "terminal", RawTerminal::from_table).unwrap_or_default(),
+            watch: root.table(reader, "watch", RawWatch::from_table).unwrap_or_default(),
             without: root
                 .table(reader, "enforcement", |r, t| t.strings(r, "without"))
                 .unwrap_or_default(),

@@ -9,11 +9,13 @@ mod name;
 mod path;
 mod quantity;
 mod wall;
+mod watch;
 
 pub use name::{AgentName, VariableName};
 pub use path::{CREDENTIAL, HostPath, JailPath, Pattern, SecretPlace};
 pub use quantity::{Bytes, Cpus};
 pub use wall::Wall;
+pub use watch::Watch;
 
 /// A validated profile.
 #[derive(Clone, Debug)]
@@ -40,6 +42,8 @@ pub struct Profile {
     pub seccomp: Located<String>,
     /// The tmux session.
     pub terminal: Terminal,
+    /// What the watch is to find.
+    pub watch: Watch,
     /// The walls it may run without, as its author named them.
     pub without: Vec<Located<Wall>>,
 }

@@ -192,6 +192,12 @@ impl Keep {
                     self.born.session = true;
                     self.tell(Report::Said(said));
                 }
+                Said::Own { pids, pane } => {
+                    (self.born.own, self.born.pane) = (pids, pane);
+                    let (pids, pane) = (self.born.own.clone(), pane);
+                    self.tell_owner(Report::Said(Said::Own { pids, pane }));
+                }
+                Said::Panes(_) => self.tell_owner(Report::Said(said)),
                 Said::Failed { .. }
                 | Said::NoSession { .. }
                 | Said::Screen(_)
@@ -216,6 +222,13 @@ impl Keep {
                 self.write_down(report);
             }
             None => self.write_down(report),
+        }
+    }
+
+    /// The same for what the next owner is told anyway, or asks for itself.
+    fn tell_owner(&mut self, report: Report) {
+        if self.owner.is_some() {
+            self.tell(report);
         }
     }
 
@@ -297,6 +310,7 @@ impl Keep {
                 self.order(&Say::Watch, &[]);
             }
             Order::Screen => self.order(&Say::Screen, &[]),
+            Order::Panes => self.order(&Say::Panes, &[]),
             Order::Stop => self.order(&Say::Stop, &[]),
             Order::Kill => self.kill(),
             Order::SendAway { but, why } => self.send_away(&but, &why),

@@ -159,6 +159,8 @@ pub struct Owner {
     recorded_again: u32,
     /// Whether the shim was told to end the gate.
     gate_ended: bool,
+    /// The tmux server, once it was proved to be the agent's.
+    server: Option<i32>,
 }
 
 impl Owner {
@@ -185,6 +187,7 @@ impl Owner {
             last,
             recorded_again: 0,
             gate_ended: false,
+            server: None,
         })
     }
 
@@ -291,8 +294,15 @@ impl Owner {
     pub fn prove(&mut self) -> Result<(), ShimError> {
         let server = self.session()?.prove()?;
         self.meter.set_server(server);
+        self.server = Some(server);
         self.born.up = true;
         self.tell(&Order::Watch, &[])
+    }
+
+    /// The tmux server, once it was proved to be the agent's.
+    #[must_use]
+    pub fn server(&self) -> Option<i32> {
+        self.server
     }
 
     fn session(&mut self) -> Result<&Session, ShimError> {
@@ -456,6 +466,14 @@ impl Owner {
     /// [`ShimError::Launch`].
     pub fn ask_for_screen(&self) -> Result<(), ShimError> {
         self.tell(&Order::Screen, &[])
+    }
+
+    /// Asks for the panes of the session; a report brings them.
+    ///
+    /// # Errors
+    /// [`ShimError::Launch`].
+    pub fn ask_for_panes(&self) -> Result<(), ShimError> {
+        self.tell(&Order::Panes, &[])
     }
 
     /// Asks the agent's command to end.

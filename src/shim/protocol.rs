@@ -70,6 +70,10 @@ pub struct Born {
     pub recording: bool,
     /// Who looks, by the number of their view.
     pub people: Vec<(u32, Looker)>,
+    /// What init has started itself, as it said last, by numbers inside.
+    pub own: Vec<i32>,
+    /// The first process of the agent's pane, as init said, by its number inside.
+    pub pane: Option<i32>,
 }
 
 /// Somebody who looks, in the words of the owner who let them: the shim keeps that for the next one.
@@ -127,6 +131,8 @@ pub enum Order {
     },
     /// Tell what is on the screen.
     Screen,
+    /// Tell which panes the session has.
+    Panes,
     /// Ask the agent's command to end.
     Stop,
     /// Freeze the jail, or let it go on.
@@ -153,6 +159,7 @@ impl Order {
             Self::Watch
             | Self::Record { .. }
             | Self::Screen
+            | Self::Panes
             | Self::Stop
             | Self::Freeze(_)
             | Self::EndGate

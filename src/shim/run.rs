@@ -3,26 +3,32 @@
 use super::client::{Client, Left, Typing};
 use super::owner::{Heard, Owner, Starting};
 use super::person::own_size;
-use super::protocol::{End, Looker, Report};
+use super::protocol::{End, Looker, Report as Told};
 use super::wait::Waiter;
 use super::{Ending, ShimError, ended, was_ended};
 use crate::jail::protocol::Report as Said;
-use crate::launch::record;
-use crate::limits::journal::now;
+use crate::launch::{LaunchError, record};
+use crate::limits::journal::{self, now};
 use crate::plan::Plan;
 use crate::sys::Cloned;
 use crate::terminal::plain::plain_lines;
+use crate::watch::keeper::{Heard as FromWatch, Keeper};
+use crate::watch::protocol::Report;
 use nix::sys::signal::Signal;
-use rustix::event::PollFlags;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::BorrowedFd;
+use rustix::io::Errno;
 use rustix::process::WaitOptions;
 use rustix::termios::isatty;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Lines of a last screen that are told, at the most.
 const SCREEN_LINES: usize = 1000;
 /// Lines of what tmux said, at the most.
 const SAID_LINES: usize = 20;
+
+/// How long the watch may take to say its last words.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// What the person is told about a session by their own terminal.
 pub trait Notices {
@@ -41,6 +47,10 @@ pub fn run(
 ) -> Result<Ending, ShimError> {
     let waiter = Waiter::new()?;
     let on_terminal = isatty(rustix::stdio::stdin()) && isatty(rustix::stdio::stdout());
+    // Before there is an agent: without a watch there is none.
+    let watch = plan.watch.as_ref();
+    let watch = watch.map(|watch| Keeper::start(watch.uids, watch.events_per_second.into()));
+    let watch = watch.transpose()?;
     let starting = Starting::fork(plan)?;
     let mut stopped = None;
     loop {
@@ -53,6 +63,7 @@ pub fn run(
     let mut owner = starting.wait()?;
     timings.extend(owner.take_timings());
     let mut run = Run {
+        watch,
         agent: plan.agent.clone(),
         owner,
         client: None,
@@ -62,7 +73,8 @@ pub fn run(
         said: None,
         status: None,
     };
-    match run.keep(&waiter, stopped, notices) {
+    let begun = run.watch_agent();
+    match begun.and_then(|()| run.keep(&waiter, stopped, notices)) {
         Ok(()) => run.finish(),
         Err(error) => Err(run.abandon(error)),
     }
@@ -78,6 +90,8 @@ fn ends(signal: Signal) -> bool {
 }
 
 struct Run {
+    /// Sees what the agent starts.
+    watch: Option<Keeper>,
     agent: String,
     owner: Owner,
     /// The person, where they look.
@@ -129,7 +143,9 @@ impl Run {
             None => self.unseen(),
         };
         let count = owners.len();
-        let all: Vec<_> = owners.into_iter().chain(persons).collect();
+        let persons_end = count + persons.len();
+        let watch = self.watch.as_ref().map(|watch| (watch.link(), PollFlags::IN));
+        let all: Vec<_> = owners.into_iter().chain(persons).chain(watch).collect();
         let (signal, came) = waiter.wait(&all, Some(self.owner.patience()))?;
         drop(all);
         // Who asks for the end does not wait for a look at a jail that keeps every processor busy.
@@ -138,7 +154,10 @@ impl Run {
             Some(signal) if ends(signal) => self.stop(signal)?,
             Some(_) | None => {}
         }
-        self.carry(&came[count..], notices)?;
+        self.carry(&came[count..persons_end], notices)?;
+        if came[persons_end..].iter().any(|flags| !flags.is_empty()) {
+            self.hear_watch()?;
+        }
         let heard = self.owner.turn(&came[..count])?;
         // Nobody comes after this owner who would have to know.
         self.owner.answer_network(None);
@@ -208,29 +227,116 @@ impl Run {
     fn react(&mut self, heard: Heard) -> Result<bool, ShimError> {
         for report in heard.reports {
             match report {
-                Report::Said(Said::Up) => {
+                Told::Said(Said::Up) => {
                     self.owner.prove()?;
+                    self.watch_session()?;
                     self.owner.record()?;
                     self.up = true;
                     if self.on_terminal {
                         self.show()?;
                     }
                 }
-                Report::Said(said) => self.said = Some(said),
-                Report::Over { status } => self.status = Some(status),
-                Report::Trouble(cause) => tracing::warn!(cause, "the shim"),
-                Report::NotRecorded => {
+                Told::Said(Said::Own { pids, pane }) => self
+                    .tell_watch(|watch, jail| watch.own(jail, pids.into_iter().collect(), pane))?,
+                Told::Said(Said::Panes(panes)) => self.tell_watch(|watch, jail| {
+                    panes.map_or(Ok(()), |panes| watch.panes(jail, panes.into_iter().collect()))
+                })?,
+                Told::Said(said) => self.said = Some(said),
+                Told::Over { status } => self.status = Some(status),
+                Told::Trouble(cause) => tracing::warn!(cause, "the shim"),
+                Told::NotRecorded => {
                     if let Err(error) = self.owner.record_again() {
                         self.told.push(format!("{} is not recorded any more: {error}", self.agent));
                     }
                 }
-                Report::ViewOver { .. } | Report::Frozen { .. } => {}
+                Told::ViewOver { .. } | Told::Frozen { .. } => {}
             }
         }
         Ok(heard.gone || self.status.is_some())
     }
 
+    fn tell_watch(
+        &mut self,
+        tell: impl FnOnce(&mut Keeper, &str) -> Result<(), Errno>,
+    ) -> Result<(), ShimError> {
+        let jail = self.owner.jail();
+        let told = self.watch.as_mut().map_or(Ok(()), |watch| tell(watch, jail));
+        told.map_err(|errno| {
+            let object = "the watch".to_owned();
+            ShimError::Launch(LaunchError::Call { verb: "tell", object, errno })
+        })
+    }
+
+    fn watch_agent(&mut self) -> Result<(), ShimError> {
+        let kept = self.owner.kept().clone();
+        self.tell_watch(|watch, jail| watch.add(jail, &kept))
+    }
+
+    fn watch_session(&mut self) -> Result<(), ShimError> {
+        let server = self.owner.server();
+        self.tell_watch(|watch, jail| server.map_or(Ok(()), |pid| watch.server(jail, pid)))
+    }
+
+    /// What the watch has found is written down; whether it has said everything about the agent. Where it has ended, the agent is
+    /// watched by nobody, and does not go on.
+    fn hear_watch(&mut self) -> Result<bool, ShimError> {
+        let Some(watch) = &mut self.watch else { return Ok(true) };
+        let FromWatch { reports, gone } = watch.hear();
+        let mut is_done = false;
+        for (_, report) in reports {
+            match report {
+                Report::Forgotten(_) => is_done = true,
+                Report::Found(_, finding) => self.note("finding", &*finding, finding.told()),
+                Report::Acted(_, told) => self.note("acted", (), format!("the watch: {told}")),
+                Report::Stop(_, told) => {
+                    self.told.push(format!("stopped by the watch: {told}"));
+                    self.owner.kill()?;
+                }
+                Report::AskPanes(_) => self.owner.ask_for_panes()?,
+                Report::Sees(Err(cause)) => tracing::warn!(cause, "the watch only scans"),
+                Report::Sees(Ok(())) => {}
+                Report::Trouble(told) => tracing::warn!(told, "the watch"),
+                Report::Failed(cause) => {
+                    let cause = format!("there is no watch: {cause}");
+                    return Err(LaunchError::Unusable(cause).into());
+                }
+            }
+        }
+        if gone {
+            return Err(LaunchError::Unusable("the watch has ended".to_owned()).into());
+        }
+        Ok(is_done)
+    }
+
+    /// Hears what the watch has still to say.
+    fn end_watch(&mut self) -> Result<(), ShimError> {
+        self.tell_watch(|watch, jail| watch.forget(jail))?;
+        let until = Instant::now() + LAST_WORDS;
+        while !self.hear_watch()? {
+            let left = until.saturating_duration_since(Instant::now());
+            let Some(watch) = self.watch.as_ref().filter(|_| !left.is_zero()) else { break };
+            let mut waited = [PollFd::from_borrowed_fd(watch.link(), PollFlags::IN)];
+            let patience = Timespec::try_from(left).ok();
+            match poll(&mut waited, patience.as_ref()) {
+                Ok(_) | Err(Errno::INTR) => {}
+                Err(errno) => return Err(ShimError::Wait(errno)),
+            }
+        }
+        Ok(())
+    }
+
+    fn note(&self, event: &'static str, what: impl serde::Serialize, told: String) {
+        let kept = self.owner.kept();
+        let about = (self.owner.jail(), event);
+        if let Err(errno) = journal::write_event(&kept.log, &kept.agent, about, what, told) {
+            tracing::warn!(%errno, event, "an event was not written down");
+        }
+    }
+
     fn finish(mut self) -> Result<Ending, ShimError> {
+        if let Err(error) = self.end_watch() {
+            tracing::warn!(%error, "the watch");
+        }
         // What was drawn last is shown; the shim has closed the line.
         if let Some(mut client) = self.client.take() {
             for _ in 0..256 {

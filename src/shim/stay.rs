@@ -166,6 +166,8 @@ fn settle(
         up: false,
         recording: false,
         people: Vec::new(),
+        own: Vec::new(),
+        pane: None,
         records: recording.is_some(),
     };
     let switches = match jail.switches().and_then(|switches| {

@@ -293,9 +293,15 @@ pub(super) fn outcome(name: &str, said: Option<&Said>, status: u8) -> Outcome {
         }
         Some(Said::ServerGone) => of(format!("the session of {name} was closed"), status),
         Some(Said::Ended { status: code, signal, .. }) => of(ended(name, *code, *signal), status),
-        Some(Said::Up | Said::Detached { .. } | Said::Screen(_) | Said::JobEnded { .. }) | None => {
-            of(was_ended(name), status)
-        }
+        Some(
+            Said::Up
+            | Said::Detached { .. }
+            | Said::Screen(_)
+            | Said::JobEnded { .. }
+            | Said::Own { .. }
+            | Said::Panes(_),
+        )
+        | None => of(was_ended(name), status),
     }
 }
 

@@ -56,6 +56,7 @@ impl Supervisor {
         agent.sent_away.clear();
         agent.ended_as(end);
         let ran = up.since.elapsed();
+        self.watch_no_more(name);
         for told in told {
             self.note(name, "told", None, told);
         }
@@ -145,6 +146,17 @@ impl Supervisor {
         if !asked {
             self.answer_waits(name, &[Wait::Restart], &failed);
         }
+    }
+
+    /// The watch has the agent stopped, for the reason `why`: it is not started again by itself.
+    pub(super) fn stop_for(&mut self, name: &str, why: String) {
+        let Some(Agent { record, phase: Phase::Up(up), .. }) = self.agents.get_mut(name) else {
+            return;
+        };
+        up.ended_for.get_or_insert(why);
+        (record.goes, record.again) = (false, false);
+        self.save(name);
+        self.ask_to_end(name, self.patience());
     }
 
     /// Asks the agent to end; after `patience` everything of it is ended.

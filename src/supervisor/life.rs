@@ -187,6 +187,7 @@ impl Supervisor {
                     troubles: 0,
                 };
                 agent.phase = Phase::Up(up);
+                self.watch(name);
                 self.save(name);
                 if taken_over {
                     self.catch_up(name);
@@ -234,6 +235,9 @@ impl Supervisor {
             match report {
                 Report::Said(Said::Up) => self.come_up(name),
                 Report::Said(Said::Screen(text)) => self.show_screen(name, text),
+                Report::Said(said @ (Said::Own { .. } | Said::Panes(_))) => {
+                    self.watch_said(name, said);
+                }
                 Report::Said(said) => {
                     if let Some(Agent { phase: Phase::Up(up), .. }) = self.agents.get_mut(name) {
                         up.said = Some(said);
@@ -244,6 +248,9 @@ impl Supervisor {
                 Report::Trouble(cause) => self.trouble(name, &cause),
                 Report::NotRecorded => self.record_again(name),
                 Report::Frozen { frozen, cause } => {
+                    if cause.is_none() {
+                        self.watch_frozen(name, frozen);
+                    }
                     let done = Answer::Done(vec![format!("{name} {}", frozen_words(frozen).1)]);
                     let answer = cause.map_or(done, |cause| Answer::failed(cause, ""));
                     self.answer_waits(name, &[Wait::Freeze(frozen)], &answer);
@@ -343,7 +350,9 @@ impl Supervisor {
         record.stage = Stage::Running;
         let recorded = if up.owner.born().recording { Ok(()) } else { up.owner.record() };
         let (goes, restarts) = (record.goes, record.restarts);
+        self.watch_session(name);
         if first {
+            let Some(Agent { record, .. }) = self.agents.get_mut(name) else { return };
             record.since = now();
             self.save(name);
             let again = match restarts {
@@ -393,6 +402,7 @@ impl Supervisor {
     pub(super) fn clock(&mut self) {
         let names: Vec<String> = self.agents.keys().cloned().collect();
         let now = Instant::now();
+        self.watch_clock(now);
         for name in names {
             let Some(agent) = self.agents.get_mut(&name) else { continue };
             match &mut agent.phase {

@@ -23,6 +23,7 @@ mod reach;
 mod restart;
 mod state;
 mod verbs;
+mod watching;
 
 use crate::config::Config;
 use crate::control::protocol::Answer;
@@ -47,6 +48,7 @@ use state::{Folders, StateError};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
+use watching::Watching;
 
 /// What is due for agents within this time is done together.
 const TOGETHER: Duration = Duration::from_millis(50);
@@ -126,6 +128,8 @@ struct Supervisor {
     /// Children that work for callers, by the number of the connection.
     errands: BTreeMap<u64, Errand>,
     partings: Partings,
+    /// Sees what agents start.
+    watching: Watching,
     /// How often the configuration was read anew, and whether it is to be again.
     reads: u64,
     reload: bool,
@@ -141,6 +145,7 @@ enum Whose {
     Conn(u64),
     Errand(u64),
     Agent(String),
+    Watch,
 }
 
 /// Supervises as `config` says, which is from the file `named` or the usual one, until a signal says to end; agents go on
@@ -171,6 +176,7 @@ pub fn supervise(
     let listener = socket::open(&control, group);
     let listener =
         listener.map_err(|errno| SuperviseError::Socket { path: control.clone(), errno })?;
+    let watching = Watching::start(&config).map_err(ShimError::Launch)?;
     let mut supervisor = Supervisor {
         config,
         named,
@@ -187,6 +193,7 @@ pub fn supervise(
         groups: Groups::default(),
         errands: BTreeMap::new(),
         partings: Partings::default(),
+        watching,
         reads: 0,
         reload: false,
         reload_for: Vec::new(),
@@ -320,7 +327,8 @@ impl Supervisor {
                 Whose::Listener if any => self.accept(),
                 Whose::Conn(number) if any => self.hear(number),
                 Whose::Errand(number) if any => self.hear_errand(number),
-                Whose::Listener | Whose::Conn(_) | Whose::Errand(_) => {}
+                Whose::Watch if any => self.hear_watch(),
+                Whose::Listener | Whose::Conn(_) | Whose::Errand(_) | Whose::Watch => {}
             }
         }
         for (name, flags) in of_agents {
@@ -340,6 +348,7 @@ impl Supervisor {
         for (number, errand) in &self.errands {
             wanted.push((Whose::Errand(*number), errand.as_fd(), PollFlags::IN));
         }
+        wanted.extend(self.watching.link().map(|fd| (Whose::Watch, fd, PollFlags::IN)));
         for (name, agent) in &self.agents {
             let mut add = |whose, fd, flags| wanted.push((whose, fd, flags));
             match &agent.phase {
@@ -378,7 +387,8 @@ impl Supervisor {
         let waits = waits.filter_map(|(_, wait, since)| Some(until(*since + wait.patience()?)));
         let behind = self.partings.is_behind().then_some(Duration::from_secs(1));
         let of_conns = self.conns.values().filter(|conn| !conn.waits).map(|conn| until(conn.until));
-        let own = behind.into_iter().chain(waits).chain(notifier.watchdog_period());
+        let watch = self.watching.again().map(until);
+        let own = behind.into_iter().chain(watch).chain(waits).chain(notifier.watchdog_period());
         of_agents.chain(of_conns).chain(own).min()
     }
 

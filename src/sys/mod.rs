@@ -9,6 +9,7 @@ mod attempt;
 mod clone;
 mod kernel;
 mod mount;
+mod netlink;
 mod process;
 mod quota;
 
@@ -19,8 +20,10 @@ pub use kernel::{
     null_call, raise_loopback,
 };
 pub use mount::{TreeAttributes, set_tree_attributes};
+pub use netlink::{Instruction, MOST_AT_ONCE, attach_filter, receive_many};
 pub use process::{
-    CallStop, call_stop, close_all_but, fork, ignore_signal, lead_session_of, set_variable,
+    CallStop, call_stop, close_all_but, fork, ignore_signal, lead_session_of, reset_signals,
+    set_variable,
 };
 pub use quota::{
     Project, ProjectQuotas, ProjectUse, has_quotas, limit_project, project_of, project_quotas,

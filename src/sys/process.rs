@@ -103,6 +103,22 @@ pub fn ignore_signal(number: nix::sys::signal::Signal) -> Result<(), Errno> {
     before.map(|_| ()).map_err(|errno| Errno::from_raw_os_error(errno as i32))
 }
 
+/// Gives every signal that can have another one its usual meaning, but for SIGPIPE, which Rust's own start ignores and its
+/// children do not: what a program ignores its children ignore, too (signal(7)).
+///
+/// # Errors
+/// The kernel's answer.
+pub fn reset_signals() -> Result<(), Errno> {
+    use nix::sys::signal::{SigHandler, Signal, signal};
+    let kept = [Signal::SIGKILL, Signal::SIGSTOP, Signal::SIGPIPE];
+    for number in Signal::iterator().filter(|number| !kept.contains(number)) {
+        // SAFETY: no handler of this program is lost that anything rests on: the caller has installed none.
+        let before = unsafe { signal(number, SigHandler::SigDfl) };
+        before.map_err(|errno| Errno::from_raw_os_error(errno as i32))?;
+    }
+    Ok(())
+}
+
 /// Where a traced process has stopped at a system call (ptrace(2), `PTRACE_GET_SYSCALL_INFO`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CallStop {

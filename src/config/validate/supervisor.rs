@@ -4,7 +4,7 @@ use super::roles::principal;
 use super::{Checker, absolute, profile};
 use crate::config::raw::{RawDefaults, RawPaths, RawSupervisor, RawUids, RawWatch};
 use crate::config::{Audit, Defaults, Paths, Restart, Supervisor, Watch};
-use crate::document::Located;
+use crate::document::{Located, duration};
 use crate::host::uids::UidRange;
 use std::time::Duration;
 
@@ -16,6 +16,8 @@ const MOST_AGENTS: u32 = 4096;
 const MOST_KNOWN: u32 = 65_536;
 /// More than the usual range has uids for.
 const MOST_NAMES: u32 = 4096;
+/// More than any machine has.
+const MOST_EVENTS: u32 = 10_000_000;
 /// Somebody waits for it.
 const MOST_PATIENCE: Duration = Duration::from_secs(600);
 /// Fewer uids than a few agents with gates need are a slip of the pen.
@@ -72,6 +74,19 @@ pub(super) fn supervisor(check: &mut Checker, raw: &RawSupervisor) -> Supervisor
     }
 }
 
+pub(super) fn watch(check: &mut Checker, raw: &RawWatch) -> Watch {
+    let default = Watch::default();
+    Watch {
+        events_per_second: number(
+            check,
+            (raw.events_per_second.as_ref(), default.events_per_second),
+            MOST_EVENTS,
+            "write how many events of processes on this host are read a second",
+        ),
+        audit: check.or(raw.audit.as_ref(), Audit::parse, default.audit),
+    }
+}
+
 /// A number from 1 to `most`, or the default.
 fn number(
     check: &mut Checker,
@@ -91,17 +106,7 @@ fn number(
 }
 
 fn patience(text: &str) -> Result<Duration, String> {
-    let error = || format!("`{}` is not a duration", text.escape_debug());
-    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-    let (number, unit) = text.split_at(digits);
-    let number: u64 = number.parse().map_err(|_| error())?;
-    let duration = match unit {
-        "ms" => Duration::from_millis(number),
-        "s" => Duration::from_secs(number),
-        "m" => Duration::from_secs(number.checked_mul(60).ok_or_else(error)?),
-        "" => return Err(format!("`{number}` has no unit")),
-        _ => return Err(error()),
-    };
+    let duration = duration::parse(text)?;
     if duration > MOST_PATIENCE {
         return Err(format!("`{text}` is more than anybody waits"));
     }
@@ -168,11 +173,6 @@ fn end(check: &mut Checker, raw: Option<&Located<i64>>, default: u32) -> Option<
     };
     check.report(&raw.place, cause, hint);
     None
-}
-
-pub(super) fn watch(check: &mut Checker, raw: &RawWatch) -> Watch {
-    let default = Watch::default();
-    Watch { audit: check.or(raw.audit.as_ref(), Audit::parse, default.audit) }
 }
 
 pub(super) fn defaults(check: &mut Checker, raw: &RawDefaults) -> Defaults {

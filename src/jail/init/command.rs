@@ -98,6 +98,7 @@ fn obey(control: &OwnedFd, child: Pid) -> bool {
             | Order::Stop
             | Order::Attach { .. }
             | Order::Screen
+            | Order::Panes
             | Order::Run { .. }
             | Order::SignalJob { .. },
         )) => true,

@@ -115,6 +115,8 @@ fn prepare(control: &OwnedFd, walls: &str) -> Result<bool, String> {
         .map_err(|errno| format!("{}: {errno}", call("close itself to the agent")))?;
     rustix::io::fcntl_setfd(control, FdFlags::CLOEXEC)
         .map_err(|errno| format!("{}: {errno}", call("keep the control socket to itself")))?;
+    // What whoever launched it ignores is nothing of the agent's: `nohup`, for one, makes everything it starts ignore SIGHUP.
+    crate::sys::reset_signals().map_err(|errno| format!("{}: {errno}", call("reset signals")))?;
     canary::test(walls)?;
     match hear(control) {
         Ok(Some(Order::Start)) => Ok(true),

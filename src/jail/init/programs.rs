@@ -123,6 +123,11 @@ impl Programs {
         }
     }
 
+    /// The numbers of those that run.
+    pub(super) fn pids(&self) -> Vec<i32> {
+        self.running.keys().copied().collect()
+    }
+
     /// Which program it was that ended, with its status as a shell gives it.
     pub(super) fn ended(&mut self, pid: Pid, status: WaitStatus) -> Option<(Program, u8)> {
         let program = self.running.remove(&pid.as_raw_nonzero().get())?;

@@ -34,6 +34,8 @@ struct Session<'t> {
     pane: Option<(Pid, OwnedFd)>,
     /// Whether the launcher waits for the end of that process.
     watching: bool,
+    /// What was told of the programs that were started here.
+    told: Option<Report>,
 }
 
 /// Keeps the session of `task` to its end.
@@ -55,6 +57,7 @@ pub(super) fn run(control: &OwnedFd, task: &Task) -> u8 {
         server: None,
         pane: None,
         watching: false,
+        told: None,
     };
     let begun = rustix::process::setsid()
         .map_err(|errno| format!("init cannot lead a session: {errno}"))
@@ -79,6 +82,7 @@ impl Session<'_> {
             if self.watching && self.pane.is_none() && !self.watch() {
                 return self.finish();
             }
+            self.tell_own()?;
             let pane = self.pane.as_ref().map(|(_, pane)| pane.as_fd());
             let again = (self.watching && self.pane.is_none()).then_some(STARVED);
             let ready = self
@@ -137,6 +141,17 @@ impl Session<'_> {
         Ok(HUNG_UP)
     }
 
+    /// Tells which programs are no orphans, though their parent is init.
+    fn tell_own(&mut self) -> Result<(), String> {
+        let pane = self.pane.as_ref().map(|(pid, _)| pid.as_raw_nonzero().get());
+        let own = Report::Own { pids: self.programs.pids(), pane };
+        if self.told.as_ref() != Some(&own) {
+            self.tell(&own)?;
+            self.told = Some(own);
+        }
+        Ok(())
+    }
+
     fn tell(&self, report: &Report) -> Result<(), String> {
         say(self.control, report).map_err(|errno| format!("init cannot tell the launcher: {errno}"))
     }
@@ -154,6 +169,7 @@ impl Session<'_> {
             Order::Stop => self.stop(),
             Order::Attach { client, types } => self.attach(client, types, descriptors)?,
             Order::Screen => self.tell(&Report::Screen(self.tmux.screen()))?,
+            Order::Panes => self.tell(&Report::Panes(self.tmux.panes()))?,
             Order::Run { job, words, terminals } => {
                 self.start(job, &words, Standard::new(terminals, descriptors))?;
             }

@@ -2,7 +2,7 @@
 //!
 //! The server is the agent's: what it does not answer in time is not waited for, and what it answers is the agent's word.
 
-use super::super::protocol::MAX_SCREEN;
+use super::super::protocol::{MAX_PANES, MAX_SCREEN};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::OwnedFd;
 use rustix::io::Errno;
@@ -133,6 +133,15 @@ impl<'t> Tmux<'t> {
         }
         screen.truncate(end);
         Some(screen)
+    }
+
+    /// The first processes of the panes of the session.
+    pub(super) fn panes(&self) -> Option<Vec<i32>> {
+        let target = self.target();
+        let list = [OsStr::new("list-panes"), OsStr::new("-s"), OsStr::new("-t"), &target];
+        let list = [&list[..], &[OsStr::new("-F")]].concat();
+        let answer = self.output(&list, Some("#{pane_pid}"))?;
+        Some(answer.lines().filter_map(|line| line.parse().ok()).take(MAX_PANES).collect())
     }
 
     /// What tmux answers to a format, in one line.

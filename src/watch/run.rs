@@ -1,0 +1,510 @@
+//! The process of the watch: waits for events, orders and the clock, and says what it finds.
+
+use super::act::Hands;
+use super::connector::Connector;
+use super::findings::{Finding, Folds, NAMED, Process};
+use super::proc;
+use super::protocol::{Agent, Bounds, Order, Report};
+use super::rules::{Action, Rule};
+use super::state::{Event, Question, State};
+use super::tree::{AgentId, Moment};
+use crate::wire;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fd::{AsFd as _, OwnedFd};
+use rustix::io::Errno;
+use rustix::time::{ClockId, clock_gettime};
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+/// How often all processes are looked at: beside events, and without.
+const CROSS_CHECK: Duration = Duration::from_secs(10);
+const SCAN: Duration = Duration::from_secs(1);
+/// A scan takes no more than one of so many parts of a processor.
+const SCAN_SHARE: u32 = 20;
+/// How long events are not read after there were too many, at first and at the most.
+const PAUSE: Duration = Duration::from_secs(5);
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+/// Batches of events that are read in a turn, and orders that are taken.
+const BATCHES: u32 = 64;
+const ORDERS: u32 = 64;
+/// Reports that wait for an owner who is slow.
+const MOST_UNSENT: usize = 4096;
+/// Processes that are looked at to say what most of an agent's are.
+const MOST_COUNTED: usize = 256;
+
+/// How it sees processes.
+#[derive(Debug)]
+enum Sight {
+    /// By the kernel's events.
+    Events(Connector),
+    /// By scans, for there were too many events, until that moment; how long the pause is.
+    Paused(Connector, Moment, Duration),
+    /// By scans alone.
+    Scans,
+}
+
+/// An agent.
+#[derive(Debug)]
+struct Watched {
+    hands: Hands,
+    /// When all its processes are looked at.
+    next: Moment,
+    /// The processor time that it had used then, in microseconds.
+    used: Option<u64>,
+    /// The highest number that a process of it had inside.
+    highest: i32,
+}
+
+/// The watch.
+pub(super) struct Watch {
+    link: OwnedFd,
+    sight: Sight,
+    bounds: Bounds,
+    state: State,
+    agents: BTreeMap<AgentId, Watched>,
+    folds: Folds,
+    unsent: VecDeque<Report>,
+    lost: u64,
+    /// Events in this second.
+    second: (u64, u64),
+    /// When events were read again, and how long they had not been.
+    resumed: Option<(Moment, Duration)>,
+}
+
+/// The time since the boot, without what the machine slept: as events have it.
+fn now() -> Moment {
+    Duration::try_from(clock_gettime(ClockId::Monotonic)).unwrap_or_default()
+}
+
+impl Watch {
+    pub(super) fn new(link: OwnedFd, connector: Result<Connector, String>, bounds: Bounds) -> Self {
+        let (sight, sees) = match connector {
+            Ok(connector) => (Sight::Events(connector), Ok(())),
+            Err(cause) => (Sight::Scans, Err(cause)),
+        };
+        let mut watch = Self {
+            link,
+            sight,
+            bounds,
+            state: State::default(),
+            agents: BTreeMap::new(),
+            folds: Folds::default(),
+            unsent: VecDeque::new(),
+            lost: 0,
+            second: (0, 0),
+            resumed: None,
+        };
+        watch.say(Report::Sees(sees));
+        watch
+    }
+
+    /// Watches until its owner is gone.
+    pub(super) fn run(mut self) -> Result<(), Errno> {
+        while self.turn()? {}
+        Ok(())
+    }
+
+    fn turn(&mut self) -> Result<bool, Errno> {
+        let [orders, events] = self.wait()?;
+        if orders && !self.obey()? {
+            return Ok(false);
+        }
+        if events {
+            self.read_events();
+        }
+        self.look();
+        self.by_the_clock();
+        self.flush();
+        Ok(true)
+    }
+
+    /// Whether there are orders, and events.
+    fn wait(&self) -> Result<[bool; 2], Errno> {
+        let patience = self.patience();
+        let flags =
+            if self.unsent.is_empty() { PollFlags::IN } else { PollFlags::IN | PollFlags::OUT };
+        let mut fds = vec![PollFd::new(&self.link, flags)];
+        if let Sight::Events(connector) = &self.sight {
+            fds.push(PollFd::from_borrowed_fd(connector.as_fd(), PollFlags::IN));
+        }
+        match poll(&mut fds, patience.and_then(|it| Timespec::try_from(it).ok()).as_ref()) {
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(errno) => return Err(errno),
+        }
+        let other = PollFlags::IN | PollFlags::HUP | PollFlags::ERR;
+        let ready = |index: usize| fds.get(index).is_some_and(|fd| fd.revents().intersects(other));
+        Ok([ready(0), ready(1)])
+    }
+
+    fn patience(&self) -> Option<Duration> {
+        let resumes = match &self.sight {
+            Sight::Paused(_, until, _) => Some(*until),
+            Sight::Events(_) | Sight::Scans => None,
+        };
+        let scans = self.agents.values().map(|agent| agent.next);
+        let ends = self.agents.values().filter_map(|agent| agent.hands.next());
+        let all = scans.chain(ends).chain(self.state.next()).chain(self.folds.next());
+        all.chain(resumes).min().map(|next| next.saturating_sub(now()))
+    }
+
+    fn obey(&mut self) -> Result<bool, Errno> {
+        for _ in 0..ORDERS {
+            match wire::take::<Order>(&self.link) {
+                Ok(Some((order, descriptors))) => self.perform(order, descriptors),
+                Ok(None) | Err(Errno::CONNRESET) => return Ok(false),
+                Err(Errno::AGAIN) => return Ok(true),
+                Err(Errno::PROTO) => {
+                    self.trouble("an order is not understood".to_owned());
+                }
+                Err(errno) => return Err(errno),
+            }
+        }
+        Ok(true)
+    }
+
+    fn perform(&mut self, order: Order, descriptors: Vec<OwnedFd>) {
+        match order {
+            Order::Add(agent) => self.add(*agent, descriptors),
+            Order::Server(agent, pid) => self.state.set_server(agent, pid),
+            Order::Own(agent, own, pane) => self.state.set_own(agent, own, pane),
+            Order::Panes(agent, panes) => self.state.set_panes(now(), agent, panes),
+            Order::Limit(agent, told) => self.state.limit_reached(agent, told),
+            Order::Frozen(agent, frozen) => {
+                let hands = self.agents.get_mut(&agent).map(|agent| &mut agent.hands);
+                if let Some(Err(errno)) = hands.map(|hands| hands.set_frozen(frozen)) {
+                    self.trouble(format!("cannot keep an agent frozen: {errno}"));
+                }
+            }
+            Order::Forget(agent) => self.forget(agent),
+        }
+    }
+
+    fn add(&mut self, agent: Agent, descriptors: Vec<OwnedFd>) {
+        let place = agent.place();
+        let number = agent.number;
+        if let Err(cause) = self.state.add(now(), number, agent.init, agent.rules) {
+            return self.trouble(format!("cannot watch an agent: {cause}"));
+        }
+        let hands = Hands::new(place, descriptors.into_iter().next());
+        let watched = Watched { hands, next: now(), used: None, highest: 0 };
+        self.agents.insert(number, watched);
+    }
+
+    fn forget(&mut self, agent: AgentId) {
+        self.state.remove(agent);
+        self.tell_found();
+        for finding in self.folds.rest(agent) {
+            self.say(Report::Found(agent, Box::new(finding)));
+        }
+        self.agents.remove(&agent);
+        self.say(Report::Forgotten(agent));
+    }
+
+    fn read_events(&mut self) {
+        let mut lost = false;
+        for _ in 0..BATCHES {
+            let Sight::Events(connector) = &mut self.sight else { return };
+            let came = connector.read();
+            lost |= came.lost;
+            self.count(came.events.len());
+            for (at, event) in came.events {
+                self.state.event(at, event);
+                if matches!(event, Event::Exit { .. }) {
+                    self.name_leftovers();
+                }
+            }
+            if !came.more {
+                break;
+            }
+        }
+        if lost {
+            self.scan_all_now();
+        }
+    }
+
+    /// With too many events it stops to read them: the host has other work.
+    fn count(&mut self, events: usize) {
+        let second = now().as_secs();
+        if self.second.0 != second {
+            self.second = (second, 0);
+        }
+        self.second.1 += events as u64;
+        if self.second.1 > self.bounds.events_per_second {
+            self.second.1 = 0;
+            self.pause();
+        }
+    }
+
+    fn pause(&mut self) {
+        let sight = std::mem::replace(&mut self.sight, Sight::Scans);
+        let (Sight::Events(connector) | Sight::Paused(connector, ..)) = sight else { return };
+        if let Err(errno) = connector.pause(true) {
+            self.trouble(format!("cannot stop reading events: {errno}"));
+            self.sight = Sight::Events(connector);
+            return;
+        }
+        // Soon again, it is longer.
+        let pause = match self.resumed {
+            Some((at, pause)) if now() < at + LONGEST_PAUSE => (pause * 2).min(LONGEST_PAUSE),
+            Some(_) | None => PAUSE,
+        };
+        self.sight = Sight::Paused(connector, now() + pause, pause);
+        let most = self.bounds.events_per_second;
+        let why = format!("this host had more than {most} events of processes within a second");
+        self.say(Report::Sees(Err(why)));
+        self.scan_all_now();
+    }
+
+    /// Reads events again. Where there are too many at once, the next pause is longer.
+    fn resume(&mut self) {
+        let Sight::Paused(_, until, _) = &self.sight else { return };
+        if *until > now() {
+            return;
+        }
+        let Sight::Paused(mut connector, _, pause) =
+            std::mem::replace(&mut self.sight, Sight::Scans)
+        else {
+            return;
+        };
+        // What came before is not read.
+        while connector.read().more {}
+        let longer = (pause * 2).min(LONGEST_PAUSE);
+        if let Err(errno) = connector.pause(false) {
+            self.trouble(format!("cannot read events again: {errno}"));
+            self.sight = Sight::Paused(connector, now() + longer, longer);
+            return;
+        }
+        self.resumed = Some((now(), pause));
+        self.sight = Sight::Events(connector);
+        self.say(Report::Sees(Ok(())));
+        self.scan_all_now();
+    }
+
+    fn scan_all_now(&mut self) {
+        self.agents.values_mut().for_each(|agent| agent.next = Moment::ZERO);
+    }
+
+    /// Looks at those who are due.
+    fn look(&mut self) {
+        for question in self.state.due(now()) {
+            self.ask(question);
+        }
+        self.tell_found();
+    }
+
+    fn ask(&mut self, question: Question) {
+        let Question { agent, pid, .. } = question;
+        let Some(look) = proc::look(pid) else { return };
+        let Some(suspect) = self.state.looked(now(), question, &look) else { return };
+        let Some(watched) = self.agents.get(&agent) else { return };
+        let words = proc::words(pid);
+        if !proc::is_of(pid, suspect.start, &watched.hands.place) {
+            return;
+        }
+        if let Some(words) = words {
+            self.state.confirmed(now(), &suspect, words);
+        }
+    }
+
+    /// Does what is to be done about findings, and tells of them.
+    fn tell_found(&mut self) {
+        for (agent, mut finding) in self.state.take_found() {
+            if matches!(finding.rule, Rule::Spawns | Rule::Count) {
+                finding.seen.push_str(&self.most_common(agent));
+            }
+            self.act(agent, &finding);
+            if let Some(finding) = self.folds.put(now(), agent, finding) {
+                self.say(Report::Found(agent, Box::new(finding)));
+            }
+        }
+        for agent in self.state.take_asks() {
+            self.say(Report::AskPanes(agent));
+        }
+    }
+
+    fn most_common(&self, agent: AgentId) -> String {
+        let pids = self.state.tree().all_of(agent).map(|(_, node)| node.pid);
+        let pids: Vec<i32> = pids.take(MOST_COUNTED).collect();
+        let most = proc::most_common(&pids);
+        most.map_or(String::new(), |(name, count)| {
+            format!("; of {} that were looked at {count} are {name}", pids.len())
+        })
+    }
+
+    fn act(&mut self, agent: AgentId, finding: &Finding) {
+        let Some(watched) = self.agents.get_mut(&agent) else { return };
+        match finding.action {
+            Action::Off | Action::Log | Action::Alert => {}
+            Action::Signal => {
+                if let Some(top) = finding.top {
+                    watched.hands.ask_to_end(&mut self.state, now(), top);
+                }
+            }
+            Action::Freeze => match watched.hands.freeze() {
+                Ok(()) => self.say(Report::Acted(agent, "was frozen".to_owned())),
+                Err(errno) => self.trouble(format!("cannot freeze an agent: {errno}")),
+            },
+            Action::Stop => self.say(Report::Stop(agent, finding.told())),
+        }
+    }
+
+    fn by_the_clock(&mut self) {
+        self.resume();
+        self.end_doomed();
+        self.scan_due();
+        self.look();
+        for (agent, finding) in self.folds.due(now()) {
+            self.say(Report::Found(agent, Box::new(finding)));
+        }
+    }
+
+    fn end_doomed(&mut self) {
+        let due = now();
+        let agents = self
+            .agents
+            .iter()
+            .filter(|(_, watched)| watched.hands.next().is_some_and(|next| next <= due));
+        let agents: Vec<AgentId> = agents.map(|(agent, _)| *agent).collect();
+        for agent in agents {
+            let Some(mut watched) = self.agents.remove(&agent) else { continue };
+            let Self { state, sight, .. } = self;
+            let mut lost = false;
+            let mut catch_up = |state: &mut State| lost = catch_up(sight, state);
+            let ended = watched.hands.end(agent, state, now(), &mut catch_up);
+            if lost {
+                watched.next = Moment::ZERO;
+            }
+            self.agents.insert(agent, watched);
+            match ended {
+                Ok(Some(told)) => self.say(Report::Acted(agent, told)),
+                Ok(None) => {}
+                Err(trouble) => self.trouble(trouble),
+            }
+        }
+    }
+
+    /// Looks at all processes of those agents whose time it is.
+    fn scan_due(&mut self) {
+        let begun = now();
+        let due: Vec<AgentId> = self
+            .agents
+            .iter()
+            .filter(|(_, watched)| watched.next <= begun)
+            .map(|(agent, _)| *agent)
+            .collect();
+        if due.is_empty() {
+            return;
+        }
+        for agent in &due {
+            self.scan(*agent);
+        }
+        let took = now().saturating_sub(begun);
+        let pause = match &self.sight {
+            Sight::Events(_) => CROSS_CHECK,
+            Sight::Paused(..) | Sight::Scans => SCAN,
+        };
+        let next = now() + pause.max(took * SCAN_SHARE);
+        for agent in due {
+            if let Some(watched) = self.agents.get_mut(&agent) {
+                watched.next = next;
+            }
+        }
+    }
+
+    fn scan(&mut self, agent: AgentId) {
+        let Some(watched) = self.agents.get_mut(&agent) else { return };
+        let place = watched.hands.place.clone();
+        let used = proc::used(&place);
+        let rests = used.is_some() && used == watched.used;
+        watched.used = used;
+        let Some(there) = proc::members(&place) else { return };
+        let unknown: Vec<i32> =
+            there.iter().copied().filter(|pid| !self.is_known(agent, *pid)).collect();
+        let mut unknown: Vec<_> =
+            unknown.into_iter().filter_map(|pid| Some((pid, proc::look(pid)?))).collect();
+        // Parents before children: of the same tick, by number.
+        unknown.sort_by_key(|(pid, look)| (look.start, *pid));
+        self.state.scanned(now(), agent, &there, &unknown);
+        self.count_numbers(agent, unknown.iter().map(|(_, look)| look.inside).max());
+        // What nobody tells of is looked for at those that did something.
+        if !rests {
+            self.state.judge_all(now(), agent);
+            for (id, pids) in self.state.left_behind(agent) {
+                self.state.used(now(), agent, id, proc::ticks(&pids));
+            }
+        }
+        self.name_leftovers();
+    }
+
+    fn is_known(&self, agent: AgentId, pid: i32) -> bool {
+        let tree = self.state.tree();
+        tree.of(pid).and_then(|id| tree.get(id)).is_some_and(|node| node.agent == agent)
+    }
+
+    /// Without events new processes are counted by their numbers inside, which are given one after the other.
+    fn count_numbers(&mut self, agent: AgentId, highest: Option<i32>) {
+        let Some(watched) = self.agents.get_mut(&agent) else { return };
+        let Some(highest) = highest else { return };
+        let before = watched.highest;
+        watched.highest = highest.max(before);
+        if before > 0 && highest > before && !matches!(self.sight, Sight::Events(_)) {
+            let new = u64::try_from(highest - before).unwrap_or(0);
+            self.state.count_spawns(now(), agent, new);
+        }
+    }
+
+    /// Whose command has just ended: what else there is has a moment left.
+    fn name_leftovers(&mut self) {
+        for (agent, pids) in self.state.take_ended() {
+            let named = pids.iter().filter_map(|pid| {
+                let inside = proc::look(*pid)?.inside;
+                Some(Process { pid: *pid, inside, words: proc::words(*pid)? })
+            });
+            let named = named.take(NAMED).collect();
+            self.state.leftovers(agent, &pids, named);
+        }
+    }
+
+    fn trouble(&mut self, told: String) {
+        self.say(Report::Trouble(told));
+    }
+
+    fn say(&mut self, report: Report) {
+        if self.unsent.len() >= MOST_UNSENT {
+            self.lost += 1;
+            return;
+        }
+        self.unsent.push_back(report);
+        self.flush();
+    }
+
+    /// Says what the owner takes now. That it has lost something it is told as soon as it takes more.
+    fn flush(&mut self) {
+        while let Some(report) = self.unsent.front() {
+            match wire::say_now(&self.link, report) {
+                // Its end is heard of.
+                Ok(()) | Err(Errno::PIPE | Errno::CONNRESET) => {}
+                Err(_) => return,
+            }
+            self.unsent.pop_front();
+        }
+        if self.lost > 0 {
+            let lost = std::mem::take(&mut self.lost);
+            self.unsent.push_back(Report::Trouble(format!("{lost} reports were lost")));
+        }
+    }
+}
+
+/// Reads all events that there are; whether some were lost.
+fn catch_up(sight: &mut Sight, state: &mut State) -> bool {
+    let Sight::Events(connector) = sight else { return true };
+    let mut lost = false;
+    loop {
+        let came = connector.read();
+        lost |= came.lost;
+        came.events.into_iter().for_each(|(at, event)| state.event(at, event));
+        if !came.more {
+            return lost;
+        }
+    }
+}
