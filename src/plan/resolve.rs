@@ -207,6 +207,7 @@ fn watch(profile: &Profile, request: &Request) -> WatchPlan {
         rules: profile.watch.rules.clone(),
         origins: origins.collect(),
         events_per_second: request.config.watch.events_per_second.value,
+        audit: request.config.watch.audit.value,
         uids: request.config.uids,
     }
 }

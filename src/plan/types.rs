@@ -1,5 +1,6 @@
 //! The plan as plain data.
 
+use crate::config::Audit;
 use crate::egress::proxy::Proxy;
 use crate::egress::rules::Rules as EgressRules;
 use crate::host::uids::UidRange;
@@ -84,9 +85,17 @@ pub struct WatchPlan {
     pub origins: BTreeMap<&'static str, String>,
     /// Events of processes on the whole host that are read a second.
     pub events_per_second: u32,
+    /// What becomes of the kernel's records of refusals.
+    #[serde(serialize_with = "audit_word")]
+    pub audit: Audit,
     /// From where it gets its uid.
     #[serde(skip)]
     pub uids: UidRange,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature is serde's")]
+fn audit_word<S: Serializer>(audit: &Audit, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(audit.word())
 }
 
 /// Who the agent is.

@@ -6,6 +6,7 @@ use super::person::own_size;
 use super::protocol::{End, Looker, Report as Told};
 use super::wait::Waiter;
 use super::{Ending, ShimError, ended, was_ended};
+use crate::denial::Denial;
 use crate::jail::protocol::Report as Said;
 use crate::launch::{LaunchError, record};
 use crate::limits::journal::{self, now};
@@ -49,7 +50,8 @@ pub fn run(
     let on_terminal = isatty(rustix::stdio::stdin()) && isatty(rustix::stdio::stdout());
     // Before there is an agent: without a watch there is none.
     let watch = plan.watch.as_ref();
-    let watch = watch.map(|watch| Keeper::start(watch.uids, watch.events_per_second.into()));
+    let watch =
+        watch.map(|watch| Keeper::start(watch.uids, watch.events_per_second.into(), watch.audit));
     let watch = watch.transpose()?;
     let starting = Starting::fork(plan)?;
     let mut stopped = None;
@@ -287,6 +289,11 @@ impl Run {
             match report {
                 Report::Forgotten(_) => is_done = true,
                 Report::Found(_, finding) => self.note("finding", &*finding, finding.told()),
+                Report::Denied(_, denial) => self.denied(&denial),
+                Report::Hears(Err(cause)) => {
+                    tracing::info!(cause, "the watch does not hear all that is refused");
+                }
+                Report::Hears(Ok(())) => {}
                 Report::Acted(_, told) => self.note("acted", (), format!("the watch: {told}")),
                 Report::Stop(_, told) => {
                     self.told.push(format!("stopped by the watch: {told}"));
@@ -323,6 +330,15 @@ impl Run {
             }
         }
         Ok(())
+    }
+
+    /// What the kernel refused to it is written down.
+    fn denied(&self, denial: &Denial) {
+        let kept = self.owner.kept();
+        let (jail, told) = (self.owner.jail(), denial.told());
+        if let Err(errno) = journal::write_denial(&kept.log, &kept.agent, jail, denial, told) {
+            tracing::warn!(%errno, "a denial was not written down");
+        }
     }
 
     fn note(&self, event: &'static str, what: impl serde::Serialize, told: String) {

@@ -173,9 +173,8 @@ pub fn supervise(
     let (records, unread) = folders.load()?;
     let names = folders.names()?;
     let (control, group) = (socket::path(&run), group(&config));
-    let listener = socket::open(&control, group);
-    let listener =
-        listener.map_err(|errno| SuperviseError::Socket { path: control.clone(), errno })?;
+    let no_socket = |errno| SuperviseError::Socket { path: control.clone(), errno };
+    let listener = socket::open(&control, group).map_err(no_socket)?;
     let watching = Watching::start(&config).map_err(ShimError::Launch)?;
     let mut supervisor = Supervisor {
         config,

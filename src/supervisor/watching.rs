@@ -2,6 +2,7 @@
 
 use super::Supervisor;
 use super::agent::{Agent, Phase};
+use crate::denial::Denial;
 use crate::jail::protocol::Report as Said;
 use crate::launch::{self, LaunchError};
 use crate::limits::journal;
@@ -31,7 +32,9 @@ impl Watching {
     /// # Errors
     /// [`LaunchError`].
     pub(super) fn start(config: &crate::config::Config) -> Result<Self, LaunchError> {
-        let keeper = Keeper::start(config.uids, config.watch.events_per_second.value.into())?;
+        let watch = &config.watch;
+        let events = watch.events_per_second.value.into();
+        let keeper = Keeper::start(config.uids, events, watch.audit.value)?;
         Ok(Self { keeper: Some(keeper), again: None, sees: None })
     }
 
@@ -134,6 +137,7 @@ impl Supervisor {
     fn heed(&mut self, name: Option<String>, report: Report) {
         match (report, name) {
             (Report::Found(_, finding), Some(name)) => self.found(&name, &finding),
+            (Report::Denied(_, denial), Some(name)) => self.denied(&name, &denial),
             (Report::Acted(_, told), Some(name)) => {
                 self.note(&name, "acted", None, format!("the watch: {told}"));
             }
@@ -155,11 +159,20 @@ impl Supervisor {
                 }
                 self.watching.sees = Some(sees);
             }
+            (Report::Hears(hears), _) => {
+                if let Err(cause) = hears {
+                    tracing::info!(cause, "the watch does not hear all that is refused");
+                }
+            }
             (Report::Trouble(told), _) => tracing::warn!(told, "the watch"),
             (Report::Failed(cause), _) => tracing::error!(cause, "there is no watch"),
             // Of an agent that it was told to forget a moment ago.
             (
-                Report::Found(..) | Report::Acted(..) | Report::Stop(..) | Report::AskPanes(..),
+                Report::Found(..)
+                | Report::Denied(..)
+                | Report::Acted(..)
+                | Report::Stop(..)
+                | Report::AskPanes(..),
                 None,
             )
             | (Report::Forgotten(_), _) => {}
@@ -173,6 +186,15 @@ impl Supervisor {
         let written = journal::write_event(&folder, name, (&jail, "finding"), finding, told);
         if let Err(errno) = written {
             tracing::warn!(%errno, agent = name, "a finding was not written down");
+        }
+    }
+
+    /// What the kernel refused to it is written down.
+    fn denied(&mut self, name: &str, denial: &Denial) {
+        let (folder, jail) = (self.log(), launch::session_of(name));
+        let written = journal::write_denial(&folder, name, &jail, denial, denial.told());
+        if let Err(errno) = written {
+            tracing::warn!(%errno, agent = name, "a denial was not written down");
         }
     }
 

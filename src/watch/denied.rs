@@ -41,7 +41,7 @@ pub fn whose<'j>(
     let has_uid = |jail: &&Jail| jail.uid == by.uid;
     if let Some(cgroup) = cgroup {
         let holds = |jail: &Jail| {
-            jail.uid == by.uid && jail.cgroup.as_deref().is_some_and(|own| is_in(cgroup, own))
+            jail.uid == by.uid && jail.cgroup.as_deref().is_none_or(|own| is_in(cgroup, own))
         };
         return jails.clone().position(holds);
     }
@@ -207,9 +207,12 @@ impl Teller {
         open.map(|agent| agent.since + WINDOW).min()
     }
 
-    /// Forgets the jail called `jail`, which has ended, and gives how many of its denials were never told.
-    pub fn forget(&mut self, jail: &str) -> u64 {
-        self.agents.remove(jail).map_or(0, |agent| agent.lost)
+    /// Forgets the jail called `jail`, which has ended, and gives what is still to be told of it, and how many denials never
+    /// were.
+    pub fn forget(&mut self, jail: &str) -> (Vec<Denial>, u64) {
+        let Some(agent) = self.agents.remove(jail) else { return (Vec::new(), 0) };
+        let rest = agent.told.into_iter().filter(|denial| denial.times > 0);
+        (rest.collect(), agent.lost)
     }
 }
 
@@ -327,7 +330,10 @@ mod tests {
         // Made up ones do not push the others out.
         let told = (0..1000).filter(|n| teller.add("b", of(&n.to_string()), now).is_some()).count();
         assert!((40..=50).contains(&told), "{told}");
-        assert_eq!(teller.forget("b"), 1000 - u64::try_from(told).unwrap());
-        assert_eq!(teller.forget("b"), 0);
+        teller.add("b", of("1"), now);
+        let (rest, lost) = teller.forget("b");
+        assert_eq!(rest.iter().map(|denial| denial.times).collect::<Vec<_>>(), [1]);
+        assert_eq!(lost, 1000 - u64::try_from(told).unwrap());
+        assert_eq!(teller.forget("b"), (Vec::new(), 0));
     }
 }

@@ -3,6 +3,7 @@
 use super::NAME;
 use super::protocol::{Agent, Order, Report};
 use super::tree::AgentId;
+use crate::config::Audit;
 use crate::host::uids::{self, UidRange};
 use crate::launch::{LaunchError, start_own, uid_of_own};
 use crate::limits::Kept;
@@ -42,7 +43,11 @@ impl Keeper {
     ///
     /// # Errors
     /// [`LaunchError`].
-    pub fn start(range: UidRange, events_per_second: u64) -> Result<Self, LaunchError> {
+    pub fn start(
+        range: UidRange,
+        events_per_second: u64,
+        audit: Audit,
+    ) -> Result<Self, LaunchError> {
         let uid = uid_of_own(uids::WATCH, range)?;
         let cannot = |errno| LaunchError::Call {
             verb: "make",
@@ -50,7 +55,8 @@ impl Keeper {
             errno,
         };
         let (link, inner) = wire::pair().map_err(cannot)?;
-        let words = [NAME.to_owned(), uid.to_string(), events_per_second.to_string()];
+        let (uid, events) = (uid.to_string(), events_per_second.to_string());
+        let words = [NAME.to_owned(), uid, events, audit.word().to_owned()];
         let process = Child(start_own(&inner, &words)?);
         Ok(Self { process, link, numbers: BTreeMap::new(), last: 0 })
     }
@@ -188,10 +194,11 @@ fn of(report: &Report) -> Option<AgentId> {
     match report {
         Report::Found(agent, _)
         | Report::Acted(agent, _)
+        | Report::Denied(agent, _)
         | Report::Stop(agent, _)
         | Report::AskPanes(agent)
         | Report::Forgotten(agent) => Some(*agent),
-        Report::Sees(_) | Report::Trouble(_) | Report::Failed(_) => None,
+        Report::Sees(_) | Report::Hears(_) | Report::Trouble(_) | Report::Failed(_) => None,
     }
 }
 

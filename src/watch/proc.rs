@@ -121,8 +121,7 @@ pub fn look(pid: i32) -> Option<Look> {
 /// Whether the process `pid` is of the agent at `place`, and the one that started at `start`.
 #[must_use]
 pub fn is_of(pid: i32, start: u64, place: &Place) -> bool {
-    let Some(text) = read(pid, "cgroup", MOST) else { return false };
-    let path = cgroups::path_in(&String::from_utf8_lossy(&text));
+    let path = cgroup_path(pid);
     let below = |path: &str| {
         let rest = path.strip_prefix(place.cgroup_path.as_str());
         rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
@@ -134,6 +133,12 @@ pub fn is_of(pid: i32, start: u64, place: &Place) -> bool {
         (None, _) => uid(pid) == Some(place.uid),
     };
     is_member && stat(pid).is_some_and(|now| now.start == start)
+}
+
+/// Where the process `pid` is, as a path below the mount of cgroups.
+#[must_use]
+pub fn cgroup_path(pid: i32) -> Option<String> {
+    cgroups::path_in(&String::from_utf8_lossy(&read(pid, "cgroup", MOST)?))
 }
 
 fn uid(pid: i32) -> Option<u32> {
@@ -211,8 +216,8 @@ pub fn most_common(pids: &[i32]) -> Option<(String, usize)> {
 #[must_use]
 pub fn hides() -> bool {
     let mounts = text::read("/proc/self/mounts").unwrap_or_default();
-    let own = mounts.lines().filter(|line| line.split(' ').nth(1) == Some("/proc"));
-    own.last().is_some_and(|line| {
+    let mut own = mounts.lines().filter(|line| line.split(' ').nth(1) == Some("/proc"));
+    own.next_back().is_some_and(|line| {
         line.split(['=', ',', ' '])
             .skip_while(|word| *word != "hidepid")
             .nth(1)

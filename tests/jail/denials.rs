@@ -7,6 +7,7 @@ use crate::harness::{
     Ended, Folder, canary, cellblock, command, eventually, finish, program, start,
 };
 use crate::host;
+use crate::installation::Installation;
 use cellblock::denial::Denial;
 use cellblock::host::Audit;
 use cellblock::policy::seccomp::Arch;
@@ -241,8 +242,8 @@ fn why_answers_from_the_jail_that_runs() {
     let agent = "jt-dn-why";
     let folder = Folder::on_disk();
     let shown = folder.directory("shown", 0o755);
-    let profile =
-        folder.profile("own", &format!("extends = ['demo']\n[filesystem]\nread = ['{shown}']\n"));
+    let entry = format!("read = [{{ path = '{shown}', at = '/srv/shown' }}]");
+    let profile = folder.profile("own", &format!("extends = ['demo']\n[filesystem]\n{entry}\n"));
     let ask = |words: &[&str]| {
         finish(
             command(program())
@@ -364,4 +365,49 @@ fn denials_are_one_list_of_all_walls() {
         assert!(text.contains(line), "{line}: {text}");
     }
     denials(&["--wall", "moat"]).expect_refusal(125, &["moat", "gate, landlock"]);
+}
+
+/// The whole way: from the kernel by the watch to its owner, the journal and the list.
+#[test]
+fn what_the_kernel_refuses_to_agents_of_a_supervisor_is_in_their_lists() {
+    needs!("root", "cgroup2", "tmux", "landlock>=7", "audit", "perl", "quiet");
+    let (one, other) = ("jt-dn-one", "jt-dn-other");
+    // Puts the kernel back as it was: the watch switches auditing on and not off.
+    let Audit::Known(status) = cellblock::host::audit::probe() else { panic!("no audit") };
+    let _kernel = Kernel { was: status.enabled, source: Source::open().unwrap() };
+    // With journals of its own: those of an earlier run stay.
+    let log = Folder::on_disk();
+    let paths = format!("log = '{}'", log.text("log"));
+    let more = "[watch]\naudit = 'enable'\n";
+    let installation = Installation::with_paths(&[one, other], &paths, more);
+    let ask = perl_call("ptrace", "0, 0, 0, 0");
+    let script = format!(
+        "for i in 1 2 3; do perl -e '{}'; done; cat /.landlock; sleep 1000",
+        ask.replace('\'', "\"")
+    );
+    for (agent, script) in [(one, script.as_str()), (other, "sleep 1000")] {
+        let words = ["--name", agent, "demo", "--", "bash", "-c", script];
+        installation.ask("start", &words).expect(0);
+    }
+    let denials = |agent: &str| -> Vec<serde_json::Value> {
+        let ended = installation.ask("denials", &["--json", agent]);
+        ended.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    };
+    let told = eventually("both denials, and how often", || {
+        let told = denials(one);
+        let times: u64 = told.iter().filter_map(|it| it["times"].as_u64()).sum();
+        (times == 4).then_some(told)
+    });
+    let of = |wall: &str| told.iter().find(|it| it["wall"] == wall).unwrap();
+    let call = of("seccomp");
+    assert_eq!((&call["action"], &call["object"]), (&"call".into(), &"ptrace".into()));
+    assert_eq!((&call["program"], &call["jail"]), (&"perl".into(), &format!("{one}.run").into()));
+    assert_eq!(call["opening"]["line"], "policy = \"agent-ptrace\"");
+    let file = of("landlock");
+    assert_eq!((&file["action"], &file["object"]), (&"read".into(), &"/.landlock".into()));
+    assert_eq!((&file["program"], &file["opening"]["by"]), (&"cat".into(), &"nothing".into()));
+    assert_eq!(denials(other), [""; 0].map(serde_json::Value::from), "nothing of another's");
+    for agent in [one, other] {
+        installation.ask("stop", &["--now", agent]).expect(0);
+    }
 }
