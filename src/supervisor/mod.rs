@@ -172,9 +172,7 @@ pub fn supervise(
     let roles = resolve_roles(&config);
     let (records, unread) = folders.load()?;
     let names = folders.names()?;
-    let (control, group) = (socket::path(&run), group(&config));
-    let no_socket = |errno| SuperviseError::Socket { path: control.clone(), errno };
-    let listener = socket::open(&control, group).map_err(no_socket)?;
+    let (control, group, listener) = listen(&config, &run)?;
     let watching = Watching::start(&config).map_err(ShimError::Launch)?;
     let mut supervisor = Supervisor {
         config,
@@ -220,6 +218,15 @@ pub fn supervise(
     notifier.stopping();
     supervisor.close();
     Ok(())
+}
+
+/// The control socket, where it is, and who reaches it besides root.
+fn listen(config: &Config, run: &Path) -> Result<(PathBuf, Option<u32>, OwnedFd), SuperviseError> {
+    let (path, group) = (socket::path(run), group(config));
+    match socket::open(&path, group) {
+        Ok(listener) => Ok((path, group, listener)),
+        Err(errno) => Err(SuperviseError::Socket { path, errno }),
+    }
 }
 
 /// Each agent takes some descriptors; agents have limits of their own.

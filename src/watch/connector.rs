@@ -207,6 +207,8 @@ fn program() -> Vec<Instruction> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rustix::process::{Signal, WaitOptions, kill_process, waitpid};
+    use rustix::time::{ClockId, clock_gettime};
 
     /// All events of the next moment.
     fn gather(connector: &mut Connector, millis: u64) -> Vec<(Moment, Event)> {
@@ -221,19 +223,55 @@ mod tests {
 
     #[test]
     fn every_step_of_a_process_is_told_and_nothing_of_threads() {
-        if !rustix::process::geteuid().is_root() {
-            return;
+        let mut connector = match Connector::open() {
+            Ok(connector) => connector,
+            Err(cause) => {
+                println!(
+                    "SKIP every_step_of_a_process_is_told_and_nothing_of_threads: needs connector: {cause}"
+                );
+                return;
+            }
+        };
+        let begun = Moment::try_from(clock_gettime(ClockId::Monotonic)).unwrap();
+        let own = i32::try_from(std::process::id()).unwrap();
+        for _ in 0..20 {
+            std::thread::spawn(|| {}).join().unwrap();
         }
-        let mut connector = Connector::open().unwrap();
-        std::thread::spawn(|| {}).join().unwrap();
-        let child = crate::sys::fork(|| i32::from(rustix::process::setsid().is_err())).unwrap();
-        let status =
-            rustix::process::waitpid(Some(child.pid), rustix::process::WaitOptions::empty());
-        assert!(status.is_ok());
+        let run = |lead: bool, signal: Option<Signal>| {
+            let child = crate::sys::fork(|| {
+                let led = !lead || rustix::process::setsid().is_ok();
+                let sent = signal.map_or(Ok(()), |it| kill_process(rustix::process::getpid(), it));
+                i32::from(!led || sent.is_err())
+            });
+            let child = child.unwrap();
+            waitpid(Some(child.pid), WaitOptions::empty()).unwrap();
+            child.pid.as_raw_nonzero().get()
+        };
+        let (leads, killed) = (run(true, None), run(false, Some(Signal::KILL)));
+        let all = gather(&mut connector, 200);
+        let of = |pid: i32| -> Vec<Event> {
+            let about = all.iter().filter(|(_, event)| match event {
+                Event::Fork { child, .. } => *child == pid,
+                Event::Exec { pid: it } | Event::Session { pid: it } => *it == pid,
+                Event::Exit { pid: it, .. } => *it == pid,
+            });
+            about.map(|(_, event)| *event).collect()
+        };
+        let fork = |child| Event::Fork { parent: own, child };
+        let exit = |pid, killed| Event::Exit { pid, killed };
+        assert_eq!(of(leads), [fork(leads), Event::Session { pid: leads }, exit(leads, false)]);
+        assert_eq!(of(killed), [fork(killed), exit(killed, true)]);
+        let children = all
+            .iter()
+            .filter(|(_, event)| matches!(event, Event::Fork { parent, .. } if *parent == own));
+        assert!(children.count() < 20, "threads were told of");
+        assert!(all.iter().all(|(at, _)| *at + Duration::from_millis(1) >= begun));
+        connector.pause(true).unwrap();
+        run(false, None);
+        assert!(gather(&mut connector, 50).is_empty());
+        connector.pause(false).unwrap();
+        let again = run(false, None);
         let all = gather(&mut connector, 100);
-        let me = i32::try_from(std::process::id()).unwrap();
-        let pid = child.pid.as_raw_nonzero().get();
-        let own: Vec<Event> = all.iter().map(|(_, event)| *event).collect();
-        assert!(own.contains(&Event::Fork { parent: me, child: pid }), "{own:?}");
+        assert!(all.iter().any(|(_, event)| *event == fork(again)));
     }
 }

@@ -49,6 +49,14 @@ pub const NAME: &str = "cellblock-watch";
 /// The status of a watch that could not go on.
 const FAILED: u8 = 125;
 
+/// Whether the kernel tells of processes here.
+///
+/// # Errors
+/// Why it does not, in a clause.
+pub fn sees() -> Result<(), String> {
+    Connector::open().map(drop)
+}
+
 /// Whether these `words` start a watch.
 #[must_use]
 pub fn is_meant(words: &[OsString]) -> bool {

@@ -72,6 +72,8 @@ pub(super) struct Watch {
     lost: u64,
     /// Events in this second.
     second: (u64, u64),
+    /// When it was told that events were lost.
+    loss_told: Option<Moment>,
     /// When events were read again, and how long they had not been.
     resumed: Option<(Moment, Duration)>,
 }
@@ -103,6 +105,7 @@ impl Watch {
             unsent: VecDeque::new(),
             lost: 0,
             second: (0, 0),
+            loss_told: None,
             resumed: None,
         };
         watch.say(Report::Sees(sees));
@@ -247,6 +250,16 @@ impl Watch {
         }
         if lost {
             self.scan_all_now();
+            self.tell_loss();
+        }
+    }
+
+    /// Once in a while: it is told what the kernel lost, and not how often.
+    fn tell_loss(&mut self) {
+        if self.loss_told.is_none_or(|told| told + CROSS_CHECK <= now()) {
+            self.loss_told = Some(now());
+            let told = "the kernel had more events than it keeps, and lost some: all processes are looked at";
+            self.trouble(told.to_owned());
         }
     }
 

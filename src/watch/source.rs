@@ -12,7 +12,7 @@ use crate::host::audit::{AUDIT_SET, LONGEST, ask, open_socket, receive, status};
 use nix::sys::socket::{setsockopt, sockopt};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// `AUDIT_NLGRP_READLOG`, as a bit of a mask.
 const READLOG: u32 = 1;
@@ -53,6 +53,17 @@ pub struct Source {
     socket: OwnedFd,
     joiner: Joiner,
     lost: u64,
+    /// When another turn is due, where something waits for more records.
+    due: Option<Instant>,
+}
+
+/// What was read in a turn.
+#[derive(Debug, Default)]
+pub struct Turn {
+    /// What is known whole.
+    pub refused: Vec<Refused>,
+    /// How many messages were read for it.
+    pub messages: usize,
 }
 
 impl Source {
@@ -66,18 +77,20 @@ impl Source {
         if let Err(errno) = setsockopt(&socket, sockopt::RcvBufForce, &KEPT) {
             tracing::debug!(%errno, "the kernel keeps few audit records");
         }
-        Ok(Self { socket, joiner: Joiner::default(), lost: 0 })
+        Ok(Self { socket, joiner: Joiner::default(), lost: 0, due: None })
     }
 
     /// Reads what is there, so much at the most, and gives what is known whole.
     ///
     /// # Errors
     /// The kernel's answer, where it will tell nothing any more.
-    pub fn read(&mut self) -> Result<Vec<Refused>, Errno> {
+    pub fn read(&mut self) -> Result<Turn, Errno> {
         let mut buffer = vec![0; LONGEST];
+        let mut messages = 0;
         for _ in 0..MOST {
             match receive(&self.socket, &mut buffer) {
                 Ok(message) => {
+                    messages += 1;
                     let message = message.and_then(|(kind, text)| record(kind, text));
                     message.into_iter().for_each(|record| self.joiner.take(record));
                 }
@@ -88,13 +101,15 @@ impl Source {
                 Err(errno) => return Err(errno),
             }
         }
-        Ok(self.joiner.turn())
+        let refused = self.joiner.turn();
+        self.due = self.joiner.waits().then(|| Instant::now() + SOON);
+        Ok(Turn { refused, messages })
     }
 
     /// How soon [`Source::read`] is to be called where nothing comes.
     #[must_use]
     pub fn patience(&self) -> Option<Duration> {
-        self.joiner.waits().then_some(SOON)
+        self.due.map(|due| due.saturating_duration_since(Instant::now()))
     }
 
     /// How often the kernel has dropped records because they were not read in time.

@@ -18,6 +18,8 @@ use std::time::Duration;
 
 /// Processes of an agent that wait to be looked at, at the most. Beyond that all are looked at by the next scan.
 const MOST_DUE: usize = 100_000;
+/// Who was found by a scan is judged no sooner: what init has started itself it tells a moment later.
+const FOUND: Duration = Duration::from_secs(1);
 /// How soon it is asked again which panes the session has.
 const ASK_AGAIN: Duration = Duration::from_secs(1);
 
@@ -128,6 +130,8 @@ struct Watched {
     waiting: Vec<NodeId>,
     /// By when they are due.
     due: VecDeque<(Moment, NodeId)>,
+    /// The same of those that a scan has found.
+    due_later: VecDeque<(Moment, NodeId)>,
     /// Those to be looked at now.
     again: Vec<NodeId>,
     /// Whether more were due than are kept.
@@ -186,6 +190,7 @@ impl State {
             asked: None,
             waiting: Vec::new(),
             due: VecDeque::new(),
+            due_later: VecDeque::new(),
             again: Vec::new(),
             judge_all: false,
             spawns,
@@ -331,11 +336,18 @@ impl State {
     fn is_due(&mut self, agent: AgentId, id: NodeId, at: Moment) {
         let Some(watched) = self.agents.get_mut(&agent) else { return };
         // Also where nothing is done about it: what runs in the background is told of by another rule.
-        if watched.due.len() >= MOST_DUE {
+        let grace = watched.rules.detached.grace;
+        let is_found = self.tree.get(id).is_some_and(|node| node.is_found);
+        let (queue, grace) = if is_found {
+            (&mut watched.due_later, grace.max(FOUND))
+        } else {
+            (&mut watched.due, grace)
+        };
+        if queue.len() >= MOST_DUE {
             watched.judge_all = true;
             return;
         }
-        watched.due.push_back((at + watched.rules.detached.grace, id));
+        queue.push_back((at + grace, id));
     }
 
     /// When somebody is to be looked at.
@@ -343,7 +355,8 @@ impl State {
     pub fn next(&self) -> Option<Moment> {
         let ready = self.agents.values().filter(|watched| watched.server.is_some());
         let next = ready.filter_map(|watched| {
-            let first = watched.due.front().map(|(due, _)| *due);
+            let firsts = [watched.due.front(), watched.due_later.front()];
+            let first = firsts.into_iter().flatten().map(|(due, _)| *due).min();
             let asks = watched.asked.filter(|_| !watched.waiting.is_empty());
             let next = first.into_iter().chain(asks.map(|asked| asked + ASK_AGAIN)).min();
             if watched.again.is_empty() { next } else { Some(Moment::ZERO) }
@@ -362,8 +375,10 @@ impl State {
                 watched.again.append(&mut watched.waiting);
             }
             let mut ids = std::mem::take(&mut watched.again);
-            while watched.due.front().is_some_and(|(due, _)| *due <= now) {
-                ids.extend(watched.due.pop_front().map(|(_, id)| id));
+            for queue in [&mut watched.due, &mut watched.due_later] {
+                while queue.front().is_some_and(|(due, _)| *due <= now) {
+                    ids.extend(queue.pop_front().map(|(_, id)| id));
+                }
             }
             let alive = ids.into_iter().filter_map(|id| Some((id, self.tree.get(id)?)));
             let alive =
@@ -380,6 +395,7 @@ impl State {
         node.start = Some(look.start);
         node.inside = look.inside;
         let node = node.clone();
+        let of_parent = self.tree.parent_of(look.parent);
         let watched = self.agents.get_mut(&agent)?;
         if look.is_ended || pid == watched.init || Some(pid) == watched.server {
             return None;
@@ -402,7 +418,10 @@ impl State {
         }
         let is_own = watched.is_own(&node, look);
         let is_first = Some(look.parent) == watched.server;
-        if look.ignores_hangup && !look.parent_ignores_hangup && !is_own && !is_first {
+        // What a pane's own process ignores, all that it starts ignores, too: those are told of, and it is not.
+        let is_second = watched.server.is_some() && of_parent == watched.server;
+        let ignores = look.ignores_hangup && (!look.parent_ignores_hangup || is_second);
+        if ignores && !is_own && !is_first {
             signs.push(Sign::Hangup);
         }
         let leads = look.session == pid && !look.has_terminal;

@@ -202,6 +202,14 @@ impl Tree {
         node.filter(|node| node.lives && generation == id.generation)
     }
 
+    /// The number of the process that `pid` descends from, as long as that lives and nothing between has ended.
+    #[must_use]
+    pub fn parent_of(&self, pid: i32) -> Option<i32> {
+        let node = self.node(*self.by_pid.get(&pid)?)?;
+        let parent = self.node(node.parent?)?;
+        (parent.lives && !node.is_orphaned).then_some(parent.pid)
+    }
+
     /// How many processes an agent has.
     #[must_use]
     pub fn count(&self, agent: AgentId) -> u64 {

@@ -40,7 +40,7 @@ impl Kernel {
         let mut refused: Vec<Refused> = Vec::new();
         // What waits for more records is told a turn later.
         for _ in 0..4 {
-            refused.extend(self.source.read().unwrap());
+            refused.extend(self.source.read().unwrap().refused);
             std::thread::sleep(std::time::Duration::from_millis(50));
         }
         assert_eq!(self.source.lost(), 0);
@@ -410,4 +410,59 @@ fn what_the_kernel_refuses_to_agents_of_a_supervisor_is_in_their_lists() {
     for agent in [one, other] {
         installation.ask("stop", &["--now", agent]).expect(0);
     }
+}
+
+/// An agent that makes calls only to have them refused costs the watch little, and another agent's denials come through again.
+#[test]
+fn a_flood_of_refusals_is_told_with_its_count_and_costs_the_watch_little() {
+    needs!("root", "cgroup2", "tmux", "audit", "perl", "quiet");
+    let (flood, other) = ("jt-dn-flood", "jt-dn-calm");
+    let log = Folder::on_disk();
+    let paths = format!("log = '{}'", log.text("log"));
+    let installation = Installation::with_paths(&[flood, other], &paths, "");
+    let number = Arch::native().unwrap().number("ptrace").unwrap();
+    let ask = format!("syscall({number}, 0, 0, 0, 0)");
+    let script = format!(
+        "perl -e 'my $until = time + 4; while (time < $until) {{ {ask} for 1 .. 1000 }}'; sleep 1000"
+    );
+    let calm = format!("sleep 7; perl -e '{ask}'; sleep 1000");
+    for (agent, script) in [(flood, &script), (other, &calm)] {
+        let words = ["--name", agent, "demo", "--", "bash", "-c", script];
+        installation.ask("start", &words).expect(0);
+    }
+    let watch = watch_of(installation.pid());
+    let before = ticks(watch);
+    let denials = |agent: &str| -> Vec<serde_json::Value> {
+        let ended = installation.ask("denials", &["--json", "-n", "1000", agent]);
+        ended.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    };
+    eventually("the denial of the other one", || (!denials(other).is_empty()).then_some(()));
+    let told = denials(flood);
+    let times: u64 = told.iter().filter_map(|it| it["times"].as_u64()).sum();
+    assert!(told.len() < 30 && times > 10_000, "{} lines, {times} times", told.len());
+    // Hundredths of a second, in seven.
+    let used = ticks(watch) - before;
+    println!("{times} refusals were told in {} lines; the watch used {used} ms/10", told.len());
+    assert!(used < 200, "{used}");
+    for agent in [flood, other] {
+        installation.ask("stop", &["--now", agent]).expect(0);
+    }
+}
+
+/// The watch of the supervisor `pid`.
+fn watch_of(pid: i32) -> i32 {
+    let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap();
+    let children = children.split_whitespace().map(|pid| pid.parse::<i32>().unwrap());
+    let is_watch = |pid: &i32| {
+        let words = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        words.starts_with(b"cellblock-watch")
+    };
+    children.into_iter().find(is_watch).unwrap()
+}
+
+/// The processor time of a process, in ticks.
+fn ticks(pid: i32) -> u64 {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    let fields: Vec<&str> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
+    fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
 }

@@ -193,6 +193,7 @@ fn lack(need: &str) -> Option<String> {
             missing(there, "Debian's own Python does not have it")
         }
         "cargo" => missing(Path::new(env!("CARGO")).exists(), "it is not installed"),
+        "connector" => cellblock::watch::sees().err(),
         "fuse" => missing(Path::new("/dev/fuse").exists(), "the kernel has no FUSE"),
         "cc" => missing(installed(COMPILERS).is_some(), "no compiler of C is installed"),
         "systemd" => missing(Path::new("/run/systemd/system").is_dir(), "it is not PID 1"),

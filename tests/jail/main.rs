@@ -47,4 +47,5 @@ mod supervisor_trouble;
 mod top;
 mod verify;
 mod walls;
+mod watch;
 mod workspace;
