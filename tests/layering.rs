@@ -167,7 +167,6 @@ fn lower_folders_know_nothing_of_higher_ones() {
         ("shim", &["crate::cli", "crate::profile", "crate::policy"]),
         ("gate", &["crate::cli", "crate::launch", "crate::jail", "crate::shim", "crate::profile"]),
         ("denial", &["crate::plan", "crate::limits", "crate::cli", "crate::watch", "crate::gate"]),
-        ("watch", &["crate::cli", "crate::shim", "crate::supervisor", "crate::launch"]),
         ("watch", &["crate::cli", "crate::shim", "crate::jail", "crate::plan", "crate::profile"]),
         ("control", &["crate::cli", "crate::shim", "crate::jail", "crate::profile"]),
         ("planning", &["crate::cli", "crate::jail", "crate::shim", "crate::control"]),

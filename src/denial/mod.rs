@@ -24,6 +24,10 @@ use serde::{Deserialize, Serialize};
 /// The name by which the gate is called among the walls: it holds the wall `network` open for whom rules allow.
 pub const GATE: &str = "gate";
 
+/// What init of each jail has refused to itself, to see that Landlock stands: a file that everybody may read and no rule allows.
+/// No denial tells of it.
+pub const LANDLOCK_CANARY: &str = "/.landlock";
+
 /// Something that was refused to an agent.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]

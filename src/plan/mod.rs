@@ -65,4 +65,4 @@ pub const BLANK_FILE: &str = "/run/cellblock/blank-file";
 pub const BLANK_DIRECTORY: &str = "/run/cellblock/blank-directory";
 /// A file that exists and is readable by everybody, and that no Landlock rule allows: reading it must
 /// fail. It shows in every jail that the ruleset stands.
-pub const LANDLOCK_CANARY: &str = "/.landlock";
+pub use crate::denial::LANDLOCK_CANARY;

@@ -5,9 +5,8 @@
 //! system call is nobody's, and what Landlock refused is known by who made its domain.
 
 use super::audit::{Object, Refused, What};
-use crate::denial::{Denial, Process};
+use crate::denial::{Denial, LANDLOCK_CANARY, Process};
 use crate::egress::rate::Bucket;
-use crate::plan::LANDLOCK_CANARY;
 use crate::policy::seccomp::Arch;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};

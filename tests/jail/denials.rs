@@ -439,10 +439,13 @@ fn a_flood_of_refusals_is_told_with_its_count_and_costs_the_watch_little() {
     eventually("the denial of the other one", || (!denials(other).is_empty()).then_some(()));
     let told = denials(flood);
     let times: u64 = told.iter().filter_map(|it| it["times"].as_u64()).sum();
-    assert!(told.len() < 30 && times > 10_000, "{} lines, {times} times", told.len());
+    assert!(told.len() < 30 && times > 500, "{} lines, {times} times", told.len());
     // Hundredths of a second, in seven.
     let used = ticks(watch) - before;
-    println!("{times} refusals were told in {} lines; the watch used {used} ms/10", told.len());
+    println!(
+        "{times} refusals were told in {} lines; the watch used {used} hundredths of a second",
+        told.len()
+    );
     assert!(used < 200, "{used}");
     for agent in [flood, other] {
         installation.ask("stop", &["--now", agent]).expect(0);
