@@ -40,6 +40,7 @@
 //! - [`policy`]: the reusable parts of a profile
 //! - [`egress`]: whom an agent may reach: names, rules, and what the first bytes of a connection say
 //! - [`gate`]: the process outside that carries an agent's connections
+//! - [`denial`]: what was refused to an agent, by whichever wall
 //! - [`score`]: what a profile gives up, as a number
 //! - [`host`]: what this machine has
 //! - [`plan`]: every value of a jail, and its steps in order
@@ -68,6 +69,7 @@ pub mod cli;
 pub mod config;
 pub mod confine;
 pub mod control;
+pub mod denial;
 pub mod document;
 pub mod egress;
 pub mod exit;

@@ -228,8 +228,8 @@ const TABLES: [(&str, &str, &[&str]); 11] = [
     ("slice", "[slice]", &[]),
     ("paths", "[paths]", &[]),
     ("supervisor", "[supervisor]", &[]),
-    ("watch", "[watch]", &[]),
     ("uids", "[uids]", &[]),
+    ("watch", "[watch]", &[]),
     ("defaults", "[defaults]", &[]),
     ("metrics", "[metrics]", &[]),
     ("alerts.rules", "[[alerts.rules]]", &["name = 'x'"]),
@@ -298,7 +298,7 @@ fn the_manual_of_the_configuration_has_every_key_with_a_valid_example() {
 
 /// Every value that has a default, without the place it is from.
 fn values(config: &Config) -> Vec<String> {
-    let Config { slice, paths, supervisor, watch, uids, defaults, roles, agents, .. } = config;
+    let Config { slice, paths, supervisor, uids, watch, defaults, roles, agents, .. } = config;
     let (alerts, metrics) = (&config.alerts, &config.metrics);
     let profile = defaults.profile.as_ref().map(|profile| &profile.value);
     let group = supervisor.group.as_ref().map(|group| &group.value);
@@ -309,7 +309,8 @@ fn values(config: &Config) -> Vec<String> {
         format!("{} {:?}", supervisor.max_agents.value, supervisor.patience.value),
         format!("{} {}", supervisor.max_known.value, supervisor.max_names.value),
         format!("{group:?} {profile:?} {:?} {uids}", defaults.restart.value),
-        format!("{roles:?} {agents:?} {}", watch.events_per_second.value),
+        format!("{} {}", watch.events_per_second.value, watch.audit.value.word()),
+        format!("{roles:?} {agents:?}"),
         format!("{alerts:?} {metrics:?}"),
     ]
 }
@@ -332,7 +333,7 @@ fn writing_a_default_of_the_configuration_down_changes_nothing() {
             written += 1;
         }
     }
-    assert!(written >= 13, "{written}");
+    assert!(written >= 14, "{written}");
 }
 
 const ALERTS: &str = include_str!("../docs/alerts.md");

@@ -9,8 +9,17 @@ use cellblock::profile::{Wall, shipped};
 use std::path::{Path, PathBuf};
 
 /// Folders that decide and never act.
-const PURE: &[&str] =
-    &["config", "document", "egress", "policy", "plan", "profile", "score", "verify/report"];
+const PURE: &[&str] = &[
+    "config",
+    "denial",
+    "document",
+    "egress",
+    "policy",
+    "plan",
+    "profile",
+    "score",
+    "verify/report",
+];
 
 /// The places of those folders that read files, through host::trust alone.
 const LOADERS: &[&str] = &["config/load.rs", "profile/load.rs"];
@@ -27,6 +36,11 @@ const PURE_FILES: &[&str] = &[
     "limits/figures.rs",
     "limits/hits.rs",
     "limits/ranks.rs",
+    "watch/audit.rs",
+    "watch/audit/join.rs",
+    "watch/audit/record.rs",
+    "watch/audit/text.rs",
+    "watch/denied.rs",
     "watch/findings.rs",
     "watch/rules.rs",
     "watch/state.rs",
@@ -161,6 +175,7 @@ fn lower_folders_know_nothing_of_higher_ones() {
             &["crate::cli", "crate::launch", "crate::jail", "crate::shim", "crate::supervisor"],
         ),
         ("gate", &["crate::cli", "crate::launch", "crate::jail", "crate::shim", "crate::profile"]),
+        ("denial", &["crate::plan", "crate::limits", "crate::cli", "crate::watch", "crate::gate"]),
         ("watch", &["crate::cli", "crate::shim", "crate::jail", "crate::plan", "crate::profile"]),
         ("control", &["crate::cli", "crate::shim", "crate::jail", "crate::profile"]),
         ("planning", &["crate::cli", "crate::jail", "crate::shim", "crate::control"]),

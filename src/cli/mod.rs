@@ -27,6 +27,7 @@ pub mod profiles;
 pub mod run;
 pub mod score;
 pub mod verify;
+pub mod why;
 
 use crate::exit::Exit;
 use clap::{CommandFactory as _, Parser, Subcommand};
@@ -63,6 +64,7 @@ Examples:
   sudo cellblock supervise        keep agents; then: start, attach, ls, stop
   sudo cellblock limits           what running agents use of each limit
   sudo cellblock denials claude   what was refused to an agent, and how to allow it
+  cellblock why claude /etc/hosts whether an agent may, by which rule, and what would allow it
   sudo cellblock play claude      what an agent's recorded session showed
   sudo cellblock verify demo      attempts to get out of a jail, and what stops each
   cellblock doctor                which walls this host can stand
@@ -121,6 +123,8 @@ pub enum Verb {
     Network(network::Network),
     /// Show what was refused to an agent, and how to allow it
     Denials(denials::Denials),
+    /// Say whether an agent may do something, by which rule, and what would allow it
+    Why(why::Why),
     /// Show what an agent's session showed, as it was recorded
     Play(play::Play),
     /// Try to get out of a profile's jail, and show what stops each attempt
@@ -201,6 +205,7 @@ fn perform(verb: &Verb, out: &mut Output) -> Result<Exit, CliError> {
         Verb::Limits(verb) => verb.perform(out),
         Verb::Network(verb) => verb.perform(out),
         Verb::Denials(verb) => verb.perform(out),
+        Verb::Why(verb) => verb.perform(out),
         Verb::Play(verb) => verb.perform(out),
         Verb::Verify(verb) => verb.perform(out),
         Verb::Doctor(verb) => Ok(verb.perform(out)),

@@ -78,6 +78,8 @@ pub struct RawSupervisor {
 pub struct RawWatch {
     /// `events_per_second`.
     pub events_per_second: Option<Located<i64>>,
+    /// `audit`.
+    pub audit: Option<Located<String>>,
 }
 
 /// `[uids]` as written.
@@ -142,8 +144,8 @@ impl RawConfig {
                 slice: root.table(reader, "slice", slice).unwrap_or_default(),
                 paths: root.table(reader, "paths", paths).unwrap_or_default(),
                 supervisor: root.table(reader, "supervisor", supervisor).unwrap_or_default(),
-                watch: root.table(reader, "watch", watch).unwrap_or_default(),
                 uids: root.table(reader, "uids", uids).unwrap_or_default(),
+                watch: root.table(reader, "watch", watch).unwrap_or_default(),
                 defaults: root.table(reader, "defaults", defaults).unwrap_or_default(),
                 roles: root.tables(reader, "roles", role),
                 agents: root.tables(reader, "agents", agent),
@@ -185,7 +187,10 @@ fn supervisor(reader: &mut Reader, table: &mut TableReader<'_>) -> RawSupervisor
 }
 
 fn watch(reader: &mut Reader, table: &mut TableReader<'_>) -> RawWatch {
-    RawWatch { events_per_second: table.integer(reader, "events_per_second") }
+    RawWatch {
+        events_per_second: table.integer(reader, "events_per_second"),
+        audit: table.string(reader, "audit"),
+    }
 }
 
 fn uids(reader: &mut Reader, table: &mut TableReader<'_>) -> RawUids {

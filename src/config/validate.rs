@@ -25,8 +25,8 @@ pub fn parse(name: &str, text: &str) -> Result<Config, Problems> {
         slice: slice::slice(&mut check, &raw.slice),
         paths: supervisor::paths(&mut check, &raw.paths),
         supervisor: supervisor::supervisor(&mut check, &raw.supervisor),
-        watch: supervisor::watch(&mut check, &raw.watch),
         uids: supervisor::uids(&mut check, &raw.uids),
+        watch: supervisor::watch(&mut check, &raw.watch),
         roles: raw.roles.iter().filter_map(|role| roles::entry(&mut check, role)).collect(),
         agents: agents::all(&mut check, &raw, &defaults),
         alerts: alerts::alerts(&mut check, &raw.alerts),
@@ -134,6 +134,7 @@ fn hint(key: &str) -> &'static str {
             "role" => {
                 "a viewer looks on, an operator starts, stops and uses agents, an admin changes which there are"
             }
+            "audit" => "write audit = \"off\", \"read\" or \"enable\"",
             "restart" => "write restart = \"never\", \"on-failure\" or \"always\"",
             "name" => "write a name, as in name = \"reviewer\"",
             last if last.starts_with("agents[") => {

@@ -7,7 +7,7 @@
 
 use super::error::{LaunchError, cannot, cannot_io};
 use super::gate::GateBorn;
-use super::{RUN, cgroup, disk, orders, stubs};
+use super::{RUN, cgroup, disk, orders, outlines, stubs};
 use crate::limits::Kept;
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{FlockOperation, Mode, OFlags, flock};
@@ -281,6 +281,7 @@ impl AllRecords {
             tracing::info!(record = %shown, "removing what a launcher left behind");
             undo(&made, &self.besides(path))?;
         }
+        outlines::remove(path)?;
         std::fs::remove_file(path).map_err(cannot_io("remove", &shown))
     }
 
@@ -401,6 +402,7 @@ impl Record {
         let all = if shared { Some(lock()?) } else { None };
         let others = all.as_ref().map(|all| all.besides(&self.path)).unwrap_or_default();
         undo(&self.made, &others)?;
+        outlines::remove(&self.path)?;
         let shown = self.path.display().to_string();
         std::fs::remove_file(&self.path).map_err(cannot_io("remove", &shown))
     }

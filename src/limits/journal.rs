@@ -230,6 +230,19 @@ pub fn newest(folder: &Path, agent: &str, jail: &str, most: usize) -> Vec<serde_
 /// # Errors
 /// The kernel's answer; a journal that is not there is empty.
 pub fn last(folder: &Path, name: &str, most: usize) -> Result<Vec<serde_json::Value>, Errno> {
+    last_of(folder, name, most, Some)
+}
+
+/// As [`last()`], of those lines that `pick` makes something of.
+///
+/// # Errors
+/// As for [`last()`].
+pub fn last_of<T>(
+    folder: &Path,
+    name: &str,
+    most: usize,
+    pick: impl Fn(serde_json::Value) -> Option<T>,
+) -> Result<Vec<T>, Errno> {
     let path = path(folder, name);
     let mut newest = Vec::new();
     for file in [path.clone(), path.with_extension("jsonl.old")] {
@@ -239,7 +252,7 @@ pub fn last(folder: &Path, name: &str, most: usize) -> Result<Vec<serde_json::Va
             Err(error) => return Err(errno(&error)),
         };
         let lines = text.lines().rev().filter_map(|line| serde_json::from_str(line).ok());
-        newest.extend(lines.take(most - newest.len()));
+        newest.extend(lines.filter_map(&pick).take(most - newest.len()));
     }
     newest.reverse();
     Ok(newest)

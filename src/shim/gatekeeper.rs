@@ -4,6 +4,7 @@ use super::asker;
 use super::protocol::GateMemory;
 use crate::alerts::event::{Event, Kind, Label};
 use crate::control::network::{self, Answer, Request, Shown};
+use crate::denial::{Denial, Process, Refusal};
 use crate::egress::rules::{Change, Rules};
 use crate::gate::protocol::{Counts, Refused, Report};
 use crate::launch::{Gate, GateBorn, LaunchError};
@@ -72,20 +73,19 @@ enum Stage {
 /// How long they may take to say what they want, and the gate to say what it counts.
 const LATE: Duration = Duration::from_secs(3);
 
-/// A refusal, as it is written down.
+/// A refusal, as it is written down: with what only the gate knows.
 #[derive(Debug, Serialize)]
 struct Written<'r> {
     to: &'r str,
     #[serde(skip_serializing_if = "Option::is_none")]
     port: Option<u16>,
-    wall: &'static str,
     reason: &'r str,
-    why: &'r str,
     #[serde(skip_serializing_if = "str::is_empty")]
     allow: &'r str,
     #[serde(skip_serializing_if = "Option::is_none")]
     process: Option<String>,
-    times: u32,
+    #[serde(flatten)]
+    denial: Denial,
 }
 
 impl Gatekeeper {
@@ -324,20 +324,14 @@ impl Gatekeeper {
         self.refused += u64::from(refused.times);
         let from = refused.from.filter(|_| self.looks.take(Instant::now()));
         let process = from.and_then(|from| asker::of(*init, *uid, from));
-        let denial = Written {
-            to: &refused.to,
-            port: refused.port,
-            wall: "gate",
-            reason: &refused.word,
-            why: &refused.why,
-            allow: &refused.cure,
-            process,
-            times: refused.times,
-        };
-        let port = refused.port.map(|port| format!(":{port}")).unwrap_or_default();
-        let told = format!("{}{port} was refused: {}", refused.to, refused.why);
-        let event = Event::new(Kind::Denial, Some(agent), &told).times(refused.times.into());
-        let event = event.with(Label::Wall, denial.wall);
+        let Refused { to, port, word, why, cure, times, .. } = refused;
+        let mut denial = Denial::of_gate(&Refusal { to, port: *port, why, cure });
+        denial.process = process.as_deref().and_then(Process::parse);
+        denial.times = u64::from(*times);
+        let told = denial.told();
+        let event = Event::new(Kind::Denial, Some(agent), &told).times((*times).into());
+        let event = event.with(Label::Wall, "gate");
+        let denial = Written { to, port: *port, reason: word, allow: cure, process, denial };
         if let Err(errno) = self.journal.write_denial(event, denial) {
             tracing::warn!(%errno, agent, "a refusal was not written down");
         }

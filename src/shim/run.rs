@@ -6,7 +6,8 @@ use super::person::own_size;
 use super::protocol::{End, Looker, Report as Told};
 use super::wait::Waiter;
 use super::{Ending, ShimError, ended, was_ended};
-use crate::alerts::event::{Event, Kind, Teller};
+use crate::alerts::event::{Event, Kind, Label, Teller};
+use crate::denial::Denial;
 use crate::jail::protocol::Report as Said;
 use crate::launch::{LaunchError, record};
 use crate::limits::Kept;
@@ -61,7 +62,8 @@ pub fn run(
     let on_terminal = isatty(rustix::stdio::stdin()) && isatty(rustix::stdio::stdout());
     // Before there is an agent: without a watch there is none.
     let watch = plan.watch.as_ref();
-    let watch = watch.map(|watch| Keeper::start(watch.uids, watch.events_per_second.into()));
+    let watch =
+        watch.map(|watch| Keeper::start(watch.uids, watch.events_per_second.into(), watch.audit));
     let watch = watch.transpose()?;
     let starting = Starting::fork(plan)?;
     let mut stopped = None;
@@ -340,6 +342,11 @@ impl Run {
             match report {
                 Report::Forgotten(_) => is_done = true,
                 Report::Found(_, finding) => self.note(Kind::Finding, &*finding, &finding.told()),
+                Report::Denied(_, denial) => self.denied(&denial),
+                Report::Hears(Err(cause)) => {
+                    tracing::info!(cause, "the watch does not hear all that is refused");
+                }
+                Report::Hears(Ok(())) => {}
                 Report::Acted(_, told) => {
                     self.note(Kind::Acted, (), &format!("the watch: {told}"));
                 }
@@ -380,6 +387,17 @@ impl Run {
             }
         }
         Ok(())
+    }
+
+    /// What the kernel refused to it is written down.
+    fn denied(&self, denial: &Denial) {
+        let Kept { log, agent, .. } = self.owner.kept();
+        let journal = Journal::new(log, (agent, self.owner.jail()), Teller::default());
+        let event = Event::new(Kind::Denial, Some(agent), &denial.told());
+        let event = event.times(denial.times).with(Label::Wall, denial.wall.clone());
+        if let Err(errno) = journal.write_denial(event, denial) {
+            tracing::warn!(%errno, "a denial was not written down");
+        }
     }
 
     fn note(&self, kind: Kind, what: impl serde::Serialize, told: &str) {

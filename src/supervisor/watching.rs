@@ -3,8 +3,10 @@
 use super::Supervisor;
 use super::agent::{Agent, Phase};
 use crate::alerts::event::{Event, Kind, Label};
+use crate::denial::Denial;
 use crate::jail::protocol::Report as Said;
 use crate::launch::{self, LaunchError};
+use crate::limits::journal::Journal;
 use crate::watch::findings::Finding;
 use crate::watch::keeper::{Heard, Keeper};
 use crate::watch::protocol::Report;
@@ -31,7 +33,9 @@ impl Watching {
     /// # Errors
     /// [`LaunchError`].
     pub(super) fn start(config: &crate::config::Config) -> Result<Self, LaunchError> {
-        let keeper = Keeper::start(config.uids, config.watch.events_per_second.value.into())?;
+        let watch = &config.watch;
+        let events = watch.events_per_second.value.into();
+        let keeper = Keeper::start(config.uids, events, watch.audit.value)?;
         Ok(Self { keeper: Some(keeper), again: None, sees: None })
     }
 
@@ -153,6 +157,7 @@ impl Supervisor {
     fn heed(&mut self, name: Option<String>, report: Report) {
         match (report, name) {
             (Report::Found(_, finding), Some(name)) => self.found(&name, &finding),
+            (Report::Denied(_, denial), Some(name)) => self.denied(&name, &denial),
             (Report::Acted(_, told), Some(name)) => {
                 self.note(&name, Kind::Acted, None, format!("the watch: {told}"));
             }
@@ -183,11 +188,17 @@ impl Supervisor {
                 }
                 self.watching.sees = Some(sees);
             }
+            (Report::Hears(hears), _) => {
+                if let Err(cause) = hears {
+                    tracing::info!(cause, "the watch does not hear all that is refused");
+                }
+            }
             (Report::Trouble(told), _) => tracing::warn!(told, "the watch"),
             (Report::Failed(cause), _) => tracing::error!(cause, "there is no watch"),
             // Of an agent that it was told to forget a moment ago.
             (
                 Report::Found(..)
+                | Report::Denied(..)
                 | Report::Acted(..)
                 | Report::Stop(..)
                 | Report::Froze(..)
@@ -202,6 +213,17 @@ impl Supervisor {
         let found = Event::new(Kind::Finding, Some(name), &finding.told()).times(finding.times);
         let found = found.with(Label::Finding, finding.rule.name());
         self.write_down(found.with(Label::Action, finding.action.name()), finding);
+    }
+
+    /// What the kernel refused to it is written down.
+    fn denied(&mut self, name: &str, denial: &Denial) {
+        let jail = launch::session_of(name);
+        let event = Event::new(Kind::Denial, Some(name), &denial.told());
+        let event = event.times(denial.times).with(Label::Wall, denial.wall.clone());
+        let journal = Journal::new(&self.log(), (name, &jail), self.alerts.teller.clone());
+        if let Err(errno) = journal.write_denial(event, denial) {
+            tracing::warn!(%errno, agent = name, "a denial was not written down");
+        }
     }
 
     /// The watch is started again, where it has ended.

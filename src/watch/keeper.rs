@@ -4,6 +4,7 @@ use super::NAME;
 use super::protocol::{Agent, Order, Report};
 use super::state::Own;
 use super::tree::AgentId;
+use crate::config::Audit;
 use crate::host::uids::{self, UidRange};
 use crate::launch::{LaunchError, start_own, uid_of_own};
 use crate::limits::Kept;
@@ -56,7 +57,11 @@ impl Keeper {
     ///
     /// # Errors
     /// [`LaunchError`].
-    pub fn start(range: UidRange, events_per_second: u64) -> Result<Self, LaunchError> {
+    pub fn start(
+        range: UidRange,
+        events_per_second: u64,
+        audit: Audit,
+    ) -> Result<Self, LaunchError> {
         let uid = uid_of_own(uids::WATCH, range)?;
         let cannot = |errno| LaunchError::Call {
             verb: "make",
@@ -64,7 +69,8 @@ impl Keeper {
             errno,
         };
         let (link, inner) = wire::pair().map_err(cannot)?;
-        let words = [NAME.to_owned(), uid.to_string(), events_per_second.to_string()];
+        let (uid, events) = (uid.to_string(), events_per_second.to_string());
+        let words = [NAME.to_owned(), uid, events, audit.word().to_owned()];
         let process = Child(start_own(&inner, &words)?);
         let (numbers, unsent, now) = (BTreeMap::new(), VecDeque::new(), Instant::now());
         let (asked, heard) = (now, now);
@@ -227,11 +233,16 @@ fn of(report: &Report) -> Option<AgentId> {
     match report {
         Report::Found(agent, _)
         | Report::Acted(agent, _)
+        | Report::Denied(agent, _)
         | Report::Stop(agent, _)
         | Report::Froze(agent, _)
         | Report::AskPanes(agent)
         | Report::Forgotten(agent) => Some(*agent),
-        Report::Sees(_) | Report::Trouble(_) | Report::Failed(_) | Report::Pong => None,
+        Report::Sees(_)
+        | Report::Hears(_)
+        | Report::Trouble(_)
+        | Report::Failed(_)
+        | Report::Pong => None,
     }
 }
 

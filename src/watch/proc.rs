@@ -131,8 +131,7 @@ pub fn is_of(pid: i32, start: u64, place: &Place) -> bool {
 /// The same, and whether it is in a job of the agent.
 #[must_use]
 pub fn whose(pid: i32, start: u64, place: &Place) -> Option<Part> {
-    let text = read(pid, "cgroup", MOST)?;
-    let path = cgroups::path_in(&String::from_utf8_lossy(&text));
+    let path = cgroup_path(pid);
     let part = match (&place.cgroup, path) {
         (Some(_), path) => match path?.strip_prefix(place.cgroup_path.as_str())? {
             "" => Part::Session,
@@ -156,6 +155,12 @@ pub enum Part {
     Session,
     /// To a job that it has declared.
     Job,
+}
+
+/// Where the process `pid` is, as a path below the mount of cgroups.
+#[must_use]
+pub fn cgroup_path(pid: i32) -> Option<String> {
+    cgroups::path_in(&String::from_utf8_lossy(&read(pid, "cgroup", MOST)?))
 }
 
 fn uid(pid: i32) -> Option<u32> {

@@ -8,6 +8,7 @@ use super::proc::Place;
 use super::rules::Rules;
 use super::state::Own;
 use super::tree::AgentId;
+use crate::denial::Denial;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -79,6 +80,10 @@ pub enum Report {
     Sees(Result<(), String>),
     /// It has found something.
     Found(AgentId, Box<Finding>),
+    /// Whether it hears what the kernel refuses, or why not all of it.
+    Hears(Result<(), String>),
+    /// The kernel has refused something to it.
+    Denied(AgentId, Box<Denial>),
     /// It has done something about that; in a sentence.
     Acted(AgentId, String),
     /// An action of the owner's is due: the agent is to be stopped.

@@ -2,7 +2,9 @@
 
 use super::act::Hands;
 use super::connector::Connector;
+use super::denied::Jail;
 use super::findings::{Finding, Folds, NAMED, Process, TOGETHER};
+use super::hearing::{Came, Hearing};
 use super::proc::{self, Part};
 use super::protocol::{Agent, Bounds, Order, Report};
 use super::rules::{Action, Rule};
@@ -51,6 +53,8 @@ enum Sight {
 #[derive(Debug)]
 struct Watched {
     hands: Hands,
+    /// PID 1 of its jail, by its number outside.
+    init: i32,
     /// When all its processes are looked at.
     next: Moment,
     /// The processor time that it had used then, in microseconds.
@@ -75,6 +79,7 @@ pub(super) struct Watch {
     link: OwnedFd,
     sight: Sight,
     bounds: Bounds,
+    hearing: Hearing,
     state: State,
     agents: BTreeMap<AgentId, Watched>,
     folds: Folds,
@@ -98,7 +103,12 @@ fn now() -> Moment {
 }
 
 impl Watch {
-    pub(super) fn new(link: OwnedFd, connector: Result<Connector, String>, bounds: Bounds) -> Self {
+    /// Watches for who is at the other end of `link`, with what was opened with rights.
+    pub(super) fn new(
+        link: OwnedFd,
+        (connector, (hearing, hears)): (Result<Connector, String>, (Hearing, Result<(), String>)),
+        bounds: Bounds,
+    ) -> Self {
         let (sight, sees) = match connector {
             Ok(connector) => (Sight::Events(connector), Ok(())),
             Err(cause) => (Sight::Scans, Err(cause)),
@@ -107,6 +117,7 @@ impl Watch {
             link,
             sight,
             bounds,
+            hearing,
             state: State::default(),
             agents: BTreeMap::new(),
             folds: Folds::default(),
@@ -119,6 +130,7 @@ impl Watch {
             resumed: None,
         };
         watch.say(Report::Sees(sees));
+        watch.say(Report::Hears(hears));
         watch
     }
 
@@ -129,7 +141,7 @@ impl Watch {
     }
 
     fn turn(&mut self) -> Result<bool, Errno> {
-        let [orders, events] = self.wait()?;
+        let [orders, events, audit] = self.wait()?;
         if orders && !self.obey()? {
             return Ok(false);
         }
@@ -137,27 +149,32 @@ impl Watch {
             self.read_events();
         }
         self.look();
+        self.hear(audit);
         self.by_the_clock();
         self.flush();
         Ok(true)
     }
 
-    /// Whether there are orders, and events.
-    fn wait(&self) -> Result<[bool; 2], Errno> {
+    /// Whether there are orders, events, and records of what was refused.
+    fn wait(&self) -> Result<[bool; 3], Errno> {
         let patience = self.patience();
         let flags =
             if self.unsent.is_empty() { PollFlags::IN } else { PollFlags::IN | PollFlags::OUT };
         let mut fds = vec![PollFd::new(&self.link, flags)];
-        if let Sight::Events(connector) = &self.sight {
-            fds.push(PollFd::from_borrowed_fd(connector.as_fd(), PollFlags::IN));
-        }
+        let events = match &self.sight {
+            Sight::Events(connector) => Some(connector.as_fd()),
+            Sight::Paused(..) | Sight::Scans => None,
+        };
+        let (sees, hears) = (events.is_some(), self.hearing.fd());
+        let both = events.into_iter().chain(hears);
+        fds.extend(both.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)));
         match poll(&mut fds, patience.and_then(|it| Timespec::try_from(it).ok()).as_ref()) {
             Ok(_) | Err(Errno::INTR) => {}
             Err(errno) => return Err(errno),
         }
         let other = PollFlags::IN | PollFlags::HUP | PollFlags::ERR;
         let ready = |index: usize| fds.get(index).is_some_and(|fd| fd.revents().intersects(other));
-        Ok([ready(0), ready(1)])
+        Ok([ready(0), sees && ready(1), hears.is_some() && ready(1 + usize::from(sees))])
     }
 
     fn patience(&self) -> Option<Duration> {
@@ -170,7 +187,8 @@ impl Watch {
         let acted = self.agents.values().filter(|agent| agent.acted.ended > 0);
         let acted = acted.filter_map(|agent| Some(agent.acted.told? + TOGETHER));
         let all = scans.chain(ends).chain(acted).chain(self.state.next()).chain(self.folds.next());
-        all.chain(resumes).min().map(|next| next.saturating_sub(now()))
+        let next = all.chain(resumes).min().map(|next| next.saturating_sub(now()));
+        next.into_iter().chain(self.hearing.patience()).min()
     }
 
     fn obey(&mut self) -> Result<bool, Errno> {
@@ -216,6 +234,7 @@ impl Watch {
         let hands = Hands::new(place, freezer, agent.is_frozen);
         let watched = Watched {
             hands,
+            init: agent.init,
             next: now(),
             used: None,
             highest: 0,
@@ -230,6 +249,15 @@ impl Watch {
         self.tell_found();
         for finding in self.folds.rest(agent) {
             self.say(Report::Found(agent, Box::new(finding)));
+        }
+        // What was refused to it a moment ago may be on its way.
+        self.hear(true);
+        let (rest, lost) = self.hearing.forget(agent);
+        for denial in rest {
+            self.say(Report::Denied(agent, Box::new(denial)));
+        }
+        if lost > 0 {
+            self.trouble(format!("{lost} denials of an agent were not told: there were too many"));
         }
         self.agents.remove(&agent);
         self.say(Report::Forgotten(agent));
@@ -426,6 +454,25 @@ impl Watch {
                 self.say(Report::Stop(agent, finding.told()));
             }
         }
+    }
+
+    /// Tells what the kernel has refused to agents, where something `came` or is due.
+    fn hear(&mut self, came: bool) {
+        if !came && self.hearing.patience().is_none_or(|patience| !patience.is_zero()) {
+            return;
+        }
+        let jail = |watched: &Watched, init| {
+            let place = &watched.hands.place;
+            let cgroup = place.cgroup.as_ref().map(|_| place.cgroup_path.clone());
+            Jail { init, uid: place.uid, cgroup }
+        };
+        let jails = self.agents.iter().map(|(number, it)| (*number, jail(it, it.init)));
+        let jails: Vec<_> = jails.collect();
+        let Came { denials, trouble } = self.hearing.hear(&jails);
+        for (agent, denial) in denials {
+            self.say(Report::Denied(agent, Box::new(denial)));
+        }
+        trouble.into_iter().for_each(|told| self.trouble(told));
     }
 
     fn by_the_clock(&mut self) {

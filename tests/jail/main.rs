@@ -20,6 +20,7 @@ mod burning;
 mod ceiling;
 mod cgroup;
 mod claude;
+mod denials;
 mod descriptors;
 mod disk;
 mod disk_full;
