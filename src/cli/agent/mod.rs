@@ -29,7 +29,7 @@ Examples:
   cellblock agent whoami
   cellblock agent job start --for 2h -- npm run dev
   cellblock agent job ls
-  cellblock agent schedule 15m \"look at the build again\"";
+  cellblock agent schedule 15m \"continue\"";
 
 #[derive(Debug, Subcommand)]
 enum Verb {

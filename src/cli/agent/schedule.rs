@@ -33,7 +33,7 @@ const EXAMPLES: &str = "\
 It is typed as one that is pasted, with what says where it is from before it, and Enter after it.
 
 Examples:
-  cellblock agent schedule 15m \"look at the build again\"
+  cellblock agent schedule 15m \"continue\"
   cellblock agent schedule --list
   cellblock agent schedule --cancel 3";
 
