@@ -160,7 +160,11 @@ impl Jobs {
         jobs.map(|(number, job)| shown(*number, job, self.folder(*number).as_deref())).collect()
     }
 
-    fn stop(&mut self, number: u32) -> Result<String, Refusal> {
+    /// Ends a job; what there is to say about that.
+    ///
+    /// # Errors
+    /// Why it is not ended.
+    pub fn stop(&mut self, number: u32) -> Result<String, Refusal> {
         if !self.ledger.jobs.contains_key(&number) {
             let hint = "cellblock agent job ls shows those that there are";
             return Err((format!("there is no job {number}"), hint.to_owned()));

@@ -11,7 +11,7 @@ use crate::alerts::event::Teller;
 use crate::control::agent;
 use crate::gate::protocol::Counts;
 use crate::jail;
-use crate::jobs::ledger::Ledger;
+use crate::jobs::ledger::{Ledger, Refusal};
 use crate::jobs::{Jobs, Told};
 use crate::launch::{LaunchError, Session, record, session_of, start_own};
 use crate::limits::journal::Journal;
@@ -313,9 +313,18 @@ impl Owner {
         self.jobs.take_changed()
     }
 
-    /// Does what somebody outside asks for of its jobs and notes.
-    pub fn ask_jobs(&mut self, request: agent::Request) -> agent::Answer {
-        self.jobs.answer(request).0
+    /// Its jobs.
+    #[must_use]
+    pub fn shown_jobs(&self) -> Vec<agent::ShownJob> {
+        self.jobs.shown()
+    }
+
+    /// Ends one of its jobs; what there is to say about that.
+    ///
+    /// # Errors
+    /// Why it is not ended.
+    pub fn stop_job(&mut self, number: u32) -> Result<String, Refusal> {
+        self.jobs.stop(number)
     }
 
     fn hear(&mut self, heard: &mut Heard) -> Result<(), ShimError> {

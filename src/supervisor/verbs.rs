@@ -8,7 +8,6 @@ use super::state::{Record, SCHEMA, boot};
 use super::{SuperviseError, Supervisor};
 use crate::alerts::event::{Event, Kind};
 use crate::config::{AgentEntry, Restart};
-use crate::control::agent as from_agent;
 use crate::control::protocol::{Answer, Looks, Request, Status, name_of};
 use crate::control::roles::Caller;
 use crate::host::{self, accounts, uids};
@@ -108,12 +107,8 @@ impl Supervisor {
             Request::StopJob { agent, number: job } => {
                 self.with(&agent, |this| this.stop_job(caller, &agent, job))
             }
-            Request::Freeze { agent } => {
-                self.with(&agent, |this| this.freeze(number, caller, &agent, true))
-            }
-            Request::Thaw { agent } => {
-                self.with(&agent, |this| this.freeze(number, caller, &agent, false))
-            }
+            Request::Freeze { agent } => self.freeze(number, caller, &agent, true),
+            Request::Thaw { agent } => self.freeze(number, caller, &agent, false),
             Request::Remove { agent } => self.with(&agent, |this| at_once(this.remove(&agent))),
         }
     }
@@ -278,23 +273,19 @@ impl Supervisor {
 
     fn jobs(&mut self, name: &str) -> Answered {
         let Some(up) = self.running(name) else { return not_running(name) };
-        match up.owner.ask_jobs(from_agent::Request::Jobs) {
-            from_agent::Answer::Jobs(jobs) => at_once(Answer::Jobs(jobs)),
-            other => refused(format!("{other:?} is no list of jobs"), ""),
-        }
+        at_once(Answer::Jobs(up.owner.shown_jobs()))
     }
 
     fn stop_job(&mut self, caller: &Caller, name: &str, number: u32) -> Answered {
         let Some(up) = self.running(name) else { return not_running(name) };
-        match up.owner.ask_jobs(from_agent::Request::StopJob { number }) {
-            from_agent::Answer::Done(told) => {
+        match up.owner.stop_job(number) {
+            Ok(told) => {
                 let uid = caller.uid;
                 let noted = format!("uid {uid} ends job {number}");
                 self.note(name, Kind::JobStopped, Some(uid), noted);
                 at_once(Answer::Done(vec![told]))
             }
-            from_agent::Answer::Failed { cause, hint } => at_once(Answer::failed(cause, hint)),
-            other => refused(format!("{other:?} is no end of a job"), ""),
+            Err((cause, hint)) => at_once(Answer::failed(cause, hint)),
         }
     }
 
@@ -515,6 +506,10 @@ impl Supervisor {
     }
 
     fn freeze(&mut self, number: u64, caller: &Caller, name: &str, frozen: bool) -> Answered {
+        self.with(name, |this| this.freeze_known(number, caller, name, frozen))
+    }
+
+    fn freeze_known(&mut self, number: u64, caller: &Caller, name: &str, frozen: bool) -> Answered {
         let Some(up) = self.running(name) else { return not_running(name) };
         if up.owner.kept().cgroup.is_none() {
             return refused(

@@ -139,13 +139,10 @@ fn make_folder(file: &std::path::Path) -> Result<(), AgentError> {
 
 impl Ls {
     fn perform(&self, out: &mut Output) -> Result<Exit, CliError> {
-        match enter::ask(Request::Jobs)?.0 {
-            Answer::Jobs(jobs) => {
-                show(&jobs, self.json, out);
-                Ok(Exit::Success)
-            }
-            other => Err(unexpected(&other)),
-        }
+        let answer = enter::ask(Request::Jobs)?.0;
+        let Answer::Jobs(jobs) = &answer else { return Err(unexpected(&answer)) };
+        show(jobs, self.json, out);
+        Ok(Exit::Success)
     }
 }
 

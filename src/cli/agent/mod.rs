@@ -65,17 +65,14 @@ impl Agent {
 
 impl Whoami {
     fn perform(&self, out: &mut Output) -> Result<Exit, CliError> {
-        match enter::ask(Request::WhoAmI)?.0 {
-            Answer::Me { agent, profile } if self.json => {
-                out.json(&json!({ "agent": agent, "profile": profile }));
-                Ok(Exit::Success)
-            }
-            Answer::Me { agent, profile } => {
-                out.line(&format!("{agent} by profile {profile}"));
-                Ok(Exit::Success)
-            }
-            other => Err(unexpected(&other)),
+        let answer = enter::ask(Request::WhoAmI)?.0;
+        let Answer::Me { agent, profile } = &answer else { return Err(unexpected(&answer)) };
+        if self.json {
+            out.json(&json!({ "agent": agent, "profile": profile }));
+        } else {
+            out.line(&format!("{agent} by profile {profile}"));
         }
+        Ok(Exit::Success)
     }
 }
 
@@ -87,17 +84,14 @@ fn unexpected(answer: &Answer) -> CliError {
 
 /// Does what is answered by a sentence, and prints that.
 fn have_done(request: Request, json: bool, out: &mut Output) -> Result<Exit, CliError> {
-    match enter::ask(request)?.0 {
-        Answer::Done(told) if json => {
-            out.json(&json!({ "done": true, "told": told }));
-            Ok(Exit::Success)
-        }
-        Answer::Done(told) => {
-            out.line(&told);
-            Ok(Exit::Success)
-        }
-        other => Err(unexpected(&other)),
+    let answer = enter::ask(request)?.0;
+    let Answer::Done(told) = &answer else { return Err(unexpected(&answer)) };
+    if json {
+        out.json(&json!({ "done": true, "told": told }));
+    } else {
+        out.line(told);
     }
+    Ok(Exit::Success)
 }
 
 /// A duration of the command line.

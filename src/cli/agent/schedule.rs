@@ -42,24 +42,36 @@ impl Schedule {
         if let Some(number) = self.cancel {
             return have_done(Request::Cancel { number }, self.json, out);
         }
-        let request = match (self.after, &self.text) {
-            (Some(after), Some(text)) => Request::Schedule { after, text: text.clone() },
-            (_, _) => Request::Notes,
-        };
-        match enter::ask(request)?.0 {
-            Answer::Note(note) if self.json => out.json(&note),
-            Answer::Note(note) => {
-                out.line(&format!("note {} is typed {}", note.number, left(note.at)));
-            }
-            Answer::Notes(notes) if self.json => out.json(&notes),
-            Answer::Notes(notes) if notes.is_empty() => out.line("no notes"),
-            Answer::Notes(notes) => {
-                for note in notes {
-                    let text = note.text.escape_debug().to_string();
-                    out.line(&format!("{:>4}  {:<12} {text}", note.number, left(note.at)));
-                }
-            }
-            other => return Err(unexpected(&other)),
+        match (self.after, &self.text) {
+            (Some(after), Some(text)) => self.schedule(after, text, out),
+            (_, _) => self.show(out),
+        }
+    }
+
+    fn schedule(&self, after: u64, text: &str, out: &mut Output) -> Result<Exit, CliError> {
+        let answer = enter::ask(Request::Schedule { after, text: text.to_owned() })?.0;
+        let Answer::Note(note) = &answer else { return Err(unexpected(&answer)) };
+        if self.json {
+            out.json(note);
+        } else {
+            out.line(&format!("note {} is typed {}", note.number, left(note.at)));
+        }
+        Ok(Exit::Success)
+    }
+
+    fn show(&self, out: &mut Output) -> Result<Exit, CliError> {
+        let answer = enter::ask(Request::Notes)?.0;
+        let Answer::Notes(notes) = &answer else { return Err(unexpected(&answer)) };
+        if self.json {
+            out.json(notes);
+            return Ok(Exit::Success);
+        }
+        if notes.is_empty() {
+            out.line("no notes");
+        }
+        for note in notes {
+            let text = note.text.escape_debug().to_string();
+            out.line(&format!("{:>4}  {:<12} {text}", note.number, left(note.at)));
         }
         Ok(Exit::Success)
     }
