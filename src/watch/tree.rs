@@ -97,7 +97,7 @@ pub struct Tree {
 /// An agent's processes together.
 #[derive(Debug)]
 struct Whole {
-    init: u32,
+    init: NodeId,
     live: u64,
 }
 
@@ -107,7 +107,8 @@ impl Tree {
         self.remove(agent);
         self.forget(init);
         let index = self.insert(Node::new(agent, init, now));
-        self.agents.insert(agent, Whole { init: index, live: 1 });
+        let init = self.id(index);
+        self.agents.insert(agent, Whole { init, live: 1 });
     }
 
     /// Watches it no more.
@@ -136,15 +137,18 @@ impl Tree {
         let parent = *self.by_pid.get(&parent)?;
         let of = self.node(parent)?;
         let (agent, doomed, is_job) = (of.agent, of.doomed, of.is_job);
-        let is_of_init = self.agents.get(&agent)?.init == parent;
+        let is_of_init = self.agents.get(&agent)?.init == self.id(parent);
         let node = Node { is_of_init, doomed, is_job, ..Node::new(agent, child, now) };
         Some(self.insert_below(node, parent))
     }
 
-    /// A process of `agent` was found that no event had told of; its parent is `parent`, by the kernel's word.
+    /// A process of `agent` was found that no event had told of; its parent is `parent`, by the kernel's word. An agent whose
+    /// first process has ended has none.
     pub fn find(&mut self, agent: AgentId, pid: i32, parent: i32, now: Moment) -> Option<NodeId> {
         self.forget(pid);
         let init = self.agents.get(&agent)?.init;
+        self.get(init)?;
+        let init = init.index;
         let known = self.by_pid.get(&parent).copied();
         let known = known.filter(|index| self.node(*index).is_some_and(|of| of.agent == agent));
         let above = known.unwrap_or(init);
@@ -253,17 +257,15 @@ impl Tree {
         self.slots.len() - self.free.len()
     }
 
-    /// Whether a process that was found at some time is the one that was forked at `at`.
-    fn is_same(&self, id: NodeId, at: Moment) -> bool {
+    /// Whether a process that was found at some time is the one that was forked at `at`, or before.
+    #[must_use]
+    pub fn is_same(&self, id: NodeId, at: Moment) -> bool {
         self.get(id).is_some_and(|node| node.is_found && node.born >= at)
     }
 
     fn is_init(&self, pid: i32) -> bool {
-        let index = self.by_pid.get(&pid);
-        let agent = index.and_then(|index| Some((*index, self.node(*index)?.agent)));
-        agent.is_some_and(|(index, agent)| {
-            self.agents.get(&agent).is_some_and(|whole| whole.init == index)
-        })
+        let of = self.of(pid).and_then(|id| Some((id, self.get(id)?.agent)));
+        of.is_some_and(|(id, agent)| self.agents.get(&agent).is_some_and(|it| it.init == id))
     }
 
     fn id(&self, index: u32) -> NodeId {
@@ -374,3 +376,6 @@ impl Tree {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
