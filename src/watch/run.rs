@@ -170,7 +170,7 @@ impl Watch {
             Order::Add(agent) => self.add(*agent, descriptors),
             Order::Server(agent, pid) => self.state.set_server(agent, pid),
             Order::Own(agent, own, pane) => self.state.set_own(agent, own, pane),
-            Order::Panes(agent, panes) => self.state.set_panes(now(), agent, panes),
+            Order::Panes(agent, panes) => self.state.set_panes(agent, panes),
             Order::Limit(agent, told) => self.state.limit_reached(agent, told),
             Order::Frozen(agent, frozen) => {
                 let hands = self.agents.get_mut(&agent).map(|agent| &mut agent.hands);

@@ -18,7 +18,8 @@ use std::time::Duration;
 
 /// Processes of an agent that wait to be looked at, at the most. Beyond that all are looked at by the next scan.
 const MOST_DUE: usize = 100_000;
-/// Who was found by a scan is judged no sooner: what init has started itself it tells a moment later.
+/// Who was found by a scan is judged no sooner: what init has started itself it tells a moment later. Nor is a child of the tmux
+/// server: it has yet to become the first process of a pane.
 const FOUND: Duration = Duration::from_secs(1);
 /// How soon it is asked again which panes the session has.
 const ASK_AGAIN: Duration = Duration::from_secs(1);
@@ -108,7 +109,9 @@ pub struct Suspect {
 struct Behind {
     process: Process,
     since: Moment,
+    /// What it was when it was looked at last, and by how much it has grown since that moment: those who end take theirs along.
     ticks: Option<u64>,
+    used: u64,
 }
 
 /// One agent.
@@ -123,9 +126,11 @@ struct Watched {
     own: BTreeSet<i32>,
     /// The first process of the agent's own pane, by its number inside.
     pane: Option<i32>,
-    /// Those of all panes of its session, and when that was said.
+    /// Those of all panes of its session, as it was at that moment or later.
     panes: Option<(Moment, BTreeSet<i32>)>,
+    /// When that was asked for last, and when first without an answer since.
     asked: Option<Moment>,
+    unanswered: Option<Moment>,
     /// Those about whom that must be known.
     waiting: Vec<NodeId>,
     /// By when they are due.
@@ -134,8 +139,8 @@ struct Watched {
     due_later: VecDeque<(Moment, NodeId)>,
     /// Those to be looked at now.
     again: Vec<NodeId>,
-    /// Whether more were due than are kept.
-    judge_all: bool,
+    /// Where more were due than are kept: until when scans look at all, as the last of those is due then.
+    judge_until: Option<Moment>,
     spawns: Rate,
     /// Whether the number of its processes was told.
     is_many: bool,
@@ -188,11 +193,12 @@ impl State {
             pane: None,
             panes: None,
             asked: None,
+            unanswered: None,
             waiting: Vec::new(),
             due: VecDeque::new(),
             due_later: VecDeque::new(),
             again: Vec::new(),
-            judge_all: false,
+            judge_until: None,
             spawns,
             is_many: false,
             behind: BTreeMap::new(),
@@ -224,12 +230,44 @@ impl State {
         }
     }
 
-    /// The first processes of the panes of its session, by the word of its tmux server.
-    pub fn set_panes(&mut self, now: Moment, agent: AgentId, panes: BTreeSet<i32>) {
-        if let Some(watched) = self.agents.get_mut(&agent) {
-            watched.panes = Some((now, panes));
-            watched.again.append(&mut watched.waiting);
+    /// Whether the first process of its pane is known by its number inside alone: who it is, or that it has ended already, is to
+    /// be looked for.
+    #[must_use]
+    pub fn seeks_pane(&self, agent: AgentId) -> bool {
+        let Some(watched) = self.agents.get(&agent) else { return false };
+        watched.leftovers.is_none()
+            && watched
+                .pane
+                .is_some_and(|pane| self.tree.all_of(agent).all(|(_, node)| node.inside != pane))
+    }
+
+    /// Those whose numbers inside are not known.
+    #[must_use]
+    pub fn nameless(&self, agent: AgentId) -> Vec<i32> {
+        let nameless = self.tree.all_of(agent).filter(|(_, node)| node.inside == 0);
+        nameless.map(|(_, node)| node.pid).collect()
+    }
+
+    /// What the number inside of the process `pid` is.
+    pub fn named(&mut self, pid: i32, look: &Look) {
+        if let Some(node) = self.tree.of(pid).and_then(|id| self.tree.get_mut(id)) {
+            (node.start, node.inside) = (Some(look.start), look.inside);
         }
+    }
+
+    /// The first process of its pane is not there any more: its command has ended.
+    pub fn pane_ended(&mut self, agent: AgentId) {
+        self.ended.insert(agent);
+    }
+
+    /// The first processes of the panes of its session, by the word of its tmux server.
+    pub fn set_panes(&mut self, agent: AgentId, panes: BTreeSet<i32>) {
+        let Some(watched) = self.agents.get_mut(&agent) else { return };
+        // The server may have said it long before it is heard of: it holds for when it was asked.
+        let said = watched.panes.as_ref().map(|(said, _)| *said);
+        let Some(said) = watched.unanswered.take().or(said) else { return };
+        watched.panes = Some((said, panes));
+        watched.again.append(&mut watched.waiting);
     }
 
     /// The rules of an agent.
@@ -253,6 +291,10 @@ impl State {
     pub fn event(&mut self, at: Moment, event: Event) {
         match event {
             Event::Fork { parent, child } => {
+                // The end of the last one of that number was not told.
+                if self.tree.of(child).is_some_and(|id| !self.tree.is_same(id, at)) {
+                    self.exited(at, child, false);
+                }
                 if let Some(id) = self.tree.fork(parent, child, at) {
                     self.spawned(at, id, 1);
                 }
@@ -336,15 +378,12 @@ impl State {
     fn is_due(&mut self, agent: AgentId, id: NodeId, at: Moment) {
         let Some(watched) = self.agents.get_mut(&agent) else { return };
         // Also where nothing is done about it: what runs in the background is told of by another rule.
-        let grace = watched.rules.detached.grace;
-        let is_found = self.tree.get(id).is_some_and(|node| node.is_found);
-        let (queue, grace) = if is_found {
-            (&mut watched.due_later, grace.max(FOUND))
-        } else {
-            (&mut watched.due, grace)
-        };
+        let Some(node) = self.tree.get(id) else { return };
+        let grace = watched.grace(&self.tree, node);
+        let is_later = watched.is_judged_later(&self.tree, node);
+        let queue = if is_later { &mut watched.due_later } else { &mut watched.due };
         if queue.len() >= MOST_DUE {
-            watched.judge_all = true;
+            watched.judge_until = watched.judge_until.max(Some(at + grace));
             return;
         }
         queue.push_back((at + grace, id));
@@ -392,7 +431,10 @@ impl State {
     pub fn looked(&mut self, now: Moment, question: Question, look: &Look) -> Option<Suspect> {
         let Question { agent, id, pid } = question;
         let node = self.tree.get_mut(id)?;
-        node.start = Some(look.start);
+        if *node.start.get_or_insert(look.start) != look.start {
+            // Its number means another one by now, of which is told or which a scan finds.
+            return None;
+        }
         node.inside = look.inside;
         let node = node.clone();
         let of_parent = self.tree.parent_of(look.parent);
@@ -412,6 +454,7 @@ impl State {
                 watched.waiting.push(id);
                 if watched.asked.is_none_or(|asked| asked + ASK_AGAIN <= now) {
                     watched.asked = Some(now);
+                    watched.unanswered.get_or_insert(now);
                     self.panes.insert(agent);
                 }
             }
@@ -445,7 +488,7 @@ impl State {
         }
         node.is_told = true;
         let process = Process { pid: *pid, inside: *inside, words };
-        let behind = Behind { process: process.clone(), since: now, ticks: None };
+        let behind = Behind { process: process.clone(), since: now, ticks: None, used: 0 };
         watched.behind.insert(*id, behind);
         let action = watched.rules.detached.action;
         if action == Action::Off {
@@ -488,6 +531,8 @@ impl State {
             self.exited(now, pid, false);
         }
         for (pid, look) in unknown {
+            // The number of one whose end was not told.
+            self.exited(now, *pid, false);
             if let Some(id) = self.tree.find(agent, *pid, look.parent, now) {
                 if let Some(node) = self.tree.get_mut(id) {
                     (node.start, node.inside) = (Some(look.start), look.inside);
@@ -496,7 +541,8 @@ impl State {
             }
         }
         let Some(watched) = self.agents.get_mut(&agent) else { return };
-        if std::mem::take(&mut watched.judge_all) {
+        if let Some(until) = watched.judge_until {
+            watched.judge_until = Some(until).filter(|until| *until > now);
             self.judge_all(now, agent);
         }
     }
@@ -504,8 +550,8 @@ impl State {
     /// Looks at all processes of an agent once more: what they do about SIGHUP no event tells.
     pub fn judge_all(&mut self, now: Moment, agent: AgentId) {
         let Some(watched) = self.agents.get_mut(&agent) else { return };
-        let grace = watched.rules.detached.grace;
-        let old = self.tree.all_of(agent).filter(|(_, node)| node.born + grace <= now);
+        let old = self.tree.all_of(agent);
+        let old = old.filter(|(_, node)| node.born + watched.grace(&self.tree, node) <= now);
         watched.again = old.map(|(id, _)| id).collect();
     }
 
@@ -528,18 +574,18 @@ impl State {
         let Some(watched) = self.agents.get_mut(&agent) else { return };
         let rule = &watched.rules.background;
         let Some(behind) = watched.behind.get_mut(&id) else { return };
-        let Some(before) = behind.ticks else {
-            (behind.ticks, behind.since) = (Some(ticks), now);
+        let Some(before) = behind.ticks.replace(ticks) else {
+            behind.since = now;
             return;
         };
+        behind.used += ticks.saturating_sub(before);
         let passed = now.saturating_sub(behind.since);
         if passed < rule.over || passed.is_zero() {
             return;
         }
-        // Who has ended meanwhile took its time along.
-        let used = u128::from(ticks.saturating_sub(before)) * 1000;
+        behind.since = now;
+        let used = u128::from(std::mem::take(&mut behind.used)) * 1000;
         let percent = used / (passed.as_millis() / 10).max(1) / 10;
-        (behind.ticks, behind.since) = (Some(ticks), now);
         let percent = u64::try_from(percent).unwrap_or(u64::MAX);
         if percent > rule.percent {
             let seen = format!(
@@ -604,6 +650,18 @@ impl State {
 }
 
 impl Watched {
+    /// Whether it may still become what is no sign.
+    fn is_judged_later(&self, tree: &Tree, node: &Node) -> bool {
+        let is_of_server = self.server.is_some() && tree.parent_of(node.pid) == self.server;
+        node.is_found || is_of_server
+    }
+
+    /// How old a process must be to be judged.
+    fn grace(&self, tree: &Tree, node: &Node) -> Duration {
+        let grace = self.rules.detached.grace;
+        if self.is_judged_later(tree, node) { grace.max(FOUND) } else { grace }
+    }
+
     /// Whether init has started it: what shows the session, or a further command.
     fn is_own(&self, node: &Node, look: &Look) -> bool {
         node.is_of_init || self.own.contains(&look.inside)
@@ -623,11 +681,8 @@ impl Watched {
         if !is_pane || !self.rules.detached.signs.contains(&Sign::Pane) {
             return Some(false);
         }
-        match &self.panes {
-            Some((_, panes)) if panes.contains(&look.inside) => Some(false),
-            Some((said, _)) if *said >= node.born => Some(true),
-            Some(_) | None => None,
-        }
+        let (said, panes) = self.panes.as_ref()?;
+        (*said >= node.born).then(|| !panes.contains(&look.inside))
     }
 }
 
@@ -700,13 +755,13 @@ impl Rate {
             self.seconds.push_back(0);
         }
         self.second = second;
+        self.sum = self.seconds.iter().sum();
+        // Before the new ones: they may be many at once.
+        self.is_told &= self.sum > self.most / 2;
         if let Some(last) = self.seconds.back_mut() {
             *last += count;
         }
-        self.sum = self.seconds.iter().sum();
-        if self.sum <= self.most / 2 {
-            self.is_told = false;
-        }
+        self.sum += count;
         let told = self.is_told;
         self.is_told |= self.sum > self.most;
         self.is_told && !told
