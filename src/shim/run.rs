@@ -295,6 +295,10 @@ impl Run {
                 Report::Forgotten(_) => is_done = true,
                 Report::Found(_, finding) => self.note("finding", &*finding, finding.told()),
                 Report::Acted(_, told) => self.note("acted", (), format!("the watch: {told}")),
+                Report::Froze(_) => {
+                    self.note("frozen", (), "the watch froze it".to_owned());
+                    tracing::warn!("the watch froze the agent: its journal says over what");
+                }
                 Report::Stop(_, told) => {
                     self.told.push(format!("stopped by the watch: {told}"));
                     self.owner.kill()?;

@@ -67,6 +67,8 @@ pub(super) struct Up {
     pub(super) endings: u32,
     /// Troubles that were written down.
     pub(super) troubles: u32,
+    /// Whether somebody wants it to stand still.
+    pub(super) frozen: bool,
 }
 
 /// Where it stands.
@@ -276,7 +278,7 @@ pub(super) fn frozen_words(frozen: bool) -> (&'static str, &'static str) {
 }
 
 /// By the kernel's word: whoever froze it.
-fn is_frozen(owner: &Owner) -> bool {
+pub(super) fn is_frozen(owner: &Owner) -> bool {
     let cgroup = owner.kept().cgroup.as_ref();
     let frozen = cgroup.and_then(|path| crate::host::text::read(path.join("cgroup.freeze")).ok());
     frozen.is_some_and(|text| text.trim() == "1")

@@ -1,6 +1,6 @@
 //! How agents begin and go on: what the supervisor does about each in a turn.
 
-use super::agent::{Agent, Phase, Up, Wait, frozen_words};
+use super::agent::{Agent, Phase, Up, Wait, frozen_words, is_frozen};
 use super::ends::{due, end_by_root, end_maker, killed};
 use super::people::MOST_PEOPLE;
 use super::reach::{adopted, reach};
@@ -177,6 +177,8 @@ impl Supervisor {
                 // Roles may have changed since they came.
                 agent.recheck |= taken_over;
                 let until_up = (!owner.born().up).then(|| Instant::now() + UP);
+                // Of one that was taken over nobody here knows who froze it.
+                let frozen = is_frozen(&owner);
                 let up = Up {
                     owner: Box::new(owner),
                     since: Instant::now(),
@@ -187,6 +189,7 @@ impl Supervisor {
                     ended_for: None,
                     endings: 0,
                     troubles: 0,
+                    frozen,
                 };
                 agent.phase = Phase::Up(up);
                 self.watch(name);

@@ -1,7 +1,7 @@
 //! The watch and the supervisor: agents are told to it, and what it finds is written down.
 
 use super::Supervisor;
-use super::agent::{Agent, Phase};
+use super::agent::{Agent, Phase, is_frozen};
 use crate::jail::protocol::Report as Said;
 use crate::launch::{self, LaunchError};
 use crate::limits::journal;
@@ -60,6 +60,16 @@ impl Supervisor {
         self.watching.keeper = None;
         self.watching.sees = None;
         self.watching.again.get_or_insert(Instant::now() + AGAIN);
+        // It may have ended while an agent stood still for it, and for nobody else.
+        for (name, agent) in &mut self.agents {
+            if let Phase::Up(up) = &mut agent.phase
+                && !up.frozen
+                && is_frozen(&up.owner)
+                && let Err(error) = up.owner.freeze(false)
+            {
+                tracing::warn!(%error, agent = name, "does not go on");
+            }
+        }
     }
 
     /// Has the agent `name` watched, whose jail stands.
@@ -68,9 +78,12 @@ impl Supervisor {
         let jail = up.owner.jail().to_owned();
         let kept = up.owner.kept().clone();
         let (own, pane) = (up.owner.born().own.clone(), up.owner.born().pane);
-        let server = up.owner.server();
+        let (server, is_frozen) = (up.owner.server(), up.frozen);
         self.tell_watch(|keeper| {
             keeper.add(&jail, &kept)?;
+            if is_frozen {
+                keeper.frozen(&jail, true)?;
+            }
             keeper.own(&jail, own.into_iter().collect(), pane)?;
             server.map_or(Ok(()), |server| keeper.server(&jail, server))
         });
@@ -108,8 +121,15 @@ impl Supervisor {
 
     /// It was frozen, or let go on.
     pub(super) fn watch_frozen(&mut self, name: &str, is_frozen: bool) {
+        self.stands_still(name, is_frozen);
         let jail = launch::session_of(name);
         self.tell_watch(|keeper| keeper.frozen(&jail, is_frozen));
+    }
+
+    fn stands_still(&mut self, name: &str, is_frozen: bool) {
+        if let Some(Agent { phase: Phase::Up(up), .. }) = self.agents.get_mut(name) {
+            up.frozen = is_frozen;
+        }
     }
 
     /// It has ended.
@@ -138,6 +158,11 @@ impl Supervisor {
             (Report::Acted(_, told), Some(name)) => {
                 self.note(&name, "acted", None, format!("the watch: {told}"));
             }
+            (Report::Froze(_), Some(name)) => {
+                self.stands_still(&name, true);
+                let told = format!("the watch froze it: cellblock thaw {name} lets it go on");
+                self.note(&name, "frozen", None, told);
+            }
             (Report::Stop(_, told), Some(name)) => {
                 self.note(&name, "acted", None, format!("the watch has it stopped: {told}"));
                 self.stop_for(&name, format!("the watch stopped it: {told}"));
@@ -160,7 +185,11 @@ impl Supervisor {
             (Report::Failed(cause), _) => tracing::error!(cause, "there is no watch"),
             // Of an agent that it was told to forget a moment ago.
             (
-                Report::Found(..) | Report::Acted(..) | Report::Stop(..) | Report::AskPanes(..),
+                Report::Found(..)
+                | Report::Acted(..)
+                | Report::Froze(_)
+                | Report::Stop(..)
+                | Report::AskPanes(..),
                 None,
             )
             | (Report::Forgotten(_), _) => {}

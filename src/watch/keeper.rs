@@ -188,6 +188,7 @@ fn of(report: &Report) -> Option<AgentId> {
     match report {
         Report::Found(agent, _)
         | Report::Acted(agent, _)
+        | Report::Froze(agent)
         | Report::Stop(agent, _)
         | Report::AskPanes(agent)
         | Report::Forgotten(agent) => Some(*agent),

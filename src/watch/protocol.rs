@@ -71,6 +71,8 @@ pub enum Report {
     Found(AgentId, Box<Finding>),
     /// It has done something about that; in a sentence.
     Acted(AgentId, String),
+    /// It has frozen this agent over a finding, until somebody lets it go on.
+    Froze(AgentId),
     /// An action of the owner's is due: the agent is to be stopped.
     Stop(AgentId, String),
     /// The panes of this agent's session must be known.

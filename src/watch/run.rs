@@ -2,7 +2,7 @@
 
 use super::act::Hands;
 use super::connector::Connector;
-use super::findings::{Finding, Folds, NAMED, Process};
+use super::findings::{Finding, Folds, NAMED, Process, TOGETHER};
 use super::proc;
 use super::protocol::{Agent, Bounds, Order, Report};
 use super::rules::{Action, Rule};
@@ -51,8 +51,21 @@ struct Watched {
     next: Moment,
     /// The processor time that it had used then, in microseconds.
     used: Option<u64>,
-    /// The highest number that a process of it had inside.
-    highest: i32,
+    /// The number inside that was given last, where no events tell of new processes.
+    newest: Option<i32>,
+    /// Whether its owner was told to stop it.
+    is_stopping: bool,
+    /// How many were ended since that was told, and when it was.
+    ended: u64,
+    told: Option<Moment>,
+}
+
+impl Watched {
+    /// When it is told how many were ended.
+    fn tells_at(&self) -> Option<Moment> {
+        let next = self.told.map_or(Moment::ZERO, |told| told + TOGETHER);
+        (self.ended > 0).then_some(next)
+    }
 }
 
 /// The watch.
@@ -146,6 +159,7 @@ impl Watch {
         };
         let scans = self.agents.values().map(|agent| agent.next);
         let ends = self.agents.values().filter_map(|agent| agent.hands.next());
+        let ends = ends.chain(self.agents.values().filter_map(Watched::tells_at));
         let all = scans.chain(ends).chain(self.state.next()).chain(self.folds.next());
         all.chain(resumes).min().map(|next| next.saturating_sub(now()))
     }
@@ -169,7 +183,10 @@ impl Watch {
         match order {
             Order::Add(agent) => self.add(*agent, descriptors),
             Order::Server(agent, pid) => self.state.set_server(agent, pid),
-            Order::Own(agent, own, pane) => self.state.set_own(agent, own, pane),
+            Order::Own(agent, own, pane) => {
+                self.state.set_own(agent, own, pane);
+                self.seek_pane(agent);
+            }
             Order::Panes(agent, panes) => self.state.set_panes(agent, panes),
             Order::Limit(agent, told) => self.state.limit_reached(agent, told),
             Order::Frozen(agent, frozen) => {
@@ -188,17 +205,49 @@ impl Watch {
         if let Err(cause) = self.state.add(now(), number, agent.init, agent.rules) {
             return self.trouble(format!("cannot watch an agent: {cause}"));
         }
-        let hands = Hands::new(place, descriptors.into_iter().next());
-        let watched = Watched { hands, next: now(), used: None, highest: 0 };
+        let watched = Watched {
+            hands: Hands::new(place, descriptors.into_iter().next()),
+            next: now(),
+            used: None,
+            newest: None,
+            is_stopping: false,
+            ended: 0,
+            told: None,
+        };
         self.agents.insert(number, watched);
     }
 
+    /// The first process of the agent's pane is known by its number inside: it is looked for now, as it may have ended before
+    /// there is another reason to look at it.
+    fn seek_pane(&mut self, agent: AgentId) {
+        if !self.state.seeks_pane(agent) {
+            return;
+        }
+        self.read_events();
+        self.scan(agent);
+        let Some(watched) = self.agents.get(&agent) else { return };
+        for pid in self.state.nameless(agent) {
+            if let Some(look) = proc::look(pid)
+                && proc::is_of(pid, look.start, &watched.hands.place)
+            {
+                self.state.named(pid, &look);
+            }
+        }
+        if self.state.seeks_pane(agent) {
+            self.state.pane_ended(agent);
+        }
+        self.name_leftovers();
+    }
+
     fn forget(&mut self, agent: AgentId) {
+        // How its processes ended the kernel has told already.
+        self.read_events();
         self.state.remove(agent);
         self.tell_found();
         for finding in self.folds.rest(agent) {
             self.say(Report::Found(agent, Box::new(finding)));
         }
+        self.tell_ended(agent);
         self.agents.remove(&agent);
         self.say(Report::Forgotten(agent));
     }
@@ -262,6 +311,8 @@ impl Watch {
             Some(_) | None => PAUSE,
         };
         self.sight = Sight::Paused(connector, now() + pause, pause);
+        // By events they were counted one by one: what was given meanwhile is not counted again.
+        self.agents.values_mut().for_each(|agent| agent.newest = None);
         let most = self.bounds.events_per_second;
         let why = format!("this host had more than {most} events of processes within a second");
         self.say(Report::Sees(Err(why)));
@@ -354,9 +405,12 @@ impl Watch {
                 }
             }
             Action::Freeze => match watched.hands.freeze() {
-                Ok(()) => self.say(Report::Acted(agent, "was frozen".to_owned())),
+                Ok(true) => self.say(Report::Froze(agent)),
+                Ok(false) => {}
                 Err(errno) => self.trouble(format!("cannot freeze an agent: {errno}")),
             },
+            // Once: however much is found until it has ended.
+            Action::Stop if std::mem::replace(&mut watched.is_stopping, true) => {}
             Action::Stop => self.say(Report::Stop(agent, finding.told())),
         }
     }
@@ -383,17 +437,25 @@ impl Watch {
             let Self { state, sight, .. } = self;
             let mut lost = false;
             let mut catch_up = |state: &mut State| lost = catch_up(sight, state);
-            let ended = watched.hands.end(agent, state, now(), &mut catch_up);
+            let ends = watched.hands.end(agent, state, now(), &mut catch_up);
             if lost {
                 watched.next = Moment::ZERO;
             }
+            watched.ended += ends.ended;
             self.agents.insert(agent, watched);
-            match ended {
-                Ok(Some(told)) => self.say(Report::Acted(agent, told)),
-                Ok(None) => {}
-                Err(trouble) => self.trouble(trouble),
-            }
+            ends.trouble.into_iter().for_each(|trouble| self.trouble(trouble));
         }
+        let tell = self.agents.iter();
+        let tell = tell.filter(|(_, watched)| watched.tells_at().is_some_and(|at| at <= due));
+        let tell: Vec<AgentId> = tell.map(|(agent, _)| *agent).collect();
+        tell.into_iter().for_each(|agent| self.tell_ended(agent));
+    }
+
+    fn tell_ended(&mut self, agent: AgentId) {
+        let Some(watched) = self.agents.get_mut(&agent).filter(|it| it.ended > 0) else { return };
+        watched.told = Some(now());
+        let ended = std::mem::take(&mut watched.ended);
+        self.say(Report::Acted(agent, format!("{ended} processes were signalled, and have ended")));
     }
 
     /// Looks at all processes of those agents whose time it is.
@@ -432,13 +494,13 @@ impl Watch {
         watched.used = used;
         let Some(there) = proc::members(&place) else { return };
         let unknown: Vec<i32> =
-            there.iter().copied().filter(|pid| !self.is_known(agent, *pid)).collect();
+            there.iter().copied().filter(|pid| !self.is_known(agent, *pid, rests)).collect();
         let mut unknown: Vec<_> =
             unknown.into_iter().filter_map(|pid| Some((pid, proc::look(pid)?))).collect();
         // Parents before children: of the same tick, by number.
         unknown.sort_by_key(|(pid, look)| (look.start, *pid));
         self.state.scanned(now(), agent, &there, &unknown);
-        self.count_numbers(agent, unknown.iter().map(|(_, look)| look.inside).max());
+        self.count_numbers(agent, unknown.last().map(|(_, look)| look.inside));
         // What nobody tells of is looked for at those that did something.
         if !rests {
             self.state.judge_all(now(), agent);
@@ -449,19 +511,25 @@ impl Watch {
         self.name_leftovers();
     }
 
-    fn is_known(&self, agent: AgentId, pid: i32) -> bool {
+    /// Whether `pid` is the process that is known by that number. Where the agent has done nothing, it is.
+    fn is_known(&self, agent: AgentId, pid: i32, rests: bool) -> bool {
         let tree = self.state.tree();
-        tree.of(pid).and_then(|id| tree.get(id)).is_some_and(|node| node.agent == agent)
+        let node = tree.of(pid).and_then(|id| tree.get(id)).filter(|node| node.agent == agent);
+        node.is_some_and(|node| {
+            rests || node.start.is_none_or(|start| proc::start(pid).is_none_or(|it| it == start))
+        })
     }
 
-    /// Without events new processes are counted by their numbers inside, which are given one after the other.
-    fn count_numbers(&mut self, agent: AgentId, highest: Option<i32>) {
+    /// Without events new processes are counted by their numbers inside, which are given one after the other, and begin anew at
+    /// some time. `newest` is that of the process that was started last, of those that were not known.
+    fn count_numbers(&mut self, agent: AgentId, newest: Option<i32>) {
         let Some(watched) = self.agents.get_mut(&agent) else { return };
-        let Some(highest) = highest else { return };
-        let before = watched.highest;
-        watched.highest = highest.max(before);
-        if before > 0 && highest > before && !matches!(self.sight, Sight::Events(_)) {
-            let new = u64::try_from(highest - before).unwrap_or(0);
+        let Some(newest) = newest.filter(|_| !matches!(self.sight, Sight::Events(_))) else {
+            return;
+        };
+        let before = watched.newest.replace(newest);
+        let new = before.and_then(|before| u64::try_from(newest - before).ok());
+        if let Some(new) = new {
             self.state.count_spawns(now(), agent, new);
         }
     }

@@ -358,8 +358,8 @@ impl State {
             return;
         }
         let (agent, inside) = (node.agent, node.inside);
-        for left in self.tree.exit(pid) {
-            self.is_due(agent, left, at);
+        for left in self.tree.exit(pid, at) {
+            self.is_left(agent, left, at);
         }
         let total = self.tree.count(agent);
         let Some(watched) = self.agents.get_mut(&agent) else { return };
@@ -372,6 +372,20 @@ impl State {
         }
         if watched.init == pid {
             self.tell_leftovers(agent);
+        }
+    }
+
+    /// Whoever started it has ended. Where that was so of what it descends from long enough, it is looked at now: it may be about
+    /// to put another one in its place.
+    fn is_left(&mut self, agent: AgentId, id: NodeId, at: Moment) {
+        let since = self.tree.get(id).and_then(|node| Some((node.left?, node)));
+        if let (Some((since, node)), Some(watched)) = (since, self.agents.get_mut(&agent))
+            && since < at
+            && since + watched.grace(&self.tree, node) <= at
+        {
+            watched.again.push(id);
+        } else {
+            self.is_due(agent, id, at);
         }
     }
 
@@ -439,6 +453,10 @@ impl State {
         let node = node.clone();
         let of_parent = self.tree.parent_of(look.parent);
         let watched = self.agents.get_mut(&agent)?;
+        let is_own = watched.is_own(&node, look);
+        if is_own {
+            self.tree.get_mut(id)?.left = None;
+        }
         if look.is_ended || pid == watched.init || Some(pid) == watched.server {
             return None;
         }
@@ -459,7 +477,6 @@ impl State {
                 }
             }
         }
-        let is_own = watched.is_own(&node, look);
         let is_first = Some(look.parent) == watched.server;
         // What a pane's own process ignores, all that it starts ignores, too: those are told of, and it is not.
         let is_second = watched.server.is_some() && of_parent == watched.server;
@@ -483,6 +500,8 @@ impl State {
         let Some(watched) = self.agents.get_mut(agent) else { return };
         let count = self.tree.family(*id).len() as u64;
         let Some(node) = self.tree.get_mut(*id) else { return };
+        // What it starts from now on is told of no sooner than anything else: one finding, or none, stands for all.
+        node.left = None;
         if node.is_told || watched.except.is_match(&words) {
             return;
         }

@@ -33,6 +33,9 @@ pub struct Node {
     pub born: Moment,
     /// Whether whoever started it had ended before it was seen, or has since.
     pub is_orphaned: bool,
+    /// Since when it, or what it descends from, has been left behind by who started it: who takes its own place again and again
+    /// does not grow younger by that.
+    pub left: Option<Moment>,
     /// Whether the first process of the jail has started it.
     pub is_of_init: bool,
     /// By when it is ended, where it is. Its children are, too.
@@ -62,6 +65,7 @@ impl Node {
             agent,
             born,
             is_orphaned: false,
+            left: None,
             is_of_init: false,
             doomed: None,
             start: None,
@@ -105,7 +109,7 @@ impl Tree {
     /// Watches an agent: its first process is `init`. One that is known by that number already is another's no more.
     pub fn add(&mut self, agent: AgentId, init: i32, now: Moment) {
         self.remove(agent);
-        self.forget(init);
+        self.forget(init, now);
         let index = self.insert(Node::new(agent, init, now));
         let init = self.id(index);
         self.agents.insert(agent, Whole { init, live: 1 });
@@ -133,19 +137,19 @@ impl Tree {
             return None;
         }
         // Its number is free again: the end of the last one was not told.
-        self.forget(child);
+        self.forget(child, now);
         let parent = *self.by_pid.get(&parent)?;
         let of = self.node(parent)?;
-        let (agent, doomed, is_job) = (of.agent, of.doomed, of.is_job);
+        let (agent, left, doomed, is_job) = (of.agent, of.left, of.doomed, of.is_job);
         let is_of_init = self.agents.get(&agent)?.init == self.id(parent);
-        let node = Node { is_of_init, doomed, is_job, ..Node::new(agent, child, now) };
+        let node = Node { is_of_init, left, doomed, is_job, ..Node::new(agent, child, now) };
         Some(self.insert_below(node, parent))
     }
 
     /// A process of `agent` was found that no event had told of; its parent is `parent`, by the kernel's word. An agent whose
     /// first process has ended has none.
     pub fn find(&mut self, agent: AgentId, pid: i32, parent: i32, now: Moment) -> Option<NodeId> {
-        self.forget(pid);
+        self.forget(pid, now);
         let init = self.agents.get(&agent)?.init;
         self.get(init)?;
         let init = init.index;
@@ -153,9 +157,11 @@ impl Tree {
         let known = known.filter(|index| self.node(*index).is_some_and(|of| of.agent == agent));
         let above = known.unwrap_or(init);
         let of = self.node(above)?;
-        let (doomed, is_job) = (of.doomed, of.is_job);
+        let (left, doomed, is_job) = (of.left, of.doomed, of.is_job);
+        let is_orphaned = above == init;
         let node = Node {
-            is_orphaned: above == init,
+            is_orphaned,
+            left: left.or(is_orphaned.then_some(now)),
             is_found: true,
             doomed,
             is_job,
@@ -165,7 +171,7 @@ impl Tree {
     }
 
     /// A process has ended; those that it leaves behind.
-    pub fn exit(&mut self, pid: i32) -> Vec<NodeId> {
+    pub fn exit(&mut self, pid: i32, now: Moment) -> Vec<NodeId> {
         let Some(index) = self.by_pid.remove(&pid) else { return Vec::new() };
         let mut left = Vec::new();
         let mut child = self.node(index).and_then(|node| node.first);
@@ -173,6 +179,7 @@ impl Tree {
             child = self.node(at).and_then(|node| node.next);
             if let Some(node) = self.node_mut(at).filter(|node| node.lives && !node.is_orphaned) {
                 node.is_orphaned = true;
+                node.left.get_or_insert(now);
                 left.push(self.id(at));
             }
         }
@@ -282,9 +289,9 @@ impl Tree {
     }
 
     /// The end of a process that has the number `pid` no more.
-    fn forget(&mut self, pid: i32) {
+    fn forget(&mut self, pid: i32, now: Moment) {
         if self.by_pid.contains_key(&pid) {
-            self.exit(pid);
+            self.exit(pid, now);
         }
     }
 

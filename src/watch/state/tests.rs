@@ -676,6 +676,47 @@ fn more_than_can_be_remembered_are_all_judged_by_scans_until_the_last_is_old() {
 }
 
 #[test]
+fn who_takes_its_own_place_again_and_again_does_not_grow_younger() {
+    let mut state = state(rules());
+    state.due(at(2000));
+    // Each generation lives for 400 milliseconds and forks twice, so that who starts the next one is no orphan itself.
+    fork(&mut state, 2000, PANE, 1000);
+    let mut judged = Vec::new();
+    for generation in 0..5 {
+        let (first, born) =
+            (1000 + 10 * generation, 2000 + 400 * u64::try_from(generation).unwrap());
+        fork(&mut state, born + 398, first, first + 1);
+        fork(&mut state, born + 399, first + 1, first + 10);
+        exit(&mut state, born + 399, first + 1);
+        exit(&mut state, born + 400, first);
+        judged.push(due(&mut state, born + 400));
+    }
+    // Left behind for a second only from the fourth on: that one is looked at at once.
+    let none = Vec::new();
+    assert_eq!(judged, [none.clone(), none.clone(), none, vec![1040], vec![1050]]);
+    // What is excepted was meant to run on, and so was what it starts.
+    let mut rules = rules();
+    rules.detached.except = vec!["watchman".to_owned()];
+    let mut state = self::state(rules);
+    state.due(at(2000));
+    fork(&mut state, 2000, PANE, 200);
+    fork(&mut state, 2000, 200, 201);
+    exit(&mut state, 2000, 200);
+    assert_eq!(confirm(&mut state, 3000, 201, "watchman"), []);
+    state.due(at(3000));
+    fork(&mut state, 5000, 201, 202);
+    fork(&mut state, 5000, 202, 203);
+    exit(&mut state, 5000, 202);
+    assert!(due(&mut state, 5999).is_empty());
+    assert_eq!(due(&mut state, 6000), [203, 203]);
+    // And so one finding stands for what follows at once.
+    assert_eq!(confirm(&mut state, 6000, 203, "x").len(), 1);
+    fork(&mut state, 9000, 203, 204);
+    exit(&mut state, 9000, 203);
+    assert!(due(&mut state, 9999).is_empty());
+}
+
+#[test]
 fn two_agents_have_nothing_to_do_with_each_other() {
     let mut state = state(rules());
     state.add(at(1000), 2, 500, rules()).unwrap();

@@ -15,6 +15,7 @@ struct Known {
     lives: bool,
     is_found: bool,
     is_orphaned: bool,
+    left: Option<Moment>,
     is_of_init: bool,
     is_job: bool,
     doomed: Option<Moment>,
@@ -81,12 +82,17 @@ impl Model {
     }
 
     /// Those that its end leaves behind.
-    fn end(&mut self, pid: i32) -> Vec<NodeId> {
+    fn end(&mut self, pid: i32, now: Moment) -> Vec<NodeId> {
         let Some(at) = self.live(pid) else { return Vec::new() };
         self.all[at].lives = false;
         let left = self.all.iter_mut().filter(|it| it.parent == Some(at) && it.lives);
-        let left =
-            left.filter_map(|it| (!std::mem::replace(&mut it.is_orphaned, true)).then_some(it.id));
+        let left = left.filter_map(|it| {
+            let is_new = !std::mem::replace(&mut it.is_orphaned, true);
+            if is_new {
+                it.left.get_or_insert(now);
+            }
+            is_new.then_some(it.id)
+        });
         left.collect()
     }
 
@@ -108,6 +114,7 @@ impl Model {
             is_found: false,
             is_orphaned: false,
             is_of_init: parent.is_some() && parent == self.inits.get(&agent).copied(),
+            left: above.and_then(|it| it.left),
             is_job: above.is_some_and(|it| it.is_job),
             doomed: above.and_then(|it| it.doomed),
             parent,
@@ -123,7 +130,7 @@ impl Model {
             Step::Add { agent, pid } => {
                 tree.add(agent, pid, now);
                 self.forget_agent(agent);
-                self.end(pid);
+                self.end(pid, now);
                 self.enter(tree, pid, agent, None);
                 self.inits.insert(agent, self.all.len() - 1);
             }
@@ -137,7 +144,7 @@ impl Model {
                     ids.sort();
                     ids
                 };
-                prop_assert_eq!(sorted(tree.exit(pid)), sorted(self.end(pid)));
+                prop_assert_eq!(sorted(tree.exit(pid, now)), sorted(self.end(pid, now)));
             }
             Step::Find { agent, pid, parent } => self.find(tree, agent, pid, parent)?,
             Step::Doom { pid } => self.change(tree, pid, |doomed, _| *doomed = Some(now)),
@@ -171,7 +178,7 @@ impl Model {
             self.all[known].is_of_init = self.inits.values().any(|init| Some(*init) == parent);
             return Ok(());
         }
-        self.end(child);
+        self.end(child, at);
         let above = self.live(parent);
         prop_assert_eq!(new.is_some(), above.is_some());
         if let Some(above) = above {
@@ -189,8 +196,9 @@ impl Model {
         pid: i32,
         parent: i32,
     ) -> Result<(), TestCaseError> {
-        let new = tree.find(agent, pid, parent, self.clock);
-        self.end(pid);
+        let now = self.clock;
+        let new = tree.find(agent, pid, parent, now);
+        self.end(pid, now);
         let init = self.inits.get(&agent).copied().filter(|init| self.all[*init].lives);
         prop_assert_eq!(new.is_some(), init.is_some());
         let Some(init) = init else { return Ok(()) };
@@ -200,6 +208,7 @@ impl Model {
         let known = self.all.last_mut().expect("it is there");
         (known.is_found, known.is_of_init) = (true, false);
         known.is_orphaned = above == init;
+        known.left = known.left.or((above == init).then_some(now));
         Ok(())
     }
 
@@ -225,7 +234,7 @@ impl Model {
                 (known.pid, known.agent, known.born)
             );
             prop_assert_eq!((node.doomed, node.is_job), (known.doomed, known.is_job));
-            prop_assert_eq!(node.is_orphaned, known.is_orphaned, "{:?}", known);
+            prop_assert_eq!((node.is_orphaned, node.left), (known.is_orphaned, known.left));
             prop_assert_eq!(node.is_of_init, known.is_of_init, "{:?}", known);
             let parent = known.parent.map(|at| &self.all[at]).filter(|it| it.lives);
             let parent = parent.filter(|_| !known.is_orphaned).map(|it| it.pid);
@@ -272,7 +281,7 @@ proptest! {
         if removes {
             (1..4).for_each(|agent| tree.remove(agent));
         } else {
-            (1..24).for_each(|pid| drop(tree.exit(pid)));
+            (1..24).for_each(|pid| drop(tree.exit(pid, at(999))));
         }
         prop_assert_eq!(tree.kept(), 0);
         prop_assert!(tree.by_pid.is_empty());
@@ -287,7 +296,7 @@ fn at(seconds: u64) -> Moment {
 fn a_process_that_is_found_after_the_first_one_has_ended_is_nobodys_child() {
     let mut tree = Tree::default();
     tree.add(1, 10, at(1));
-    assert!(tree.exit(10).is_empty());
+    assert!(tree.exit(10, at(1)).is_empty());
     // Takes the place of what has ended.
     tree.add(2, 20, at(2));
     let of = tree.of(20).unwrap();
@@ -304,7 +313,7 @@ fn generations_that_end_one_after_the_other_leave_no_trace_and_stay_one_family()
     for generation in 3..100_000 {
         assert!(tree.fork(generation - 1, generation, at(2)).is_some());
         if generation > 3 {
-            assert_eq!(tree.exit(generation - 1).len(), 1);
+            assert_eq!(tree.exit(generation - 1, at(2)).len(), 1);
         }
         assert!(tree.kept() <= 4);
     }
