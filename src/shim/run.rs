@@ -308,13 +308,12 @@ impl Run {
                 Report::Sees(Ok(())) => {}
                 Report::Trouble(told) => tracing::warn!(told, "the watch"),
                 Report::Failed(cause) => {
-                    let cause = format!("there is no watch: {cause}");
-                    return Err(LaunchError::Unusable(cause).into());
+                    return Err(LaunchError::Unwatched(cause).into());
                 }
             }
         }
         if gone {
-            return Err(LaunchError::Unusable("the watch has ended".to_owned()).into());
+            return Err(LaunchError::Unwatched("the watch has ended".to_owned()).into());
         }
         Ok(is_done)
     }

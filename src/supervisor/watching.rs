@@ -2,6 +2,7 @@
 
 use super::Supervisor;
 use super::agent::{Agent, Phase, is_frozen};
+use crate::control::protocol::Sight;
 use crate::jail::protocol::Report as Said;
 use crate::launch::{self, LaunchError};
 use crate::limits::journal;
@@ -22,7 +23,7 @@ pub(super) struct Watching {
     /// When it is started again.
     again: Option<Instant>,
     /// How it sees processes, as it said last.
-    pub(super) sees: Option<Result<(), String>>,
+    sees: Option<Result<(), String>>,
 }
 
 impl Watching {
@@ -38,6 +39,15 @@ impl Watching {
     /// By what it is heard.
     pub(super) fn link(&self) -> Option<BorrowedFd<'_>> {
         self.keeper.as_ref().map(Keeper::link)
+    }
+
+    /// How it sees processes.
+    pub(super) fn sight(&self) -> Sight {
+        match &self.sees {
+            Some(Ok(())) => Sight::Events,
+            Some(Err(cause)) => Sight::Scans { why: cause.clone() },
+            None => Sight::Nothing,
+        }
     }
 
     /// When it is to be started again.
@@ -197,6 +207,9 @@ impl Supervisor {
     }
 
     fn found(&mut self, name: &str, finding: &Finding) {
+        if let Some(agent) = self.agents.get_mut(name) {
+            agent.was_found(journal::now());
+        }
         let told = finding.told();
         tracing::info!(agent = name, rule = finding.rule.name(), told, "finding");
         let (folder, jail) = (self.log(), launch::session_of(name));

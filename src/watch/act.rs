@@ -222,6 +222,17 @@ impl Hands {
         left
     }
 
+    /// Brings forward what is to be ended: from `now` on nobody tells any more who descends from whom.
+    pub(super) fn hasten(&mut self, agent: AgentId, state: &mut State, now: Moment) {
+        let ends = std::mem::take(&mut self.ends);
+        if ends.is_empty() {
+            return;
+        }
+        ends.into_values().for_each(|end| self.add(now, end));
+        self.delay(agent, state, Moment::MAX, now);
+    }
+
+    /// Those who were to be ended by `by` are, by `until`.
     fn delay(&self, agent: AgentId, state: &mut State, by: Moment, until: Moment) {
         let all: Vec<NodeId> = state.tree().all_of(agent).map(|(id, _)| id).collect();
         for id in all {

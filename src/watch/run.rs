@@ -258,13 +258,14 @@ impl Watch {
             let Sight::Events(connector) = &mut self.sight else { return };
             let came = connector.read();
             lost |= came.lost;
-            self.count(came.events.len());
+            let count = came.events.len();
             for (at, event) in came.events {
                 self.state.event(at, event);
                 if matches!(event, Event::Exit { .. }) {
                     self.name_leftovers();
                 }
             }
+            self.count(count);
             if !came.more {
                 break;
             }
@@ -298,6 +299,9 @@ impl Watch {
     }
 
     fn pause(&mut self) {
+        let agents = self.agents.iter_mut();
+        agents.for_each(|(agent, it)| it.hands.hasten(*agent, &mut self.state, now()));
+        self.end_doomed();
         let sight = std::mem::replace(&mut self.sight, Sight::Scans);
         let (Sight::Events(connector) | Sight::Paused(connector, ..)) = sight else { return };
         if let Err(errno) = connector.pause(true) {

@@ -47,4 +47,6 @@ mod top;
 mod verify;
 mod walls;
 mod watch;
+mod watch_races;
+mod watch_rules;
 mod workspace;
