@@ -532,6 +532,11 @@ fn doctor_tells_every_wall_and_its_status_follows_from_the_table() {
     for wall in cellblock::profile::Wall::ALL {
         assert!(rows.iter().any(|row| row["name"] == wall.name()), "{wall}");
     }
+    let connector = rows.iter().find(|row| row["name"] == "(connector)").unwrap();
+    let sees = rustix::process::geteuid().is_root() && cellblock::watch::sees().is_ok();
+    let state = if sees { "stands" } else { "lacking" };
+    assert_eq!(connector["state"], state, "{connector}");
+    assert_eq!(connector["cure"] == "", sees, "{connector}");
     let missing = rows.iter().any(|row| row["state"] == "missing");
     assert_eq!(run.status, Some(i32::from(missing)), "{}", run.out);
     let table = here(&["doctor"]);

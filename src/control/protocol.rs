@@ -361,6 +361,8 @@ pub struct Shown {
     pub counts: Option<Counts>,
     /// How it ended the last time, if it has.
     pub how: Option<String>,
+    /// What the watch has found at it in the last hour, as far as this supervisor has heard of it.
+    pub findings: u32,
 }
 
 /// A person who looks at an agent.
@@ -372,6 +374,22 @@ pub struct Looks {
     pub verb: String,
     /// Since when, in seconds since 1970-01-01 UTC.
     pub since: u64,
+}
+
+/// How the watch sees the processes of agents.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "sees", rename_all = "kebab-case")]
+pub enum Sight {
+    /// By the kernel's events, each as it comes.
+    Events,
+    /// By looking at all of them once a second.
+    Scans {
+        /// Why.
+        why: String,
+    },
+    /// Not at all, for a moment: it is started again.
+    #[default]
+    Nothing,
 }
 
 /// All about an agent.
@@ -398,6 +416,12 @@ pub struct Status {
     pub network: serde_json::Value,
     /// The newest events, oldest first, as in the journal.
     pub events: Vec<serde_json::Value>,
+    /// How it is watched, where it has processes.
+    #[serde(default)]
+    pub watch: Option<Sight>,
+    /// What the watch has found last, oldest first, as in the journal.
+    #[serde(default)]
+    pub findings: Vec<serde_json::Value>,
 }
 
 #[cfg(test)]

@@ -84,6 +84,9 @@ pub enum LaunchError {
     /// systemd did not do its part.
     #[error(transparent)]
     Systemd(#[from] crate::systemd::SystemdError),
+    /// Nobody sees any more what the agent starts.
+    #[error("the agent is not watched any more: {0}")]
+    Unwatched(String),
     /// Something the kernel or a file says makes no sense.
     #[error("{0}")]
     Unusable(String),
@@ -147,6 +150,9 @@ impl LaunchError {
             Self::NoCredentials { credential, .. } => {
                 format!("start it by a service with LoadCredential={credential}:FILE, or name the file itself")
             }
+            Self::Unwatched(_) => "start it again; where the kernel ended the watch, as where memory runs \
+                                   out, its log says so (dmesg)"
+                .to_owned(),
             Self::Call { .. } | Self::Died { .. } | Self::NotAsPlanned { .. } | Self::Unusable(_) => {
                 String::new()
             }

@@ -225,6 +225,26 @@ pub fn newest(folder: &Path, agent: &str, jail: &str, most: usize) -> Vec<serde_
     newest
 }
 
+/// The newest events called `event` of the jail called `jail`, at most `most`, oldest first.
+#[must_use]
+pub fn newest_of(
+    folder: &Path,
+    agent: &str,
+    (jail, event): (&str, &str),
+    most: usize,
+) -> Vec<serde_json::Value> {
+    let text = std::fs::read_to_string(path(folder, agent)).unwrap_or_default();
+    // Lines are as they were written: not each has to be read.
+    let mark = format!("\"event\":\"{event}\"");
+    let lines = text.lines().rev().filter(|line| line.contains(&mark));
+    let lines = lines.filter_map(|line| serde_json::from_str(line).ok());
+    let own =
+        lines.filter(|line: &serde_json::Value| line["jail"] == jail && line["event"] == event);
+    let mut newest: Vec<_> = own.take(most).collect();
+    newest.reverse();
+    newest
+}
+
 /// The newest lines of the journal called `name`, at most `most`, oldest first, those of the old file among them.
 ///
 /// # Errors
@@ -327,6 +347,10 @@ mod tests {
         let newest = newest(folder.path(), "a", "a.run", 2);
         assert_eq!(newest[1]["told"], "tasks was set to 9 by uid 7");
         assert_eq!((newest.len(), &newest[0]["event"]), (2, &"limit".into()));
+        let of = |jail, event| super::newest_of(folder.path(), "a", (jail, event), 1);
+        let changed = of("a.run", "limit-changed");
+        assert_eq!((changed.len(), &changed[0]["told"]), (1, &newest[1]["told"]));
+        assert!(of("a.run", "finding").is_empty() && of("b.run", "limit").is_empty());
         assert!(lines[0]["time"].as_u64().unwrap() > 1_700_000_000);
     }
 

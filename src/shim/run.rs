@@ -361,13 +361,12 @@ impl Run {
                 Report::Sees(Ok(())) => {}
                 Report::Trouble(told) => tracing::warn!(told, "the watch"),
                 Report::Failed(cause) => {
-                    let cause = format!("there is no watch: {cause}");
-                    return Err(LaunchError::Unusable(cause).into());
+                    return Err(LaunchError::Unwatched(cause).into());
                 }
             }
         }
         if gone || self.watch.as_mut().is_some_and(Keeper::is_lost) {
-            return Err(LaunchError::Unusable("the watch has ended".to_owned()).into());
+            return Err(LaunchError::Unwatched("the watch has ended".to_owned()).into());
         }
         Ok(is_done)
     }

@@ -12,12 +12,12 @@ use crate::control::protocol::{Shown, State, Traffic, Used};
 use crate::gate::protocol::Counts;
 use crate::jail::protocol::Report as Said;
 use crate::limits::figures::DISK;
-use crate::limits::{Figures, Gauge, Unit, read};
+use crate::limits::{Figures, Gauge, Unit, journal, read};
 use crate::shim::owner::{Owner, Starting};
 use crate::shim::protocol::Looker;
 use crate::shim::{ended, was_ended};
 use crate::sys::Cloned;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
 /// What a caller waits for.
@@ -116,7 +116,13 @@ pub(super) struct Agent {
     pub(super) refusals: Option<(Instant, u32)>,
     /// The figures that were shown last.
     pub(super) figures: Option<Brief>,
+    /// When the watch has found something, in seconds since 1970-01-01 UTC.
+    pub(super) findings: VecDeque<u64>,
 }
+
+/// For so long a finding is shown in a list, and so many of them are counted at the most.
+const RECENT: u64 = 3600;
+const MOST_RECENT: usize = 9999;
 
 /// The longest sentence about an end, in characters.
 const LONGEST_HOW: usize = 1000;
@@ -198,7 +204,20 @@ impl Agent {
             waits: Vec::new(),
             refusals: None,
             figures: None,
+            findings: VecDeque::new(),
         }
+    }
+
+    /// The watch has found something at it.
+    pub(super) fn was_found(&mut self, now: u64) {
+        self.findings.truncate(MOST_RECENT - 1);
+        self.findings.push_front(now);
+    }
+
+    /// How much the watch has found lately.
+    fn recent_findings(&mut self, now: u64) -> u32 {
+        self.findings.retain(|time| time.saturating_add(RECENT) > now);
+        u32::try_from(self.findings.len()).unwrap_or(u32::MAX)
     }
 
     /// The name of its jail, as in the records of launches.
@@ -231,6 +250,7 @@ impl Agent {
     /// In a list.
     pub(super) fn shown(&mut self) -> Shown {
         let state = self.state();
+        let findings = self.recent_findings(journal::now());
         let up = match &mut self.phase {
             Phase::Up(up) => Some(up),
             Phase::Starting { .. } | Phase::Cleaning { .. } | Phase::Resting(_) | Phase::Ended => {
@@ -267,6 +287,7 @@ impl Agent {
             network,
             counts: brief.and_then(|brief| brief.counts),
             how: outcome.as_ref().map(|outcome| outcome.how.clone()),
+            findings,
         }
     }
 }
@@ -310,6 +331,15 @@ pub(super) fn outcome(name: &str, said: Option<&Said>, status: u8) -> Outcome {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn findings_are_counted_for_an_hour_and_so_many_at_the_most() {
+        let mut agent = Agent::new(Record::default(), Phase::Ended);
+        (0..20_000).for_each(|time| agent.was_found(1000 + time / 100));
+        assert_eq!(agent.recent_findings(1200), 9999);
+        assert_eq!(agent.recent_findings(1199 + RECENT - 1), 100);
+        assert_eq!(agent.recent_findings(1199 + RECENT), 0);
+    }
 
     #[test]
     fn every_end_has_its_words_and_its_status() {

@@ -28,8 +28,9 @@ pub(super) type Answered = Option<(Answer, Vec<OwnedFd>)>;
 
 /// Refused calls of an agent that are written down, in which time.
 const REFUSALS: (u32, Duration) = (20, Duration::from_secs(60));
-/// The newest events of a status.
+/// The newest events of a status, and the newest findings.
 const EVENTS: usize = 10;
+const FINDINGS: usize = 3;
 /// Lines of a journal at the most.
 const MOST_LINES: u32 = 10_000;
 /// The longest patience that a caller may ask for.
@@ -238,7 +239,7 @@ impl Supervisor {
 
     pub(super) fn status(&mut self, name: &str) -> Answer {
         let network = self.running(name).and_then(|up| up.owner.network());
-        let folder = self.log();
+        let (folder, sight) = (self.log(), self.watching.sight());
         let Some(agent) = self.agents.get_mut(name) else {
             return Answer::failed(format!("there is no agent `{name}`"), "");
         };
@@ -268,6 +269,8 @@ impl Supervisor {
             figures: serde_json::to_value(figures).unwrap_or(Value::Null),
             network: serde_json::to_value(network).unwrap_or(Value::Null),
             events: journal::newest(&folder, name, &agent.jail(), EVENTS),
+            watch: up.map(|_| sight),
+            findings: journal::newest_of(&folder, name, (&agent.jail(), "finding"), FINDINGS),
         }))
     }
 

@@ -3,10 +3,11 @@
 use super::Supervisor;
 use super::agent::{Agent, Phase};
 use crate::alerts::event::{Event, Kind, Label};
+use crate::control::protocol::Sight;
 use crate::denial::Denial;
 use crate::jail::protocol::Report as Said;
 use crate::launch::{self, LaunchError};
-use crate::limits::journal::Journal;
+use crate::limits::journal::{Journal, now};
 use crate::watch::findings::Finding;
 use crate::watch::keeper::{Heard, Keeper};
 use crate::watch::protocol::Report;
@@ -24,7 +25,7 @@ pub(super) struct Watching {
     /// When it is started again.
     again: Option<Instant>,
     /// How it sees processes, as it said last.
-    pub(super) sees: Option<Result<(), String>>,
+    sees: Option<Result<(), String>>,
 }
 
 impl Watching {
@@ -42,6 +43,15 @@ impl Watching {
     /// By what it is heard, and what is to be waited for there.
     pub(super) fn link(&self) -> Option<(BorrowedFd<'_>, PollFlags)> {
         self.keeper.as_ref().map(|keeper| (keeper.link(), keeper.wants()))
+    }
+
+    /// How it sees processes.
+    pub(super) fn sight(&self) -> Sight {
+        match &self.sees {
+            Some(Ok(())) => Sight::Events,
+            Some(Err(cause)) => Sight::Scans { why: cause.clone() },
+            None => Sight::Nothing,
+        }
     }
 
     /// When it is to be started again, or asked whether it is there.
@@ -166,7 +176,12 @@ impl Supervisor {
                 self.stop_for(&name, format!("the watch stopped it: {told}"));
             }
             (Report::Froze(_, told), Some(name)) => {
-                self.note(&name, Kind::Frozen, None, format!("the watch froze {name}: {told}"));
+                self.note(
+                    &name,
+                    Kind::Frozen,
+                    None,
+                    format!("the watch froze it: {told}; cellblock thaw {name} lets it go on"),
+                );
                 // It stands still already; the shim keeps it so, and says when somebody lets it go on.
                 if let Some(Agent { phase: Phase::Up(up), .. }) = self.agents.get(&name)
                     && let Err(error) = up.owner.freeze(true)
@@ -210,6 +225,9 @@ impl Supervisor {
     }
 
     fn found(&mut self, name: &str, finding: &Finding) {
+        if let Some(agent) = self.agents.get_mut(name) {
+            agent.was_found(now());
+        }
         let found = Event::new(Kind::Finding, Some(name), &finding.told()).times(finding.times);
         let found = found.with(Label::Finding, finding.rule.name());
         self.write_down(found.with(Label::Action, finding.action.name()), finding);

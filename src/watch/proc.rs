@@ -21,14 +21,19 @@ const HANGUP: u64 = 1;
 
 /// One process, by the fields of `stat` (proc_pid_stat(5)).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Stat {
-    is_ended: bool,
-    parent: i32,
-    session: i32,
-    terminal: i64,
-    start: u64,
-    /// Of itself and of the children that it has waited for.
-    ticks: u64,
+pub struct Stat {
+    /// Whether nothing of it runs any more. Where only the thread has ended that began it, the others run on.
+    pub is_ended: bool,
+    /// Its parent.
+    pub parent: i32,
+    /// Its session.
+    pub session: i32,
+    /// Its terminal; 0 where it has none.
+    pub terminal: i64,
+    /// When it started, in clock ticks since the boot.
+    pub start: u64,
+    /// Processor time of itself and of the children that it has waited for, in clock ticks.
+    pub ticks: u64,
 }
 
 /// Where an agent's processes are found.
@@ -65,16 +70,22 @@ fn stat(pid: i32) -> Option<Stat> {
     parse_stat(&String::from_utf8_lossy(&read(pid, "stat", MOST)?))
 }
 
-fn parse_stat(text: &str) -> Option<Stat> {
+/// Reads `stat`.
+#[must_use]
+pub fn parse_stat(text: &str) -> Option<Stat> {
     // A name may hold anything; the last parenthesis ends it.
     let fields: Vec<&str> = text.rsplit_once(')')?.1.split_whitespace().collect();
     let field = |number: usize| fields.get(number - 3).copied();
     let number = |at: usize| field(at)?.parse::<i64>().ok();
     let id = |at| i32::try_from(number(at)?).ok();
-    let ticks: i64 = (14..=17).filter_map(number).sum();
+    let ticks = (14..=17).filter_map(number).fold(0_i64, i64::saturating_add);
+    let is_ended = match field(3)? {
+        "X" => true,
+        "Z" => number(20)? <= 1,
+        _ => false,
+    };
     Some(Stat {
-        // Others of its threads may go on where the first has ended.
-        is_ended: field(3)? == "X" || field(3)? == "Z" && number(20)? <= 1,
+        is_ended,
         parent: id(4)?,
         session: id(6)?,
         terminal: number(7)?,
@@ -89,7 +100,9 @@ fn status(pid: i32) -> Option<(bool, i32)> {
     parse_status(&String::from_utf8_lossy(&text))
 }
 
-fn parse_status(text: &str) -> Option<(bool, i32)> {
+/// Reads `status`.
+#[must_use]
+pub fn parse_status(text: &str) -> Option<(bool, i32)> {
     // The name comes first, with its line breaks escaped.
     let line = |name: &str| text.lines().find_map(|line| line.strip_prefix(name));
     let ignored = u64::from_str_radix(line("SigIgn:")?.trim(), 16).ok()?;
@@ -120,6 +133,12 @@ pub fn look(pid: i32) -> Option<Look> {
         look.parent_session = stat(now.parent).map_or(0, |parent| parent.session);
     }
     Some(look)
+}
+
+/// When the process `pid` started, in clock ticks since the boot.
+#[must_use]
+pub fn start(pid: i32) -> Option<u64> {
+    stat(pid).map(|stat| stat.start)
 }
 
 /// Whether the process `pid` is of the agent at `place`, and the one that started at `start`.
@@ -173,14 +192,20 @@ fn uid(pid: i32) -> Option<u32> {
 /// Its words, separated by spaces; its name in brackets where it has none.
 #[must_use]
 pub fn words(pid: i32) -> Option<String> {
-    let bytes = read(pid, "cmdline", MOST_WORDS)?;
-    let text = String::from_utf8_lossy(&bytes);
-    let words = text.trim_end_matches('\0').replace('\0', " ");
-    if !words.trim().is_empty() {
-        return Some(words);
+    let words = words_in(&read(pid, "cmdline", MOST_WORDS)?);
+    if words.is_some() {
+        return words;
     }
     let name = read(pid, "comm", MOST_WORDS)?;
     Some(format!("[{}]", String::from_utf8_lossy(&name).trim_end()))
+}
+
+/// The words in the bytes of `cmdline`; nothing where there are none.
+#[must_use]
+pub fn words_in(bytes: &[u8]) -> Option<String> {
+    let text = String::from_utf8_lossy(bytes);
+    let words = text.trim_end_matches('\0').replace('\0', " ");
+    (!words.trim().is_empty()).then_some(words)
 }
 
 /// Processor time of `pids` and of the children that they have waited for, in clock ticks.
@@ -291,6 +316,12 @@ mod tests {
         assert_eq!((stat.parent, stat.session, stat.terminal, stat.ticks), (5, 7, 34816, 10));
         assert_eq!((stat.start, stat.is_ended), (4242, false));
         assert_eq!(parse_stat("7 (a"), None);
+        // The thread that began it has ended: all of it only where there is no other one.
+        let of = |state: &str, threads: u32| {
+            let text = format!("7 (a) {state} 5 6 7 0 9 0 0 0 0 0 1 2 3 4 20 0 {threads} 0 42 0");
+            parse_stat(&text).unwrap().is_ended
+        };
+        assert!(of("Z", 1) && of("Z", 0) && of("X", 0) && !of("Z", 2) && !of("S", 1));
         let text = "Name:\tSigIgn:\\nx\nNSpid:\t100\t7\nSigIgn:\t0000000000001001\n";
         assert_eq!(parse_status(text), Some((true, 7)));
         assert_eq!(parse_status("NSpid:\t1\n"), None);

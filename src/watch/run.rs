@@ -59,19 +59,21 @@ struct Watched {
     next: Moment,
     /// The processor time that it had used then, in microseconds.
     used: Option<u64>,
-    /// The highest number that a process of it had inside.
-    highest: i32,
-    /// Whether it is about to be stopped.
+    /// The number inside that was given last, where no events tell of new processes.
+    newest: Option<i32>,
+    /// Whether its owner was told to stop it.
     is_stopping: bool,
-    /// What was done, and not told yet.
-    acted: Acted,
-}
-
-/// Processes that were ended, to be told of together.
-#[derive(Debug, Default)]
-struct Acted {
+    /// How many were ended since that was told, and when it was.
     ended: u64,
     told: Option<Moment>,
+}
+
+impl Watched {
+    /// When it is told how many were ended.
+    fn tells_at(&self) -> Option<Moment> {
+        let next = self.told.map_or(Moment::ZERO, |told| told + TOGETHER);
+        (self.ended > 0).then_some(next)
+    }
 }
 
 /// The watch.
@@ -184,9 +186,8 @@ impl Watch {
         };
         let scans = self.agents.values().map(|agent| agent.next);
         let ends = self.agents.values().filter_map(|agent| agent.hands.next());
-        let acted = self.agents.values().filter(|agent| agent.acted.ended > 0);
-        let acted = acted.filter_map(|agent| Some(agent.acted.told? + TOGETHER));
-        let all = scans.chain(ends).chain(acted).chain(self.state.next()).chain(self.folds.next());
+        let ends = ends.chain(self.agents.values().filter_map(Watched::tells_at));
+        let all = scans.chain(ends).chain(self.state.next()).chain(self.folds.next());
         let next = all.chain(resumes).min().map(|next| next.saturating_sub(now()));
         next.into_iter().chain(self.hearing.patience()).min()
     }
@@ -210,7 +211,10 @@ impl Watch {
         match order {
             Order::Add(agent) => self.add(*agent, descriptors),
             Order::Server(agent, pid) => self.state.set_server(agent, pid),
-            Order::Own(agent, own) => self.state.set_own(agent, &own),
+            Order::Own(agent, own) => {
+                self.state.set_own(agent, &own);
+                self.seek_pane(agent);
+            }
             Order::Panes(agent, panes) => self.state.set_panes(agent, panes),
             Order::Ping => self.say(Report::Pong),
             Order::Limit(agent, told) => self.state.limit_reached(agent, told),
@@ -231,20 +235,44 @@ impl Watch {
             return self.trouble(format!("cannot watch an agent: {cause}"));
         }
         let freezer = descriptors.into_iter().next();
-        let hands = Hands::new(place, freezer, agent.is_frozen);
         let watched = Watched {
-            hands,
+            hands: Hands::new(place, freezer, agent.is_frozen),
             init: agent.init,
             next: now(),
             used: None,
-            highest: 0,
+            newest: None,
             is_stopping: false,
-            acted: Acted::default(),
+            ended: 0,
+            told: None,
         };
         self.agents.insert(number, watched);
     }
 
+    /// The first process of the agent's pane is known by its number inside: it is looked for now, as it may have ended before
+    /// there is another reason to look at it.
+    fn seek_pane(&mut self, agent: AgentId) {
+        if !self.state.seeks_pane(agent) {
+            return;
+        }
+        self.read_events();
+        self.scan(agent);
+        let Some(watched) = self.agents.get(&agent) else { return };
+        for pid in self.state.nameless(agent) {
+            if let Some(look) = proc::look(pid)
+                && proc::is_of(pid, look.start, &watched.hands.place)
+            {
+                self.state.named(pid, &look);
+            }
+        }
+        if self.state.seeks_pane(agent) {
+            self.state.pane_ended(agent);
+        }
+        self.name_leftovers();
+    }
+
     fn forget(&mut self, agent: AgentId) {
+        // How its processes ended the kernel has told already.
+        self.read_events();
         self.state.remove(agent);
         self.tell_found();
         for finding in self.folds.rest(agent) {
@@ -259,6 +287,7 @@ impl Watch {
         if lost > 0 {
             self.trouble(format!("{lost} denials of an agent were not told: there were too many"));
         }
+        self.tell_ended(agent);
         self.agents.remove(&agent);
         self.say(Report::Forgotten(agent));
     }
@@ -269,7 +298,7 @@ impl Watch {
             let Sight::Events(connector) = &mut self.sight else { return };
             let came = connector.read();
             lost |= came.lost;
-            self.count(came.events.len());
+            let count = came.events.len();
             for (at, event) in came.events {
                 if let Event::Exit { pid, .. } = event
                     && self.goes_on(at, pid)
@@ -281,6 +310,7 @@ impl Watch {
                     self.name_leftovers();
                 }
             }
+            self.count(count);
             if !came.more {
                 break;
             }
@@ -336,6 +366,9 @@ impl Watch {
     }
 
     fn pause(&mut self) {
+        let agents = self.agents.iter_mut();
+        agents.for_each(|(agent, it)| it.hands.hasten(*agent, &mut self.state, now()));
+        self.end_doomed();
         let sight = std::mem::replace(&mut self.sight, Sight::Scans);
         let (Sight::Events(connector) | Sight::Paused(connector, ..)) = sight else { return };
         if let Err(errno) = connector.pause(true) {
@@ -349,8 +382,8 @@ impl Watch {
             Some(_) | None => PAUSE,
         };
         self.sight = Sight::Paused(connector, now() + pause, pause);
-        // What was started while events told of it is not counted twice.
-        self.agents.values_mut().for_each(|agent| agent.highest = 0);
+        // By events they were counted one by one: what was given meanwhile is not counted again.
+        self.agents.values_mut().for_each(|agent| agent.newest = None);
         let most = self.bounds.events_per_second;
         let why = format!("this host had more than {most} events of processes within a second");
         self.say(Report::Sees(Err(why)));
@@ -443,16 +476,14 @@ impl Watch {
                     watched.hands.ask_to_end(&mut self.state, now(), top);
                 }
             }
-            Action::Freeze if watched.hands.is_frozen() => {}
-            Action::Freeze => match watched.hands.set_frozen(true) {
-                Ok(()) => self.say(Report::Froze(agent, finding.told())),
+            Action::Freeze => match watched.hands.freeze() {
+                Ok(true) => self.say(Report::Froze(agent, finding.told())),
+                Ok(false) => {}
                 Err(errno) => self.trouble(format!("cannot freeze an agent: {errno}")),
             },
-            Action::Stop if watched.is_stopping => {}
-            Action::Stop => {
-                watched.is_stopping = true;
-                self.say(Report::Stop(agent, finding.told()));
-            }
+            // Once: however much is found until it has ended.
+            Action::Stop if std::mem::replace(&mut watched.is_stopping, true) => {}
+            Action::Stop => self.say(Report::Stop(agent, finding.told())),
         }
     }
 
@@ -483,22 +514,6 @@ impl Watch {
         for (agent, finding) in self.folds.due(now()) {
             self.say(Report::Found(agent, Box::new(finding)));
         }
-        self.tell_acted();
-    }
-
-    /// How many were ended, at most once in a while.
-    fn tell_acted(&mut self) {
-        let at = now();
-        let mut all = Vec::new();
-        for (agent, watched) in &mut self.agents {
-            let is_due = watched.acted.told.is_none_or(|told| told + TOGETHER <= at);
-            if watched.acted.ended > 0 && is_due {
-                let ended = std::mem::take(&mut watched.acted.ended);
-                watched.acted.told = Some(at);
-                all.push((*agent, format!("{ended} processes were signalled, and have ended")));
-            }
-        }
-        all.into_iter().for_each(|(agent, told)| self.say(Report::Acted(agent, told)));
     }
 
     fn end_doomed(&mut self) {
@@ -513,16 +528,25 @@ impl Watch {
             let Self { state, sight, .. } = self;
             let mut lost = false;
             let mut catch_up = |state: &mut State| lost = catch_up(sight, state);
-            let ended = watched.hands.end(agent, state, now(), &mut catch_up);
+            let ends = watched.hands.end(agent, state, now(), &mut catch_up);
             if lost {
                 watched.next = Moment::ZERO;
             }
-            if let Ok(ended) = ended {
-                watched.acted.ended += ended;
-            }
+            watched.ended += ends.ended;
             self.agents.insert(agent, watched);
-            ended.err().into_iter().for_each(|trouble| self.trouble(trouble));
+            ends.trouble.into_iter().for_each(|trouble| self.trouble(trouble));
         }
+        let tell = self.agents.iter();
+        let tell = tell.filter(|(_, watched)| watched.tells_at().is_some_and(|at| at <= due));
+        let tell: Vec<AgentId> = tell.map(|(agent, _)| *agent).collect();
+        tell.into_iter().for_each(|agent| self.tell_ended(agent));
+    }
+
+    fn tell_ended(&mut self, agent: AgentId) {
+        let Some(watched) = self.agents.get_mut(&agent).filter(|it| it.ended > 0) else { return };
+        watched.told = Some(now());
+        let ended = std::mem::take(&mut watched.ended);
+        self.say(Report::Acted(agent, format!("{ended} processes were signalled, and have ended")));
     }
 
     /// Looks at all processes of those agents whose time it is.
@@ -562,7 +586,7 @@ impl Watch {
         watched.used = used;
         let Some(there) = proc::members(&place) else { return };
         let unknown: Vec<i32> =
-            there.iter().copied().filter(|pid| !self.is_known(agent, *pid)).collect();
+            there.iter().copied().filter(|pid| !self.is_known(agent, *pid, rests)).collect();
         let mut unknown: Vec<_> =
             unknown.into_iter().filter_map(|pid| Some((pid, proc::look(pid)?))).collect();
         // Parents before children: of the same tick, by number.
@@ -573,7 +597,7 @@ impl Watch {
                 self.state.tree_mut().mark_job(id);
             }
         }
-        self.count_numbers(agent, unknown.iter().map(|(_, look)| look.inside).max());
+        self.count_numbers(agent, unknown.last().map(|(_, look)| look.inside));
         // What nobody tells of is looked for at those that did something.
         if !rests {
             self.state.judge_all(now(), agent);
@@ -584,19 +608,25 @@ impl Watch {
         self.name_leftovers();
     }
 
-    fn is_known(&self, agent: AgentId, pid: i32) -> bool {
+    /// Whether `pid` is the process that is known by that number. Where the agent has done nothing, it is.
+    fn is_known(&self, agent: AgentId, pid: i32, rests: bool) -> bool {
         let tree = self.state.tree();
-        tree.of(pid).and_then(|id| tree.get(id)).is_some_and(|node| node.agent == agent)
+        let node = tree.of(pid).and_then(|id| tree.get(id)).filter(|node| node.agent == agent);
+        node.is_some_and(|node| {
+            rests || node.start.is_none_or(|start| proc::start(pid).is_none_or(|it| it == start))
+        })
     }
 
-    /// Without events new processes are counted by their numbers inside, which are given one after the other.
-    fn count_numbers(&mut self, agent: AgentId, highest: Option<i32>) {
+    /// Without events new processes are counted by their numbers inside, which are given one after the other, and begin anew at
+    /// some time. `newest` is that of the process that was started last, of those that were not known.
+    fn count_numbers(&mut self, agent: AgentId, newest: Option<i32>) {
         let Some(watched) = self.agents.get_mut(&agent) else { return };
-        let Some(highest) = highest else { return };
-        // Numbers that begin anew are a new beginning here, too.
-        let before = std::mem::replace(&mut watched.highest, highest);
-        if before > 0 && highest > before && !matches!(self.sight, Sight::Events(_)) {
-            let new = u64::try_from(highest - before).unwrap_or(0);
+        let Some(newest) = newest.filter(|_| !matches!(self.sight, Sight::Events(_))) else {
+            return;
+        };
+        let before = watched.newest.replace(newest);
+        let new = before.and_then(|before| u64::try_from(newest - before).ok());
+        if let Some(new) = new {
             self.state.count_spawns(now(), agent, new);
         }
     }

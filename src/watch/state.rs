@@ -19,10 +19,11 @@ use std::time::Duration;
 
 /// Processes of an agent that wait to be looked at, at the most. Beyond that all are looked at by the next scan.
 const MOST_DUE: usize = 100_000;
+/// Who was found by a scan is judged no sooner: what init has started itself it tells a moment later. Nor is a child of the tmux
+/// server: it has yet to become the first process of a pane.
+const FOUND: Duration = Duration::from_secs(1);
 /// How long init may take to ask tmux something.
 const QUESTION: Duration = Duration::from_secs(8);
-/// Who was found by a scan is judged no sooner: what init has started itself it tells a moment later.
-const FOUND: Duration = Duration::from_secs(1);
 /// How soon it is asked again which panes the session has, and how seldom where tmux does not answer: init waits for it.
 const ASK_AGAIN: Duration = Duration::from_secs(4);
 const ASK_SELDOM: Duration = Duration::from_secs(120);
@@ -116,7 +117,9 @@ pub struct Suspect {
 struct Behind {
     process: Process,
     since: Moment,
+    /// What it was when it was looked at last, and by how much it has grown since that moment: those who end take theirs along.
     ticks: Option<u64>,
+    used: u64,
 }
 
 /// What init says of the programs that it has started itself, by their numbers inside.
@@ -144,9 +147,11 @@ struct Watched {
     clients: BTreeSet<i32>,
     /// The first process of the agent's own pane, by its number inside.
     pane: Option<i32>,
-    /// Those of all panes of its session, and when that was said.
+    /// Those of all panes of its session, as it was at that moment or later.
     panes: Option<(Moment, BTreeSet<i32>)>,
+    /// When that was asked for last, and when first without an answer since.
     asked: Option<Moment>,
+    unanswered: Option<Moment>,
     /// Those about whom that must be known.
     waiting: BTreeSet<NodeId>,
     /// How long an answer is waited for before it is asked again.
@@ -155,8 +160,8 @@ struct Watched {
     due: BTreeSet<(Moment, NodeId)>,
     /// Those to be looked at now.
     again: BTreeSet<NodeId>,
-    /// Whether more were due than are kept.
-    judge_all: bool,
+    /// Where more were due than are kept: until when scans look at all, as the last of those is due then.
+    judge_until: Option<Moment>,
     spawns: Rate,
     /// Whether the number of its processes was told.
     is_many: bool,
@@ -210,11 +215,12 @@ impl State {
             pane: None,
             panes: None,
             asked: None,
+            unanswered: None,
             waiting: BTreeSet::new(),
             patience: ASK_AGAIN,
             due: BTreeSet::new(),
             again: BTreeSet::new(),
-            judge_all: false,
+            judge_until: None,
             spawns,
             is_many: false,
             behind: BTreeMap::new(),
@@ -247,19 +253,49 @@ impl State {
         }
     }
 
-    /// The first processes of the panes of its session, by the word of its tmux server; nothing where that does not answer. They
-    /// are those of when it was asked.
+    /// Whether the first process of its pane is known by its number inside alone: who it is, or that it has ended already, is to
+    /// be looked for.
+    #[must_use]
+    pub fn seeks_pane(&self, agent: AgentId) -> bool {
+        let Some(watched) = self.agents.get(&agent) else { return false };
+        watched.leftovers.is_none()
+            && watched
+                .pane
+                .is_some_and(|pane| self.tree.all_of(agent).all(|(_, node)| node.inside != pane))
+    }
+
+    /// Those whose numbers inside are not known.
+    #[must_use]
+    pub fn nameless(&self, agent: AgentId) -> Vec<i32> {
+        let nameless = self.tree.all_of(agent).filter(|(_, node)| node.inside == 0);
+        nameless.map(|(_, node)| node.pid).collect()
+    }
+
+    /// What the number inside of the process `pid` is.
+    pub fn named(&mut self, pid: i32, look: &Look) {
+        if let Some(node) = self.tree.of(pid).and_then(|id| self.tree.get_mut(id)) {
+            (node.start, node.inside) = (Some(look.start), look.inside);
+        }
+    }
+
+    /// The first process of its pane is not there any more: its command has ended.
+    pub fn pane_ended(&mut self, agent: AgentId) {
+        self.ended.insert(agent);
+    }
+
+    /// The first processes of the panes of its session, by the word of its tmux server; nothing where that does not answer.
     pub fn set_panes(&mut self, agent: AgentId, panes: Option<BTreeSet<i32>>) {
         let Some(watched) = self.agents.get_mut(&agent) else { return };
-        let Some(asked) = watched.asked else { return };
-        match panes {
-            Some(panes) => {
-                watched.panes = Some((asked, panes));
-                watched.patience = ASK_AGAIN;
-                watched.again.extend(std::mem::take(&mut watched.waiting));
-            }
-            None => watched.patience = (watched.patience * 2).min(ASK_SELDOM),
-        }
+        let Some(panes) = panes else {
+            watched.patience = (watched.patience * 2).min(ASK_SELDOM);
+            return;
+        };
+        // The server may have said it long before it is heard of: it holds for when it was asked.
+        let said = watched.panes.as_ref().map(|(said, _)| *said);
+        let Some(said) = watched.unanswered.take().or(said) else { return };
+        watched.panes = Some((said, panes));
+        watched.patience = ASK_AGAIN;
+        watched.again.extend(std::mem::take(&mut watched.waiting));
     }
 
     /// The rules of an agent.
@@ -283,6 +319,10 @@ impl State {
     pub fn event(&mut self, at: Moment, event: Event) {
         match event {
             Event::Fork { parent, child } => {
+                // The end of the last one of that number was not told.
+                if self.tree.of(child).is_some_and(|id| !self.tree.is_same(id, at)) {
+                    self.exited(at, child, false);
+                }
                 if let Some(id) = self.tree.fork(parent, child, at) {
                     self.spawned(at, id, 1);
                 }
@@ -371,31 +411,34 @@ impl State {
 
     fn is_due(&mut self, agent: AgentId, id: NodeId, at: Moment) {
         let Some(watched) = self.agents.get_mut(&agent) else { return };
-        let Some(node) = self.tree.get_mut(id) else { return };
         // Also where nothing is done about it: what runs in the background is told of by another rule.
-        let grace = watched.rules.detached.grace;
-        let least = if node.is_found || node.is_of_init { FOUND } else { Duration::ZERO };
-        let due = match node.behind {
-            Some(since) if node.is_orphaned => (since + grace).max(at + least),
-            Some(_) | None => at + grace.max(least),
+        let Some(node) = self.tree.get(id) else { return };
+        let grace = watched.grace(&self.tree, node);
+        let due = match node.left.filter(|_| node.is_orphaned) {
+            // What it descends from may have been left behind long enough: it may be about to put another one in its place.
+            Some(since) if !watched.is_judged_later(&self.tree, node) => (since + grace).max(at),
+            Some(_) | None => at + grace,
         };
+        self.put(agent, id, due);
+    }
+
+    /// Each is due once, and as soon as it must.
+    fn put(&mut self, agent: AgentId, id: NodeId, due: Moment) {
+        let Some(watched) = self.agents.get_mut(&agent) else { return };
+        let Some(node) = self.tree.get_mut(id) else { return };
         if watched.due.len() >= MOST_DUE {
-            watched.judge_all = true;
+            watched.judge_until = watched.judge_until.max(Some(due));
             return;
         }
-        // Each once, and as soon as it must.
         match node.due {
-            Some(before) if before <= due => {}
+            Some(before) if before <= due => return,
             Some(before) => {
                 watched.due.remove(&(before, id));
-                watched.due.insert((due, id));
-                node.due = Some(due);
             }
-            None => {
-                watched.due.insert((due, id));
-                node.due = Some(due);
-            }
+            None => {}
         }
+        watched.due.insert((due, id));
+        node.due = Some(due);
     }
 
     /// When somebody is to be looked at.
@@ -424,14 +467,11 @@ impl State {
             let mut ids = std::mem::take(&mut watched.again);
             while let Some((_, id)) = watched.due.first().copied().filter(|(due, _)| *due <= now) {
                 watched.due.pop_first();
+                self.tree.get_mut(id).into_iter().for_each(|node| node.due = None);
                 ids.insert(id);
             }
-            for id in &ids {
-                self.tree.get_mut(*id).into_iter().for_each(|node| node.due = None);
-            }
             // The others in the next turn: orders and events come between.
-            let late = ids.iter().copied().skip(MOST_LOOKS).collect();
-            watched.again = late;
+            watched.again = ids.iter().copied().skip(MOST_LOOKS).collect();
             let ids = ids.into_iter().take(MOST_LOOKS);
             let alive = ids.filter_map(|id| Some((id, self.tree.get(id)?)));
             let alive =
@@ -445,24 +485,29 @@ impl State {
     pub fn looked(&mut self, now: Moment, question: Question, look: &Look) -> Option<Suspect> {
         let Question { agent, id, pid } = question;
         let node = self.tree.get_mut(id)?;
-        node.start = Some(look.start);
+        if *node.start.get_or_insert(look.start) != look.start {
+            // Its number means another one by now, of which is told or which a scan finds.
+            return None;
+        }
         node.inside = look.inside;
         let node = node.clone();
         let of_parent = self.tree.parent_of(look.parent);
         let watched = self.agents.get_mut(&agent)?;
+        let is_own = watched.is_own(&node, look);
+        if is_own {
+            self.tree.get_mut(id)?.left = None;
+        }
         if look.is_ended || pid == watched.init || Some(pid) == watched.server {
             return None;
         }
-        if watched.is_question(now, &node, look) && !watched.is_own(&node, look) {
-            self.is_due(agent, id, now + FOUND);
+        if watched.is_question(now, &node, look) && !is_own {
+            self.put(agent, id, now + FOUND);
             return None;
         }
         let mut signs = Vec::new();
-        let grace = watched.rules.detached.grace;
-        let lasts = node.behind.is_none_or(|since| since + grace <= now);
-        // One that was due for another reason a moment ago.
-        let is_early = watched.has_no_line(&node, look) && !lasts;
-        if watched.has_no_line(&node, look) && lasts {
+        let lasts = node.left.is_none_or(|since| since + watched.rules.detached.grace <= now);
+        let has_no_line = watched.has_no_line(&node, look);
+        if has_no_line && lasts {
             signs.push(Sign::Line);
         }
         match watched.is_foreign_pane(pid, &node, look) {
@@ -473,11 +518,11 @@ impl State {
                 watched.waiting.insert(id);
                 if watched.asked.is_none_or(|asked| asked + watched.patience <= now) {
                     watched.asked = Some(now);
+                    watched.unanswered.get_or_insert(now);
                     self.panes.insert(agent);
                 }
             }
         }
-        let is_own = watched.is_own(&node, look);
         let is_first = Some(look.parent) == watched.server;
         // What a pane's own process ignores, all that it starts ignores, too: those are told of, and it is not.
         let is_second = watched.server.is_some() && of_parent == watched.server;
@@ -489,12 +534,15 @@ impl State {
         if leads && look.parent_session != look.session && !is_own {
             signs.push(Sign::Terminal);
         }
-        if is_early {
-            watched.due.extend(node.behind.map(|since| (since + grace, id)));
-        }
         let wanted = &watched.rules.detached.signs;
+        // One that was due for another reason a moment ago.
+        let again = node.left.filter(|_| has_no_line && !lasts);
+        let again = again.map(|since| since + watched.rules.detached.grace);
         let counts = signs.iter().any(|sign| wanted.contains(sign));
         let (inside, start) = (look.inside, look.start);
+        if let Some(due) = again.filter(|_| !counts) {
+            self.put(agent, id, due);
+        }
         counts.then_some(Suspect { agent, id, pid, inside, start, signs })
     }
 
@@ -503,6 +551,8 @@ impl State {
         let Suspect { agent, id, pid, inside, signs, .. } = suspect;
         let Some(watched) = self.agents.get_mut(agent) else { return };
         let Some(node) = self.tree.get_mut(*id) else { return };
+        // What it starts from now on is told of no sooner than anything else: one finding, or none, stands for all.
+        node.left = None;
         if node.is_told || watched.except.is_match(&words) {
             return;
         }
@@ -510,7 +560,7 @@ impl State {
         let count = self.tree.family(*id).len() as u64;
         let words: String = words.chars().take(LONGEST_WORDS).collect();
         let process = Process { pid: *pid, inside: *inside, words };
-        let behind = Behind { process: process.clone(), since: now, ticks: None };
+        let behind = Behind { process: process.clone(), since: now, ticks: None, used: 0 };
         watched.behind.insert(*id, behind);
         let action = watched.rules.detached.action;
         if action == Action::Off {
@@ -553,6 +603,8 @@ impl State {
             self.exited(now, pid, false);
         }
         for (pid, look) in unknown {
+            // The number of one whose end was not told.
+            self.exited(now, *pid, false);
             if let Some(id) = self.tree.find(agent, *pid, look.parent, now) {
                 if let Some(node) = self.tree.get_mut(id) {
                     (node.start, node.inside) = (Some(look.start), look.inside);
@@ -561,7 +613,8 @@ impl State {
             }
         }
         let Some(watched) = self.agents.get_mut(&agent) else { return };
-        if std::mem::take(&mut watched.judge_all) {
+        if let Some(until) = watched.judge_until {
+            watched.judge_until = Some(until).filter(|until| *until > now);
             self.judge_all(now, agent);
         }
     }
@@ -569,10 +622,10 @@ impl State {
     /// Looks at all processes of an agent once more: what they do about SIGHUP no event tells.
     pub fn judge_all(&mut self, now: Moment, agent: AgentId) {
         let Some(watched) = self.agents.get_mut(&agent) else { return };
-        let grace = watched.rules.detached.grace;
         let old = self.tree.all_of(agent);
-        let old = old.filter(|(_, node)| !node.is_told && node.born + grace <= now);
-        watched.again.extend(old.map(|(id, _)| id));
+        let old = old.filter(|(_, node)| node.born + watched.grace(&self.tree, node) <= now);
+        let old: Vec<NodeId> = old.filter(|(_, node)| !node.is_told).map(|(id, _)| id).collect();
+        watched.again.extend(old);
     }
 
     /// Those left behind, whose processor time is to be told by [`State::used`].
@@ -594,18 +647,18 @@ impl State {
         let Some(watched) = self.agents.get_mut(&agent) else { return };
         let rule = &watched.rules.background;
         let Some(behind) = watched.behind.get_mut(&id) else { return };
-        let Some(before) = behind.ticks else {
-            (behind.ticks, behind.since) = (Some(ticks), now);
+        let Some(before) = behind.ticks.replace(ticks) else {
+            behind.since = now;
             return;
         };
+        behind.used += ticks.saturating_sub(before);
         let passed = now.saturating_sub(behind.since);
         if passed < rule.over || passed.is_zero() {
             return;
         }
-        // Who has ended meanwhile took its time along.
-        let used = u128::from(ticks.saturating_sub(before)) * 1000;
+        behind.since = now;
+        let used = u128::from(std::mem::take(&mut behind.used)) * 1000;
         let percent = used / (passed.as_millis() / 10).max(1) / 10;
-        (behind.ticks, behind.since) = (Some(ticks), now);
         let percent = u64::try_from(percent).unwrap_or(u64::MAX);
         if percent > rule.percent {
             let seen = format!(
@@ -670,6 +723,19 @@ impl State {
 }
 
 impl Watched {
+    /// Whether it may still become what is no sign.
+    fn is_judged_later(&self, tree: &Tree, node: &Node) -> bool {
+        let is_of_server = self.server.is_some() && tree.parent_of(node.pid) == self.server;
+        // Init's children it tells of a moment later.
+        node.is_found || node.is_of_init || is_of_server
+    }
+
+    /// How old a process must be to be judged.
+    fn grace(&self, tree: &Tree, node: &Node) -> Duration {
+        let grace = self.rules.detached.grace;
+        if self.is_judged_later(tree, node) { grace.max(FOUND) } else { grace }
+    }
+
     /// Whether init has started it, by init's own word: a process may have another one's parent made its child's
     /// (clone(2), `CLONE_PARENT`). What shows the session runs nothing else.
     fn is_own(&self, node: &Node, look: &Look) -> bool {
@@ -696,11 +762,8 @@ impl Watched {
         if !is_pane || !self.rules.detached.signs.contains(&Sign::Pane) {
             return Some(false);
         }
-        match &self.panes {
-            Some((_, panes)) if panes.contains(&look.inside) => Some(false),
-            Some((said, _)) if *said >= node.born => Some(true),
-            Some(_) | None => None,
-        }
+        let (said, panes) = self.panes.as_ref()?;
+        (*said >= node.born).then(|| !panes.contains(&look.inside))
     }
 }
 
@@ -773,13 +836,13 @@ impl Rate {
             self.seconds.push_back(0);
         }
         self.second = second;
+        self.sum = self.seconds.iter().sum();
+        // Before the new ones: they may be many at once.
+        self.is_told &= self.sum > self.most / 2;
         if let Some(last) = self.seconds.back_mut() {
             *last += count;
         }
-        self.sum = self.seconds.iter().sum();
-        if self.sum <= self.most / 2 {
-            self.is_told = false;
-        }
+        self.sum += count;
         let told = self.is_told;
         self.is_told |= self.sum > self.most;
         self.is_told && !told

@@ -33,8 +33,9 @@ pub struct Node {
     pub born: Moment,
     /// Whether whoever started it had ended before it was seen, or has since.
     pub is_orphaned: bool,
-    /// Since when it descends from somebody who was left behind: who forks and ends, again and again, does not begin anew.
-    pub behind: Option<Moment>,
+    /// Since when it, or what it descends from, has been left behind by who started it: who takes its own place again and again
+    /// does not grow younger by that.
+    pub left: Option<Moment>,
     /// Whether the first process of the jail has started it.
     pub is_of_init: bool,
     /// How often it has begun to run another program.
@@ -68,7 +69,7 @@ impl Node {
             agent,
             born,
             is_orphaned: false,
-            behind: None,
+            left: None,
             is_of_init: false,
             execs: 0,
             due: None,
@@ -106,7 +107,7 @@ pub struct Tree {
 /// An agent's processes together.
 #[derive(Debug)]
 struct Whole {
-    init: u32,
+    init: NodeId,
     live: u64,
     /// Those of them that are in jobs.
     jobs: u64,
@@ -118,7 +119,8 @@ impl Tree {
         self.remove(agent);
         self.forget(init, now);
         let index = self.insert(Node::new(agent, init, now));
-        self.agents.insert(agent, Whole { init: index, live: 1, jobs: 0 });
+        let init = self.id(index);
+        self.agents.insert(agent, Whole { init, live: 1, jobs: 0 });
     }
 
     /// Watches it no more.
@@ -146,25 +148,29 @@ impl Tree {
         self.forget(child, now);
         let parent = *self.by_pid.get(&parent)?;
         let of = self.node(parent)?;
-        let (agent, doomed, is_job, behind) = (of.agent, of.doomed, of.is_job, of.behind);
-        let is_of_init = self.agents.get(&agent)?.init == parent;
-        let node = Node { is_of_init, doomed, is_job, behind, ..Node::new(agent, child, now) };
+        let (agent, left, doomed, is_job) = (of.agent, of.left, of.doomed, of.is_job);
+        let is_of_init = self.agents.get(&agent)?.init == self.id(parent);
+        let node = Node { is_of_init, left, doomed, is_job, ..Node::new(agent, child, now) };
         Some(self.insert_below(node, parent))
     }
 
-    /// A process of `agent` was found that no event had told of; its parent is `parent`, by the kernel's word.
+    /// A process of `agent` was found that no event had told of; its parent is `parent`, by the kernel's word. An agent whose
+    /// first process has ended has none.
     pub fn find(&mut self, agent: AgentId, pid: i32, parent: i32, now: Moment) -> Option<NodeId> {
         self.forget(pid, now);
         let init = self.agents.get(&agent)?.init;
+        self.get(init)?;
+        let init = init.index;
         let known = self.by_pid.get(&parent).copied();
         let known = known.filter(|index| self.node(*index).is_some_and(|of| of.agent == agent));
         let above = known.unwrap_or(init);
         let of = self.node(above)?;
-        let (doomed, is_job, behind) = (of.doomed, of.is_job, of.behind);
+        let (left, doomed, is_job) = (of.left, of.doomed, of.is_job);
+        let is_orphaned = above == init;
         let node = Node {
-            is_orphaned: above == init,
+            is_orphaned,
+            left: left.or(is_orphaned.then_some(now)),
             is_found: true,
-            behind: behind.or((above == init).then_some(now)),
             doomed,
             is_job,
             ..Node::new(agent, pid, now)
@@ -172,18 +178,17 @@ impl Tree {
         Some(self.insert_below(node, above))
     }
 
-    /// A process has ended at `at`; those that it leaves behind.
-    pub fn exit(&mut self, pid: i32, at: Moment) -> Vec<NodeId> {
+    /// A process has ended; those that it leaves behind.
+    pub fn exit(&mut self, pid: i32, now: Moment) -> Vec<NodeId> {
         let Some(index) = self.by_pid.remove(&pid) else { return Vec::new() };
         let mut left = Vec::new();
         let mut child = self.node(index).and_then(|node| node.first);
-        while let Some(index) = child {
-            child = self.node(index).and_then(|node| node.next);
-            if let Some(node) = self.node_mut(index).filter(|node| node.lives && !node.is_orphaned)
-            {
+        while let Some(at) = child {
+            child = self.node(at).and_then(|node| node.next);
+            if let Some(node) = self.node_mut(at).filter(|node| node.lives && !node.is_orphaned) {
                 node.is_orphaned = true;
-                node.behind.get_or_insert(at);
-                left.push(self.id(index));
+                node.left.get_or_insert(now);
+                left.push(self.id(at));
             }
         }
         let Some(node) = self.node_mut(index) else { return left };
@@ -283,17 +288,15 @@ impl Tree {
         self.slots.len() - self.free.len()
     }
 
-    /// Whether a process that was found at some time is the one that was forked at `at`.
-    fn is_same(&self, id: NodeId, at: Moment) -> bool {
+    /// Whether a process that was found at some time is the one that was forked at `at`, or before.
+    #[must_use]
+    pub fn is_same(&self, id: NodeId, at: Moment) -> bool {
         self.get(id).is_some_and(|node| node.is_found && node.born >= at)
     }
 
     fn is_init(&self, pid: i32) -> bool {
-        let index = self.by_pid.get(&pid);
-        let agent = index.and_then(|index| Some((*index, self.node(*index)?.agent)));
-        agent.is_some_and(|(index, agent)| {
-            self.agents.get(&agent).is_some_and(|whole| whole.init == index)
-        })
+        let of = self.of(pid).and_then(|id| Some((id, self.get(id)?.agent)));
+        of.is_some_and(|(id, agent)| self.agents.get(&agent).is_some_and(|it| it.init == id))
     }
 
     fn id(&self, index: u32) -> NodeId {
@@ -405,3 +408,6 @@ impl Tree {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -86,7 +86,7 @@ fn a_fork_bomb_of_a_shell() {
 }
 
 /// A program of C, compiled into a directory of its own in `folder`.
-fn compiled(folder: &Folder, text: &str) -> String {
+pub(crate) fn compiled(folder: &Folder, text: &str) -> String {
     let place = folder.directory("built", 0o755);
     let source = folder.file("program.c", text, 0o644);
     let program = format!("{place}/program");

@@ -51,4 +51,6 @@ mod top;
 mod verify;
 mod walls;
 mod watch;
+mod watch_races;
+mod watch_rules;
 mod workspace;

@@ -16,14 +16,14 @@ use std::time::{Duration, Instant};
 const GRACE: Duration = Duration::from_millis(700);
 
 /// What an agent does, as it stands in the manual.
-struct Pattern {
-    told: &'static str,
+pub(crate) struct Pattern {
+    pub(crate) told: &'static str,
     /// A script for bash; `MARK` in it is a number that no other process has among its words.
-    script: String,
+    pub(crate) script: String,
     /// What must be installed.
     needs: &'static [&'static str],
     /// The signs by which it is found; none where it is not.
-    signs: &'static [Sign],
+    pub(crate) signs: &'static [Sign],
 }
 
 /// A shell that a tool of an agent starts, and that ends.
@@ -43,7 +43,7 @@ fn pattern(
 const LINE: &[Sign] = &[Sign::Line];
 
 /// Ways of leaving something behind.
-fn ways() -> Vec<Pattern> {
+pub(crate) fn ways() -> Vec<Pattern> {
     let daemon =
         "python3 -c \"import ctypes, time; ctypes.CDLL(None).daemon(0, 0); time.sleep(MARK)\"";
     let forever = "f() { while :; do sleep MARK; done; }; f &";
@@ -143,7 +143,7 @@ fn names(prefix: &str, count: usize) -> Vec<&'static str> {
     (0..count).map(|index| &*format!("jt-wa-{prefix}{index}").leak()).collect()
 }
 
-fn profile(folder: &Folder, watch: &str) -> String {
+pub(crate) fn profile(folder: &Folder, watch: &str) -> String {
     let text = format!(
         "extends = ['demo']\n[enforcement]\nwithout = ['memory', 'tasks', 'cpu', 'io', 'disk']\n{watch}"
     );
@@ -151,12 +151,12 @@ fn profile(folder: &Folder, watch: &str) -> String {
 }
 
 /// With journals of its own: those of an earlier run tell of other processes.
-fn installation(folder: &Folder, agents: &[&'static str]) -> Installation {
+pub(crate) fn installation(folder: &Folder, agents: &[&'static str]) -> Installation {
     Installation::with_paths(agents, &format!("log = '{}'", folder.text("log")), "")
 }
 
 /// The findings of an agent, by its journal.
-fn findings(supervisor: &Installation, agent: &str) -> Vec<Value> {
+pub(crate) fn findings(supervisor: &Installation, agent: &str) -> Vec<Value> {
     let logs = supervisor.ask("logs", &[agent, "--json", "-n", "1000"]).expect(0).out.clone();
     let lines = logs.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
     let all = lines.flat_map(|value| match value.as_array() {
@@ -166,12 +166,12 @@ fn findings(supervisor: &Installation, agent: &str) -> Vec<Value> {
     all.filter(|line| line["event"] == "finding").collect()
 }
 
-fn start(supervisor: &Installation, agent: &str, profile: &str, script: &str) {
+pub(crate) fn start(supervisor: &Installation, agent: &str, profile: &str, script: &str) {
     let words = ["--name", agent, profile, "--", "bash", "-c", script];
     supervisor.ask("start", &words).expect(0);
 }
 
-fn is_there(pattern: &Pattern) -> bool {
+pub(crate) fn is_there(pattern: &Pattern) -> bool {
     pattern.needs.iter().all(|program| installed(&[program]).is_some())
 }
 
@@ -333,8 +333,13 @@ fn what_is_left_behind_is_ended_where_the_profile_says_so() {
 }
 
 /// The number of the watch of this supervisor.
-fn watch_of(supervisor: &Installation) -> i32 {
-    let children = format!("/proc/{0}/task/{0}/children", supervisor.pid());
+pub(crate) fn watch_of(supervisor: &Installation) -> i32 {
+    watch_below(supervisor.pid())
+}
+
+/// The number of the watch that the process `owner` has.
+pub(crate) fn watch_below(owner: i32) -> i32 {
+    let children = format!("/proc/{owner}/task/{owner}/children");
     eventually("the watch", || {
         let pids = std::fs::read_to_string(&children).unwrap();
         let pids = pids.split_whitespace().map(|pid| pid.parse::<i32>().unwrap());
@@ -345,12 +350,12 @@ fn watch_of(supervisor: &Installation) -> i32 {
     })
 }
 
-fn signal(pid: i32, signal: Signal) {
+pub(crate) fn signal(pid: i32, signal: Signal) {
     rustix::process::kill_process(Pid::from_raw(pid).unwrap(), signal).unwrap();
 }
 
 /// Does `what` while the watch sees nothing.
-fn while_blind<T>(supervisor: &Installation, what: impl FnOnce() -> T) -> T {
+pub(crate) fn while_blind<T>(supervisor: &Installation, what: impl FnOnce() -> T) -> T {
     struct Blind(i32);
     impl Drop for Blind {
         fn drop(&mut self) {
@@ -364,7 +369,7 @@ fn while_blind<T>(supervisor: &Installation, what: impl FnOnce() -> T) -> T {
 }
 
 /// Processes of the agent `agent` whose words hold `mark`.
-fn marked(agent: &str, mark: &str) -> Vec<i32> {
+pub(crate) fn marked(agent: &str, mark: &str) -> Vec<i32> {
     let all = host::processes(host::uid_of(agent).unwrap()).into_iter().map(|(pid, _)| pid);
     let words = |pid: i32| std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
     all.filter(|pid| String::from_utf8_lossy(&words(*pid)).contains(mark)).collect()

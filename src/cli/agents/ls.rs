@@ -23,14 +23,15 @@ pub struct Ls {
 }
 
 const EXAMPLES: &str = "\
-Shown are the agents that you have a role for.
+Shown are the agents that you have a role for. FOUND counts what the watch has found in the last
+hour: cellblock status NAME.
 
 Examples:
   cellblock ls
   cellblock ls --json | jq -r '.[] | select(.state == \"running\") | .name'";
 
-const HEADINGS: [&str; 8] =
-    ["NAME", "STATE", "SINCE", "PROFILE", "TASKS", "MEMORY", "PEOPLE", "LAST END"];
+const HEADINGS: [&str; 9] =
+    ["NAME", "STATE", "SINCE", "PROFILE", "TASKS", "MEMORY", "PEOPLE", "FOUND", "LAST END"];
 
 impl Ls {
     /// Prints them.
@@ -72,6 +73,7 @@ fn row(agent: &Shown) -> Vec<String> {
         agent.tasks.map_or_else(dash, count),
         agent.memory.map_or_else(dash, bytes),
         agent.people.to_string(),
+        if agent.findings == 0 { dash() } else { agent.findings.to_string() },
         how.unwrap_or_default().lines().next().unwrap_or_default().to_owned(),
     ]
 }

@@ -4,7 +4,7 @@ use super::One;
 use crate::cli::denials::span;
 use crate::cli::error::CliError;
 use crate::cli::output::{Output, Tone};
-use crate::control::protocol::{Answer, Request, State, Status as Told};
+use crate::control::protocol::{Answer, Request, Sight, State, Status as Told};
 use crate::control::socket::ClientError;
 use crate::exit::Exit;
 use crate::limits::journal;
@@ -22,7 +22,8 @@ pub struct Status {
 const EXAMPLES: &str = "\
 Examples:
   cellblock status reviewer
-  cellblock status --json reviewer | jq .figures.gauges";
+  cellblock status --json reviewer | jq .figures.gauges
+  cellblock status --json reviewer | jq -r '.findings[].told'";
 
 impl Status {
     /// Prints it.
@@ -89,13 +90,33 @@ fn print(out: &mut Output, told: &Told) {
             format!("{open} connections open, {refused} refused: cellblock network {}", shown.name),
         );
     }
+    row("watch", told.watch.as_ref().map(watched).unwrap_or_default());
+    for finding in &told.findings {
+        row("finding", event(finding));
+    }
     for person in &told.people {
         row("looks", format!("uid {}, {}, for {}", person.uid, person.verb, ago(person.since)));
     }
-    for event in &told.events {
-        let told = event["told"].as_str().unwrap_or_default();
-        row("event", format!("{:>8} ago  {told}", ago(event["time"].as_u64().unwrap_or_default())));
+    // Findings have lines of their own.
+    for other in told.events.iter().filter(|line| line["event"] != "finding") {
+        row("event", event(other));
     }
+}
+
+/// How it is watched, in words.
+fn watched(sight: &Sight) -> String {
+    match sight {
+        Sight::Events => "sees processes as they start".to_owned(),
+        Sight::Scans { why } => format!("looks at all processes once a second: {why}"),
+        Sight::Nothing => "is started again".to_owned(),
+    }
+}
+
+/// A line of the journal.
+fn event(line: &Value) -> String {
+    let told = line["told"].as_str().unwrap_or_default();
+    let ago = journal::now().saturating_sub(line["time"].as_u64().unwrap_or_default());
+    format!("{:>8} ago  {told}", span(ago))
 }
 
 /// A gauge in words.
