@@ -45,6 +45,7 @@
 //! - [`host`]: what this machine has
 //! - [`plan`]: every value of a jail, and its steps in order
 //! - [`planning`]: the way from a profile's name to a plan
+//! - [`jobs`]: what an agent has declared to run beside its session
 //! - [`launch`]: the parent's half of making a jail, outside
 //! - [`jail`]: the child's half, and the init that is PID 1 inside
 //! - [`confine`]: what cellblock's own processes outside give up
@@ -52,6 +53,7 @@
 //! - [`shim`]: keeps one jail from its start to its end
 //! - [`supervisor`]: runs the agents of an installation
 //! - [`limits`]: what a running jail uses of each limit, and what happens when it reaches one
+//! - [`alerts`]: who is told, and when, that something happens to agents
 //! - [`systemd`]: what only systemd may do with cgroups, and what a service tells it
 //! - [`sys`]: the system calls that no safe crate has; the only unsafe code
 //! - [`terminal`]: the way between a jail's terminal and a person's
@@ -62,6 +64,7 @@
 //! Arrows go one way: `plan` and everything before it see neither `sys` nor what launches. A test
 //! enforces it (`tests/layering.rs`).
 
+pub mod alerts;
 pub mod cli;
 pub mod config;
 pub mod confine;
@@ -73,6 +76,7 @@ pub mod exit;
 pub mod gate;
 pub mod host;
 pub mod jail;
+pub mod jobs;
 pub mod launch;
 pub mod limits;
 pub mod plan;

@@ -128,6 +128,7 @@ fn unified(questions: &Questions) -> HostFacts {
         auto_uid: AutoUid::Next(71_234),
         gate_uid: AutoUid::Next(71_235),
         shim_uid: AutoUid::Next(71_236),
+        own_program: Some("/usr/bin/cellblock".to_owned()),
         paths: questions.paths.iter().map(|path| (path.clone(), look(path))).collect(),
         disks: questions.disks.iter().map(|path| (path.clone(), Ok(disk()))).collect(),
         io_weights: None,

@@ -8,6 +8,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod agent;
 pub mod agents;
 pub mod check;
 pub mod completion;
@@ -100,6 +101,10 @@ pub enum Verb {
     Screen(agents::screen::Screen),
     /// Print an agent's journal
     Logs(agents::logs::Logs),
+    /// Show the jobs that agents have declared, and end them
+    Job(agents::job::Job),
+    /// Show alerts, and try their sinks
+    Alerts(agents::alerts::Alerts),
     /// Have agents wait
     Freeze(agents::freeze::Freeze),
     /// Have frozen agents go on
@@ -132,6 +137,8 @@ pub enum Verb {
     Explain(explain::Explain),
     /// List the profiles that can be named
     Profiles(profiles::Profiles),
+    /// For agents, inside their jails: declare jobs, have texts typed later
+    Agent(agent::Agent),
     /// Print a completion script for a shell
     Completion(completion::Completion),
     /// Print the manual, or write its pages into a directory
@@ -186,6 +193,9 @@ fn perform(verb: &Verb, out: &mut Output) -> Result<Exit, CliError> {
         Verb::Attach(verb) => verb.perform(out),
         Verb::Screen(verb) => verb.perform(out),
         Verb::Logs(verb) => verb.perform(out),
+        Verb::Job(verb) => verb.perform(out),
+        Verb::Agent(verb) => verb.perform(out),
+        Verb::Alerts(verb) => verb.perform(out),
         Verb::Freeze(verb) => verb.perform(out),
         Verb::Thaw(verb) => verb.perform(out),
         Verb::Restart(verb) => verb.perform(out),

@@ -1,6 +1,9 @@
 //! The configuration as written, with the place of every value.
 
 use crate::document::{Item, Located, Place, Problems, Reader, TableReader, Word};
+use alerts::{RawAlerts, RawMetrics};
+
+pub(super) mod alerts;
 
 /// A configuration file as written.
 #[derive(Clone, Debug, Default)]
@@ -23,6 +26,10 @@ pub struct RawConfig {
     pub roles: Vec<RawRole>,
     /// `[[agents]]`.
     pub agents: Vec<RawAgent>,
+    /// `[alerts]`.
+    pub alerts: RawAlerts,
+    /// `[metrics]`.
+    pub metrics: RawMetrics,
 }
 
 /// `[slice]` as written.
@@ -142,6 +149,8 @@ impl RawConfig {
                 defaults: root.table(reader, "defaults", defaults).unwrap_or_default(),
                 roles: root.tables(reader, "roles", role),
                 agents: root.tables(reader, "agents", agent),
+                alerts: root.table(reader, "alerts", alerts::alerts).unwrap_or_default(),
+                metrics: root.table(reader, "metrics", alerts::metrics).unwrap_or_default(),
             };
             root.finish(reader);
             config

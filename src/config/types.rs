@@ -6,8 +6,10 @@ use crate::profile::Wall;
 use crate::profile::types::{AgentName, Bytes, Cpus};
 use std::time::Duration;
 
+mod alerts;
 mod roles;
 
+pub use alerts::{Alerts, Auth, Listen, Metrics, SinkEntry, Url, Way};
 pub use roles::{NamePattern, Principal, Role, RoleEntry};
 
 /// What the admin of an installation sets.
@@ -29,6 +31,10 @@ pub struct Config {
     pub roles: Vec<RoleEntry>,
     /// The agents that the supervisor starts.
     pub agents: Vec<AgentEntry>,
+    /// Who is told of what happens to agents.
+    pub alerts: Alerts,
+    /// Who may see figures.
+    pub metrics: Metrics,
 }
 
 /// Where the supervisor keeps what is its own: absolute paths.

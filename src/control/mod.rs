@@ -2,6 +2,7 @@
 //!
 //! [`roles`] decides, and acts on nothing: it is told who asks and which accounts there are.
 
+pub mod agent;
 pub mod handed;
 pub mod network;
 pub mod protocol;

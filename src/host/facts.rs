@@ -58,6 +58,8 @@ pub struct HostFacts {
     pub gate_uid: AutoUid,
     /// The uid set apart for the agent's shim, if that was asked for.
     pub shim_uid: AutoUid,
+    /// The file of this program, where it still has a name.
+    pub own_program: Option<String>,
     /// Answers to the paths that were asked for.
     pub paths: BTreeMap<String, PathAnswer>,
     /// The file systems of the trees asked for; an error says why one cannot be told. What does not exist

@@ -39,6 +39,7 @@ pub fn probe(questions: &Questions, caller: &Caller) -> HostFacts {
         auto_uid,
         gate_uid,
         shim_uid: shim_uid.unwrap_or_default(),
+        own_program: own_program(),
         paths: questions.paths.iter().map(|path| (path.clone(), paths::look(path))).collect(),
         disks: disks::probe(&questions.disks),
         root_links: paths::root_links(),
@@ -48,6 +49,12 @@ pub fn probe(questions: &Questions, caller: &Caller) -> HostFacts {
         live_sockets: walk::live_sockets(),
         walks,
     }
+}
+
+/// One that was replaced while it ran has no name any more.
+fn own_program() -> Option<String> {
+    let path = std::fs::read_link("/proc/self/exe").ok()?;
+    path.is_file().then(|| path.to_str().map(str::to_owned))?
 }
 
 /// The caller alone: needed before the questions can be asked.

@@ -18,6 +18,8 @@ pub struct Jail {
     pub(super) process: Cloned,
     pub(super) control: Link,
     pub(super) master: Option<OwnedFd>,
+    /// The socket on which the agent asks for what its profile lets it have.
+    pub(super) door: Option<OwnedFd>,
     /// The process that carries its connections, where it has one.
     pub(super) gate: Option<super::Gate>,
     pub(super) record: Option<Record>,
@@ -35,6 +37,11 @@ impl Jail {
     #[must_use]
     pub fn control(&self) -> BorrowedFd<'_> {
         self.control.as_fd()
+    }
+
+    /// Hands the agent's own socket over, where the jail has one.
+    pub fn take_door(&mut self) -> Option<OwnedFd> {
+        self.door.take()
     }
 
     /// Hands the gate over, where the jail has one.

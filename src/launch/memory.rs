@@ -1,6 +1,7 @@
 //! File systems in memory and what they hold at the start (tmpfs(5)).
 
 use super::error::{LaunchError, cannot};
+use super::tree::Listeners;
 use crate::plan::{Content, Identity, Mount, Node, Source};
 use crate::sys::{self, TreeAttributes};
 use rustix::fd::{AsFd as _, AsRawFd as _, OwnedFd};
@@ -15,7 +16,7 @@ use rustix::net::{
 pub(super) fn make(
     mount: &Mount,
     identity: &Identity,
-    listeners: &mut Vec<OwnedFd>,
+    listeners: &mut Listeners,
 ) -> Result<OwnedFd, LaunchError> {
     let Source::Memory { size, inodes, mode, agent, devices, nodes } = &mount.source else {
         return Err(cannot("make in memory", &mount.at)(Errno::INVAL));
@@ -36,7 +37,15 @@ pub(super) fn make(
     for node in nodes {
         let listener = add(&tree, node, identity)
             .map_err(cannot("make", &format!("{}/{}", mount.at, node.path)))?;
-        listeners.extend(listener);
+        match node.content {
+            Content::Door => listeners.door = listener,
+            Content::Socket
+            | Content::Directory { .. }
+            | Content::File(_)
+            | Content::Link(_)
+            | Content::Blank { .. }
+            | Content::Device { .. } => listeners.gate.extend(listener),
+        }
     }
     if !mount.write {
         let attributes = TreeAttributes { read_only: true, ..TreeAttributes::default() };
@@ -77,7 +86,8 @@ fn add(tree: &OwnedFd, node: &Node, identity: &Identity) -> Result<Option<OwnedF
             let mode = Mode::from_raw_mode(0o666);
             mknodat(tree, path, FileType::CharacterDevice, mode, makedev(*major, *minor))
         }
-        Content::Socket => return listener(tree, path).map(Some),
+        Content::Socket => return listener(tree, path, SocketType::STREAM).map(Some),
+        Content::Door => return listener(tree, path, SocketType::SEQPACKET).map(Some),
     };
     made.map(|()| None)
 }
@@ -86,9 +96,9 @@ fn add(tree: &OwnedFd, node: &Node, identity: &Identity) -> Result<Option<OwnedF
 const BACKLOG: i32 = 4096;
 
 /// A socket that listens at `path`. It is bound by the tree's descriptor: the tree is attached to nothing yet.
-fn listener(tree: &OwnedFd, path: &str) -> Result<OwnedFd, Errno> {
+fn listener(tree: &OwnedFd, path: &str, kind: SocketType) -> Result<OwnedFd, Errno> {
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-    let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+    let socket = socket_with(AddressFamily::UNIX, kind, flags, None)?;
     let place = format!("/proc/self/fd/{}/{path}", tree.as_raw_fd());
     bind(&socket, &SocketAddrUnix::new(place)?)?;
     rustix::fs::chmodat(tree, path, Mode::from_raw_mode(0o666), AtFlags::empty())?;

@@ -12,6 +12,7 @@ pub mod disk;
 pub mod error;
 pub mod jail;
 pub mod record;
+pub mod telling;
 
 mod api;
 mod book;

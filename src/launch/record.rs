@@ -141,6 +141,24 @@ pub(super) fn lock_alone() -> Result<AllRecords, LaunchError> {
     Ok(AllRecords { _lock: file })
 }
 
+/// Takes the lock, if nobody has it.
+///
+/// # Errors
+/// [`LaunchError`].
+pub(super) fn lock_at_once() -> Result<AllRecords, LaunchError> {
+    make_folder(Path::new(RUN), 0o755)?;
+    let path = Path::new(RUN).join("lock");
+    let shown = path.display().to_string();
+    let file = open(&path, OFlags::CREATE).map_err(cannot("open", &shown))?;
+    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(AllRecords { _lock: file }),
+        Err(Errno::WOULDBLOCK) => {
+            Err(LaunchError::Unusable("a launch is under way at this moment".to_owned()))
+        }
+        Err(errno) => Err(cannot("lock", &shown)(errno)),
+    }
+}
+
 /// Removes what launchers that are gone have left: to be called before the host is looked at, for
 /// what is found then must still be there at the launch.
 ///

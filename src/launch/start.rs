@@ -6,6 +6,7 @@ use super::gate::{Gate, GateBorn};
 use super::jail::Jail;
 use super::record::{self, Record};
 use super::stubs::Stub;
+use super::tree::Listeners;
 use super::user_namespace::OneId;
 use super::{
     book, confirm, disk, orders, outlines, program, pts, secrets, stubs, tree, user_namespace,
@@ -100,7 +101,7 @@ fn make(
         record: Some(record),
         cgroup: None,
         gate: None,
-        listeners: Vec::new(),
+        listeners: Listeners::default(),
         child: None,
     };
     let made = launcher.make(standard, clock);
@@ -202,8 +203,8 @@ struct Launcher<'p> {
     location: Option<Location<'p>>,
     cgroup: Option<OwnedFd>,
     gate: Option<Gate>,
-    /// Sockets in the jail's own trees, for the gate.
-    listeners: Vec<OwnedFd>,
+    /// Sockets in the jail's own trees.
+    listeners: Listeners,
     child: Option<Cloned>,
 }
 
@@ -308,6 +309,7 @@ impl<'p> Launcher<'p> {
             open_files: rlimit(RlimitName::OpenFiles),
             rlimit_tasks: rlimit(RlimitName::Processes),
             memory_watch: plan.memory_watch,
+            jobs: plan.jobs.as_ref().map(|jobs| jobs.rules.clone()).unwrap_or_default(),
             watch: plan.watch.as_ref().map(|watch| watch.rules.clone()).unwrap_or_default(),
         }
     }
@@ -380,7 +382,7 @@ impl<'p> Launcher<'p> {
     fn finish_with(&mut self, step: &Step, pid: i32) -> Result<(), LaunchError> {
         match (step, &mut self.gate, &self.plan.egress) {
             (Step::OpenGate, Some(gate), Some(egress)) => {
-                gate.open(pid, egress, std::mem::take(&mut self.listeners))
+                gate.open(pid, egress, std::mem::take(&mut self.listeners.gate))
             }
             (_, _, _) => Err(LaunchError::Unusable(format!("{step:?} is not a last step"))),
         }
@@ -445,6 +447,7 @@ impl<'p> Launcher<'p> {
             process: child,
             control: control.into(),
             master,
+            door: self.listeners.door.take(),
             gate: self.gate.take(),
             record: Some(record),
             silent: Cell::new(false),

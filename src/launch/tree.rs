@@ -12,11 +12,20 @@ use rustix::io::Errno;
 use rustix::mount::OpenTreeFlags;
 use std::path::Path;
 
+/// Sockets in the jail's own trees that somebody outside listens on.
+#[derive(Debug, Default)]
+pub(super) struct Listeners {
+    /// Those of the gate.
+    pub(super) gate: Vec<OwnedFd>,
+    /// That of the shim.
+    pub(super) door: Option<OwnedFd>,
+}
+
 /// Makes the tree of `mount` for the agent of `identity`; the sockets in it that listen are added to `listeners`.
 pub(super) fn make(
     mount: &Mount,
     identity: &Identity,
-    listeners: &mut Vec<OwnedFd>,
+    listeners: &mut Listeners,
 ) -> Result<OwnedFd, LaunchError> {
     match &mount.source {
         Source::Host { path, directory, idmap } => {

@@ -7,6 +7,7 @@ use super::figures::{
 };
 use super::processes;
 use crate::host::{SLICE, paths, text};
+use crate::jobs::ledger::Rules as JobRules;
 use crate::sys;
 use crate::watch::rules::Rules;
 use rustix::fd::{AsFd as _, OwnedFd};
@@ -49,6 +50,8 @@ pub struct Kept {
     pub memory_watch: Option<u64>,
     /// What the watch is to find, and what is done then.
     pub watch: Rules,
+    /// Which jobs and notes the agent may have.
+    pub jobs: JobRules,
 }
 
 /// Trees on disk that a project quota bounds together.

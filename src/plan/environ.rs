@@ -11,6 +11,7 @@ pub(super) fn resolve(
     identity: &Identity,
     paths: &super::tree::Paths,
     facts: &HostFacts,
+    has_own_program: bool,
 ) -> Vec<Variable> {
     let mut variables = own(identity);
     let asked = &profile.environment;
@@ -32,7 +33,18 @@ pub(super) fn resolve(
     variables.reverse();
     variables.sort_by(|a, b| a.name.cmp(&b.name));
     variables.dedup_by(|later, first| later.name == first.name);
+    if has_own_program {
+        add_own_program(&mut variables);
+    }
     variables
+}
+
+/// The agent finds this program, after all others.
+fn add_own_program(variables: &mut [Variable]) {
+    let path = variables.iter_mut().find(|variable| variable.name == "PATH");
+    if let Some(Variable { value: Value::Plain(path), .. }) = path {
+        path.push_str(&format!(":{}", super::OWN_PROGRAMS));
+    }
 }
 
 fn own(identity: &Identity) -> Vec<Variable> {

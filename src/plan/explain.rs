@@ -3,10 +3,10 @@
 use super::resolve::Draft;
 use super::steps::{Phase, steps};
 use super::types::{
-    ApiPlan, Content, DiskTree, EgressPlan, Limit, Log, MaskKind, Mount, Plan, RecordPlan, Rlimit,
-    SeccompPlan, Source, TreeBound, WallState,
+    ApiPlan, Content, DiskTree, EgressPlan, JobsPlan, Limit, Log, MaskKind, Mount, Plan,
+    RecordPlan, Rlimit, SeccompPlan, Source, TreeBound, WallState,
 };
-use crate::document::one_line;
+use crate::document::{duration, one_line};
 use crate::policy::network::Check;
 use crate::profile::Wall;
 use crate::profile::types::Bytes;
@@ -49,6 +49,7 @@ fn write_all(text: &mut String, plan: &Plan) -> fmt::Result {
     write_egress(text, plan)?;
     write_limits(text, plan)?;
     write_ceiling(text, plan)?;
+    write_jobs(text, plan)?;
     write_watch(text, plan)?;
     write_environment(text, plan)?;
     write_steps(text, plan)
@@ -130,9 +131,11 @@ fn write_nodes(text: &mut String, mount: &Mount) -> fmt::Result {
         Content::Directory { .. } => None,
         // An empty file is a place for a mount, or a stub.
         Content::File(content) if content.is_empty() => None,
-        Content::File(_) | Content::Blank { .. } | Content::Device { .. } | Content::Socket => {
-            Some(node.path.clone())
-        }
+        Content::File(_)
+        | Content::Blank { .. }
+        | Content::Device { .. }
+        | Content::Socket
+        | Content::Door => Some(node.path.clone()),
         Content::Link(target) => Some(format!("{} → {target}", node.path)),
     });
     let told = told.collect::<Vec<_>>().join(", ");
@@ -274,6 +277,16 @@ fn write_ceiling(text: &mut String, plan: &Plan) -> fmt::Result {
 
 fn write_limit(text: &mut String, limit: &Limit) -> fmt::Result {
     writeln!(text, "  {:<16} {}  [{}]", limit.file, limit.value, limit.origin)
+}
+
+fn write_jobs(text: &mut String, plan: &Plan) -> fmt::Result {
+    let Some(JobsPlan { rules, origin }) = &plan.jobs else { return Ok(()) };
+    let longest = duration::shown(rules.longest);
+    writeln!(
+        text,
+        "\njobs\n  {} at a time, {longest} each at the most; {} notes  [{origin}]",
+        rules.most, rules.notes
+    )
 }
 
 /// What the watch finds, a rule a line.

@@ -40,6 +40,7 @@ impl Filter {
         let (bytes, told): (&[u8], Option<&[u8]>) = match name {
             "minimal" => (built!("minimal"), Some(built!("minimal-told"))),
             "agent" => (built!("agent"), Some(built!("agent-told"))),
+            "alerts" => (built!("alerts"), None),
             "gate" => (built!("gate"), None),
             "shim" => (built!("shim"), None),
             "watch" => (built!("watch"), None),

@@ -65,7 +65,8 @@ fn sockets(mounts: &[Mount]) -> impl Iterator<Item = String> {
             Source::Memory { nodes, .. } => nodes.as_slice(),
             Source::Host { .. } | Source::Pts { .. } | Source::Proc => &[],
         };
-        let sockets = nodes.iter().filter(|node| node.content == Content::Socket);
+        let sockets =
+            nodes.iter().filter(|node| matches!(node.content, Content::Socket | Content::Door));
         sockets.map(|node| join(&mount.at, &node.path))
     })
 }

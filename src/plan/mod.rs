@@ -44,9 +44,9 @@ pub use resolve::{Draft, draft, resolve};
 pub use steps::{Phase, Step, steps};
 pub use types::{
     ApiPlan, CgroupPlan, CommandPlan, Content, DiskBound, DiskPlan, DiskTree, EgressPlan,
-    HelperPlan, Identity, Idmap, LandlockPlan, LandlockRule, Limit, Log, Mask, MaskKind, Mount,
-    Node, Parent, Plan, RecordPlan, Rights, Rlimit, RlimitName, SeccompPlan, Source, TerminalPlan,
-    TreeBound, Value, Variable, WallPlan, WallState,
+    HelperPlan, Identity, Idmap, JobsPlan, LandlockPlan, LandlockRule, Limit, Log, Mask, MaskKind,
+    Mount, Node, Parent, Plan, RecordPlan, Rights, Rlimit, RlimitName, SeccompPlan, Source,
+    TerminalPlan, TreeBound, Value, Variable, WallPlan, WallState,
 };
 pub use walls::{Ability, abilities};
 
@@ -55,6 +55,9 @@ const AUDIT_IS_OFF: &str = "audit = \"off\" in [watch] of the configuration";
 
 /// Where the jail keeps what is its own.
 pub const OWN: &str = "/run/cellblock";
+/// Where this program is in a jail, for the agent.
+pub const OWN_PROGRAMS: &str = "/run/cellblock/bin";
+
 /// Where the tmux server's socket is, in a directory of its own in memory.
 pub const TMUX_DIRECTORY: &str = "/run/cellblock/tmux";
 /// Where the workspace is.

@@ -58,6 +58,7 @@ pub(super) fn resolve(
     for tree in &trees.0 {
         builder.add(tree);
     }
+    builder.mounts.extend(own_program(request, facts));
     builder.mounts.sort_by(|a, b| a.at.cmp(&b.at));
     builder.make_places();
     builder.make_links();
@@ -97,6 +98,18 @@ fn own_mounts(
         mounts.push(nodes::tmux_directory());
     }
     mounts
+}
+
+/// This program, by which the agent asks for what its profile lets it have.
+fn own_program(request: &Request, facts: &HostFacts) -> Option<Mount> {
+    let path = facts.own_program.clone().filter(|_| request.mode == super::Mode::Run)?;
+    Some(Mount {
+        at: format!("{}/cellblock", super::OWN_PROGRAMS),
+        source: Source::Host { path, directory: false, idmap: None },
+        write: false,
+        execute: true,
+        origin: DEFAULT.to_owned(),
+    })
 }
 
 /// Builds the layout; problems gather on the way.

@@ -6,8 +6,8 @@ use super::refusal::{PlanError, Refusal};
 use super::request::{Input, Mode, Request};
 use super::tree::{HostTree, HostTrees, Paths, below};
 use super::types::{
-    CommandPlan, EgressPlan, HelperPlan, Identity, Log, Plan, SeccompPlan, TerminalPlan, WallPlan,
-    WallState, WatchPlan,
+    CommandPlan, EgressPlan, HelperPlan, Identity, JobsPlan, Log, Plan, SeccompPlan, TerminalPlan,
+    WallPlan, WallState, WatchPlan,
 };
 use super::{
     command, disk, egress, environ, identity, landlock, limits, mounts, terminal, walls, workspace,
@@ -16,6 +16,7 @@ use crate::config::Audit;
 use crate::document::{Located, Place, Problem, Problems};
 use crate::host::{HostFacts, PathAnswer};
 use crate::policy::seccomp::{Arch, Program};
+use crate::profile::types::Jobs;
 use crate::profile::{Profile, Wall};
 use crate::watch::rules::Rule;
 use std::collections::BTreeSet;
@@ -173,13 +174,14 @@ impl Decided {
         if !own_root {
             "/".clone_into(&mut command.workdir);
         }
+        let has_own_program = own_root && facts.own_program.is_some() && request.mode == Mode::Run;
         let audit = request.config.watch.audit.value;
         let abi = facts.kernel.landlock_abi.unwrap_or(0);
         Plan {
             agent: request.agent.to_string(),
             profile: profile.name.clone(),
             mode: request.mode,
-            environment: environ::resolve(profile, &identity, paths, facts),
+            environment: environ::resolve(profile, &identity, paths, facts, has_own_program),
             landlock: landlock::resolve(abi, &mounts, own_root, (profile.network.value, audit)),
             network: profile.network.value,
             egress,
@@ -187,6 +189,7 @@ impl Decided {
             rlimits: limits::rlimits(profile, &standing),
             disk: disk::resolve(input, &identity, &walls, &mounts),
             memory_watch: memory_watch(input, &standing),
+            jobs: (request.mode == Mode::Run).then(|| jobs(profile)),
             watch: (request.mode == Mode::Run).then(|| watch(profile, request)),
             proc_masks: PROC_MASKS.to_vec(),
             identity,
@@ -199,6 +202,11 @@ impl Decided {
             log: request.config.paths.log.value.clone(),
         }
     }
+}
+
+fn jobs(profile: &Profile) -> JobsPlan {
+    let Jobs { rules, origin } = &profile.jobs;
+    JobsPlan { rules: rules.clone(), origin: origin.to_string() }
 }
 
 fn watch(profile: &Profile, request: &Request) -> WatchPlan {

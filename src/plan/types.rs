@@ -4,6 +4,7 @@ use crate::config::Audit;
 use crate::egress::proxy::Proxy;
 use crate::egress::rules::Rules as EgressRules;
 use crate::host::uids::UidRange;
+use crate::jobs::ledger::Rules as JobRules;
 use crate::policy::network::{Credential, Upstream};
 use crate::policy::seccomp::Program;
 use crate::profile::Wall;
@@ -53,6 +54,8 @@ pub struct Plan {
     pub memory_watch: Option<u64>,
     /// The environment.
     pub environment: Vec<Variable>,
+    /// Which jobs and notes it may have, in `run`.
+    pub jobs: Option<JobsPlan>,
     /// What the watch is to find at it, in `run`.
     pub watch: Option<WatchPlan>,
     /// The tmux session, in `run`.
@@ -74,6 +77,15 @@ impl Plan {
             .iter()
             .any(|plan| plan.wall == wall && matches!(plan.state, WallState::Stands(_)))
     }
+}
+
+/// Which jobs and notes the agent may have.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct JobsPlan {
+    /// How many, and how long.
+    pub rules: JobRules,
+    /// Where that comes from.
+    pub origin: String,
 }
 
 /// What the watch is to find, and what is done then.
@@ -259,6 +271,8 @@ pub enum Content {
     },
     /// A socket that the gate listens on.
     Socket,
+    /// A socket on which the agent asks for what its profile lets it have; the shim listens.
+    Door,
 }
 
 /// Something hidden or protected inside a mount.

@@ -3,7 +3,8 @@
 //! Pure. The place of every value stays with it, so that `explain` can say which file it is from.
 
 use super::raw::{
-    RawAgent, RawEnvironment, RawFilesystem, RawLimits, RawNetwork, RawProfile, RawTerminal,
+    RawAgent, RawEnvironment, RawFilesystem, RawJobs, RawLimits, RawNetwork, RawProfile,
+    RawTerminal,
 };
 use crate::document::Located;
 use crate::policy::network::RawRule;
@@ -22,6 +23,11 @@ pub fn lay(base: RawProfile, over: RawProfile) -> RawProfile {
         limits: limits(base.limits, over.limits),
         seccomp: over.seccomp.or(base.seccomp),
         terminal: terminal(base.terminal, over.terminal),
+        jobs: RawJobs {
+            most: over.jobs.most.or(base.jobs.most),
+            longest: over.jobs.longest.or(base.jobs.longest),
+            notes: over.jobs.notes.or(base.jobs.notes),
+        },
         watch: base.watch.under(over.watch),
         without: sum(base.without, over.without),
     }

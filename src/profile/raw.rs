@@ -33,6 +33,8 @@ pub struct RawProfile {
     pub seccomp: Option<Located<String>>,
     /// `[terminal]`.
     pub terminal: RawTerminal,
+    /// `[jobs]`.
+    pub jobs: RawJobs,
     /// `[watch]`.
     pub watch: RawWatch,
     /// `[enforcement] without`.
@@ -178,6 +180,17 @@ pub struct RawLimits {
     pub core: Option<Located<String>>,
 }
 
+/// `[jobs]` as written.
+#[derive(Clone, Debug, Default)]
+pub struct RawJobs {
+    /// `most`.
+    pub most: Option<Located<i64>>,
+    /// `longest`.
+    pub longest: Option<Located<String>>,
+    /// `notes`.
+    pub notes: Option<Located<i64>>,
+}
+
 /// `[terminal]` as written.
 #[derive(Clone, Debug, Default)]
 pub struct RawTerminal {
@@ -234,6 +247,7 @@ impl RawProfile {
             limits: root.table(reader, "limits", RawLimits::from_table).unwrap_or_default(),
             seccomp: root.table(reader, "seccomp", |r, t| t.string(r, "policy")).flatten(),
             terminal: root.table(reader, "terminal", RawTerminal::from_table).unwrap_or_default(),
+            jobs: root.table(reader, "jobs", RawJobs::from_table).unwrap_or_default(),
             watch: root.table(reader, "watch", RawWatch::from_table).unwrap_or_default(),
             without: root
                 .table(reader, "enforcement", |r, t| t.strings(r, "without"))
@@ -389,6 +403,16 @@ impl RawLimits {
             open_files: table.integer(reader, "open_files"),
             file_size: table.scalar(reader, "file_size"),
             core: table.scalar(reader, "core"),
+        }
+    }
+}
+
+impl RawJobs {
+    fn from_table(reader: &mut Reader, table: &mut TableReader<'_>) -> Self {
+        Self {
+            most: table.integer(reader, "most"),
+            longest: table.scalar(reader, "longest"),
+            notes: table.integer(reader, "notes"),
         }
     }
 }

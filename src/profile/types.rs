@@ -15,7 +15,7 @@ pub use name::{AgentName, VariableName};
 pub use path::{CREDENTIAL, HostPath, JailPath, Pattern, SecretPlace};
 pub use quantity::{Bytes, Cpus};
 pub use wall::Wall;
-pub use watch::Watch;
+pub use watch::{Jobs, Watch};
 
 /// A validated profile.
 #[derive(Clone, Debug)]
@@ -42,6 +42,8 @@ pub struct Profile {
     pub seccomp: Located<String>,
     /// The tmux session.
     pub terminal: Terminal,
+    /// Which jobs and notes it may have.
+    pub jobs: Jobs,
     /// What the watch is to find.
     pub watch: Watch,
     /// The walls it may run without, as its author named them.

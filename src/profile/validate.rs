@@ -42,6 +42,7 @@ pub fn profile(name: &str, raw: RawProfile) -> Result<Profile, Problems> {
         limits: check.limits(&raw.limits),
         seccomp: check.or_default(raw.seccomp.as_ref(), "seccomp.policy", policy_name, "agent"),
         terminal: check.terminal(&raw),
+        jobs: watch::jobs(&mut check, &raw.jobs),
         watch: watch::watch(&mut check, &raw.watch),
         without: check.all(&raw.without, Wall::parse),
     };
@@ -392,7 +393,7 @@ fn hint_for(key: &str) -> &'static str {
         | "tmp_size" | "home_size" | "record_size" => {
             "sizes are written 512M, 4G, 1T (powers of 1024), or in bytes"
         }
-        "grace" | "over" => "durations are written 500ms, 10s, 5m or 2h",
+        "grace" | "over" | "longest" => "durations are written 500ms, 10s, 5m or 2h",
         "cpu" => "write processors, as in 2 or 1.5, or a percentage, as in 150%",
         _ => "",
     }

@@ -3,11 +3,14 @@
 //! By now it has no rights: all it can do is what the descriptors that it holds can. It never waits for anybody: who takes
 //! nothing is dropped, and what no owner hears is written down.
 
+use super::door::{Asked, Door};
 use super::protocol::{Born, End, Greeting, Line, Order, Report, Seen};
 use super::record::Recording;
 use super::stay::Stay;
 use super::view::{Of, Part, View, Wish};
+use crate::control::agent::Answer;
 use crate::jail;
+use crate::jail::protocol::MAX_OWN;
 use crate::launch::{Jail, Switches};
 use crate::limits::journal::now;
 use crate::wire::{self, Link};
@@ -43,6 +46,8 @@ pub(super) struct Keep {
     pub(super) gate: Option<Link>,
     pub(super) views: BTreeMap<u32, View>,
     pub(super) recording: Option<Recording>,
+    /// The agent's own socket.
+    pub(super) door: Door,
     /// How the agent's command ended.
     pub(super) end: Option<(Option<i32>, Option<i32>)>,
 }
@@ -56,6 +61,8 @@ enum Whose {
     Listener,
     Recording,
     View(u32, Part),
+    Door,
+    Asker(u32),
 }
 
 impl Keep {
@@ -90,6 +97,9 @@ impl Keep {
         if let Some(master) = self.recording.as_ref().and_then(Recording::master) {
             add(Whose::Recording, master);
         }
+        let (door, askers) = self.door.interests();
+        wanted.extend(door.map(|fd| (Whose::Door, fd, PollFlags::IN)));
+        wanted.extend(askers.into_iter().map(|(ask, fd)| (Whose::Asker(ask), fd, PollFlags::IN)));
         for (number, view) in &self.views {
             let of = view.interests().into_iter();
             wanted.extend(of.map(|(part, fd, flags)| (Whose::View(*number, part), fd, flags)));
@@ -112,6 +122,8 @@ impl Keep {
             Whose::Control => self.hear_init(HEARD),
             Whose::Owner => self.obey(),
             Whose::Listener => self.change_owner(),
+            Whose::Door => self.door.accept(),
+            Whose::Asker(ask) => self.asked(ask),
             Whose::Recording => self.recording.iter_mut().for_each(Recording::read),
             Whose::View(number, part) => {
                 let Some(view) = self.views.get_mut(&number) else { return };
@@ -148,6 +160,17 @@ impl Keep {
             "uid {uid} has sent what is not taken from a line for bytes, which stays theirs"
         );
         self.tell(Report::Trouble(told));
+    }
+
+    /// A process of the agent asks for something: the owner decides.
+    fn asked(&mut self, ask: u32) {
+        let Some(Asked { ask, pid, request }) = self.door.hear(ask) else { return };
+        if self.owner.is_some() {
+            self.tell_owner(Report::Asked { ask, pid, request: Box::new(request) });
+        }
+        if self.owner.is_none() {
+            self.door.answer_all(&nobody());
+        }
     }
 
     fn signal(&self, job: u32, signal: i32) {
@@ -192,12 +215,14 @@ impl Keep {
                     self.born.session = true;
                     self.tell(Report::Said(said));
                 }
-                Said::Own { pids, pane } => {
-                    (self.born.own, self.born.pane) = (pids, pane);
-                    let (pids, pane) = (self.born.own.clone(), pane);
-                    self.tell_owner(Report::Said(Said::Own { pids, pane }));
+                Said::Own(mut own) => {
+                    // Init's word: more than that it never starts.
+                    own.clients.truncate(MAX_OWN);
+                    own.commands.truncate(MAX_OWN);
+                    self.born.own = own.clone();
+                    self.tell_owner(Report::Said(Said::Own(own)));
                 }
-                Said::Panes(_) => self.tell_owner(Report::Said(said)),
+                Said::Panes(_) | Said::Typed { .. } => self.tell_owner(Report::Said(said)),
                 Said::Failed { .. }
                 | Said::NoSession { .. }
                 | Said::Screen(_)
@@ -242,6 +267,7 @@ impl Keep {
     /// The owner is gone, or takes nothing any more.
     fn lose_owner(&mut self) {
         self.owner = None;
+        self.door.answer_all(&nobody());
         if matches!(self.stay, Stay::With(_)) {
             self.kill();
         }
@@ -311,6 +337,11 @@ impl Keep {
             }
             Order::Screen => self.order(&Say::Screen, &[]),
             Order::Panes => self.order(&Say::Panes, &[]),
+            Order::Type { note, text } => self.order(&Say::Type { note, text }, &[]),
+            Order::Answer { ask, answer } => {
+                let along: Vec<BorrowedFd<'_>> = descriptors.iter().map(|fd| fd.as_fd()).collect();
+                self.door.answer(ask, &answer, &along);
+            }
             Order::Stop => self.order(&Say::Stop, &[]),
             Order::Kill => self.kill(),
             Order::SendAway { but, why } => self.send_away(&but, &why),
@@ -422,6 +453,11 @@ impl Keep {
         wanted.retain(|(whose, ..)| matches!(whose, Whose::View(..)));
         came(&wanted, Some(left))
     }
+}
+
+/// What an agent is answered while nobody is there who decides.
+fn nobody() -> Answer {
+    Answer::failed("no supervisor runs now", "try again in a moment")
 }
 
 /// Waits for what is wanted, no longer than `patience`, and gives what came.

@@ -14,6 +14,7 @@
 //! launcher.
 
 pub mod client;
+mod door;
 pub mod exec;
 pub mod owner;
 pub mod protocol;

@@ -7,8 +7,14 @@ use super::ShimError;
 use super::gatekeeper::Gatekeeper;
 use super::protocol::{Ask, Born, GateMemory, Greeting, Line, Looker, Order, Report};
 use super::stay::{self, Stay};
+use crate::alerts::event::Teller;
+use crate::control::agent;
 use crate::gate::protocol::Counts;
+use crate::jail;
+use crate::jobs::ledger::Ledger;
+use crate::jobs::{Jobs, Told};
 use crate::launch::{LaunchError, Session, record, session_of, start_own};
+use crate::limits::journal::Journal;
 use crate::limits::{Figures, Kept, Meter};
 use crate::plan::Plan;
 use crate::sys::{self, Cloned};
@@ -18,7 +24,7 @@ use crate::wire::{self, Link};
 use rustix::event::PollFlags;
 use rustix::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How often a client that records is started again.
 const RECORDED_AGAIN: u32 = 100;
@@ -103,17 +109,24 @@ impl Starting {
     /// # Errors
     /// [`ShimError::Refused`] where there is no jail, [`ShimError::NoShim`] where it has ended.
     pub fn wait(self) -> Result<Owner, ShimError> {
-        self.wait_with(None)
+        self.wait_with((None, None), &Teller::default())
     }
 
-    /// The same, where an earlier owner remembers something of its gate.
+    /// The same, where an earlier owner remembers something of its gate, and of its jobs; `teller` is told of what is written down.
     ///
     /// # Errors
     /// As [`Starting::wait`].
-    pub fn wait_with(self, memory: Option<&GateMemory>) -> Result<Owner, ShimError> {
+    pub fn wait_with(
+        self,
+        (memory, ledger): (Option<&GateMemory>, Option<Ledger>),
+        teller: &Teller,
+    ) -> Result<Owner, ShimError> {
         let Self { jail, link, process } = self;
         match wire::hear::<Greeting>(&link) {
-            Ok(Some(Greeting::Born(born))) => Owner::new((link, process), jail, *born, memory),
+            Ok(Some(Greeting::Born(born))) => {
+                let from = (jail, *born);
+                Owner::new((link, process), from, (memory, ledger), teller)
+            }
             Ok(Some(Greeting::Failed { cause, hint, status })) => {
                 Err(ShimError::Refused { cause, hint, status })
             }
@@ -140,6 +153,10 @@ pub struct Heard {
     pub gone: bool,
     /// Bytes in use, where the memory watch has ended the agent.
     pub watched: Option<u64>,
+    /// Limits that it has reached, in sentences.
+    pub limits: Vec<String>,
+    /// What happened with its jobs and notes: the event, and the same in a sentence.
+    pub told: Vec<Told>,
 }
 
 /// The owner of one shim.
@@ -161,18 +178,22 @@ pub struct Owner {
     gate_ended: bool,
     /// The tmux server, once it was proved to be the agent's.
     server: Option<i32>,
+    /// What the agent has declared to run beside its session.
+    jobs: Jobs,
 }
 
 impl Owner {
     fn new(
         (link, process): (Link, Option<Cloned>),
-        jail: String,
-        born: Born,
-        memory: Option<&GateMemory>,
+        (jail, born): (String, Born),
+        (memory, ledger): (Option<&GateMemory>, Option<Ledger>),
+        teller: &Teller,
     ) -> Result<Self, ShimError> {
         let (kept, gate) = record::kept(&jail)?;
-        let meter = Meter::new(&jail, kept.clone());
-        let gate = gate.map(|gate| Gatekeeper::adopt(&jail, &kept, &gate, memory)).transpose()?;
+        let jobs = Jobs::new(&kept, ledger);
+        let journal = Journal::new(&kept.log, (&kept.agent, &jail), teller.clone());
+        let meter = Meter::new(journal.clone(), kept.clone());
+        let gate = gate.map(|gate| Gatekeeper::adopt(journal, &kept, &gate, memory)).transpose()?;
         // Numbers that earlier owners gave are not given again: who they were for may look still.
         let last = u32::from_ne_bytes(random()?) & 0x7fff_0000;
         Ok(Self {
@@ -188,6 +209,7 @@ impl Owner {
             recorded_again: 0,
             gate_ended: false,
             server: None,
+            jobs,
         })
     }
 
@@ -231,7 +253,8 @@ impl Owner {
     /// How long to wait, if nothing else comes.
     #[must_use]
     pub fn patience(&self) -> Duration {
-        self.meter.patience()
+        let meter = self.meter.patience();
+        self.jobs.patience().map_or(meter, |jobs| jobs.min(meter))
     }
 
     /// Does what there is to do, and gives what the shim said.
@@ -255,18 +278,55 @@ impl Owner {
             self.gate_ended = true;
             self.tell(&Order::EndGate, &[])?;
         }
+        self.answer_agent(&mut heard)?;
         if let Some(used) = self.meter.turn(any(came.get(1..limits))) {
             self.meter.watch_ended(used);
             heard.watched = Some(used);
             self.kill()?;
         }
+        heard.limits = self.meter.take_reached();
         Ok(heard)
+    }
+
+    /// Does what the agent asks for, and what is due of its jobs and notes.
+    fn answer_agent(&mut self, heard: &mut Heard) -> Result<(), ShimError> {
+        let (asked, others): (Vec<_>, Vec<_>) = std::mem::take(&mut heard.reports)
+            .into_iter()
+            .partition(|report| matches!(report, Report::Asked { .. }));
+        heard.reports = others;
+        for report in asked {
+            if let Report::Asked { ask, request, .. } = report {
+                let (answer, door) = self.jobs.answer(*request);
+                let along: Vec<BorrowedFd<'_>> = door.iter().map(|fd| fd.as_fd()).collect();
+                self.tell(&Order::Answer { ask, answer: Box::new(answer) }, &along)?;
+            }
+        }
+        for (note, text) in self.jobs.turn() {
+            self.tell(&Order::Type { note, text }, &[])?;
+        }
+        heard.told.extend(self.jobs.take_told());
+        Ok(())
+    }
+
+    /// What the next owner must know of its jobs and notes, if that has changed.
+    pub fn take_ledger(&mut self) -> Option<Ledger> {
+        self.jobs.take_changed()
+    }
+
+    /// Does what somebody outside asks for of its jobs and notes.
+    pub fn ask_jobs(&mut self, request: agent::Request) -> agent::Answer {
+        self.jobs.answer(request).0
     }
 
     fn hear(&mut self, heard: &mut Heard) -> Result<(), ShimError> {
         for _ in 0..HEARD {
             match wire::hear_now::<Report>(&self.link) {
-                Ok(Some(report)) => heard.reports.push(report),
+                Ok(Some(report)) => {
+                    if let Report::Said(jail::protocol::Report::Own(own)) = &report {
+                        self.born.own = own.clone();
+                    }
+                    heard.reports.push(report);
+                }
                 // Or what brings descriptors: nothing after it is heard.
                 Ok(None) | Err(Errno::CONNRESET | Errno::BADMSG) => {
                     heard.gone = true;
@@ -444,6 +504,12 @@ impl Owner {
     /// that has said anything yet.
     pub fn counted(&mut self) -> Option<Counts> {
         self.gate.as_mut()?.counted()
+    }
+
+    /// When that was.
+    #[must_use]
+    pub fn looked(&self) -> Instant {
+        self.meter.looked()
     }
 
     /// What the jail used when it was looked at last; of the ceiling alone where that has not been.

@@ -8,12 +8,14 @@
 //!
 //! What comes from a person's line is a person's: it is bounded, and may do no more than the line is for.
 
+use crate::control::agent;
 use crate::egress::rules::Rules;
 use crate::host::Caller;
 use crate::jail;
 use crate::launch::GateKept;
 use crate::planning::Wanted;
 use crate::terminal::size::Size;
+use crate::watch::state::Own;
 use crate::wire;
 use rustix::fd::OwnedFd;
 use rustix::io::Errno;
@@ -70,10 +72,8 @@ pub struct Born {
     pub recording: bool,
     /// Who looks, by the number of their view.
     pub people: Vec<(u32, Looker)>,
-    /// What init has started itself, as it said last, by numbers inside.
-    pub own: Vec<i32>,
-    /// The first process of the agent's pane, as init said, by its number inside.
-    pub pane: Option<i32>,
+    /// What init has started itself, as it said last.
+    pub own: Own,
 }
 
 /// Somebody who looks, in the words of the owner who let them: the shim keeps that for the next one.
@@ -133,6 +133,20 @@ pub enum Order {
     Screen,
     /// Tell which panes the session has.
     Panes,
+    /// Type a text into the agent's pane.
+    Type {
+        /// What it is called.
+        note: u32,
+        /// The text.
+        text: String,
+    },
+    /// Answer a process of the agent. What comes along is for it.
+    Answer {
+        /// Which one.
+        ask: u32,
+        /// The answer.
+        answer: Box<agent::Answer>,
+    },
     /// Ask the agent's command to end.
     Stop,
     /// Freeze the jail, or let it go on.
@@ -160,6 +174,8 @@ impl Order {
             | Self::Record { .. }
             | Self::Screen
             | Self::Panes
+            | Self::Type { .. }
+            | Self::Answer { .. }
             | Self::Stop
             | Self::Freeze(_)
             | Self::EndGate
@@ -187,6 +203,15 @@ pub enum Report {
         frozen: bool,
         /// Why it was not done.
         cause: Option<String>,
+    },
+    /// A process of the agent asks for something.
+    Asked {
+        /// By what number it is answered.
+        ask: u32,
+        /// Its number outside, as the kernel says.
+        pid: i32,
+        /// What it asks for.
+        request: Box<agent::Request>,
     },
     /// An order could not be done, or a recording has a gap.
     Trouble(String),

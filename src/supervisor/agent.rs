@@ -7,6 +7,7 @@
 //! ```
 
 use super::state::{Outcome, Record};
+use crate::alerts::event::Kind;
 use crate::control::protocol::{Shown, State, Traffic, Used};
 use crate::gate::protocol::Counts;
 use crate::jail::protocol::Report as Said;
@@ -271,8 +272,8 @@ impl Agent {
 }
 
 /// The event of an agent that was frozen, or let go on, and what it does then.
-pub(super) fn frozen_words(frozen: bool) -> (&'static str, &'static str) {
-    if frozen { ("frozen", "is frozen") } else { ("thawed", "goes on") }
+pub(super) fn frozen_words(frozen: bool) -> (Kind, &'static str) {
+    if frozen { (Kind::Frozen, "is frozen") } else { (Kind::Thawed, "goes on") }
 }
 
 /// By the kernel's word: whoever froze it.
@@ -298,8 +299,9 @@ pub(super) fn outcome(name: &str, said: Option<&Said>, status: u8) -> Outcome {
             | Said::Detached { .. }
             | Said::Screen(_)
             | Said::JobEnded { .. }
-            | Said::Own { .. }
-            | Said::Panes(_),
+            | Said::Own(_)
+            | Said::Panes(_)
+            | Said::Typed { .. },
         )
         | None => of(was_ended(name), status),
     }

@@ -4,6 +4,7 @@
 
 use super::names::Names;
 use crate::host::Caller;
+use crate::jobs::ledger::Ledger;
 use crate::limits::Kept;
 use crate::planning::Wanted;
 use crate::shim::protocol::{GateMemory, Report, Seen};
@@ -64,6 +65,10 @@ pub(super) struct Record {
     pub(super) kept: Option<Kept>,
     /// What its gate works by now.
     pub(super) gate: Option<GateMemory>,
+    /// Whether somebody wants it to stand still.
+    pub(super) frozen: bool,
+    /// Its jobs and notes.
+    pub(super) ledger: Option<Ledger>,
     /// How it ended the last time.
     pub(super) outcome: Option<Outcome>,
 }

@@ -1,11 +1,14 @@
 //! What callers ask for.
 
 use super::agent::{Agent, Phase, Up, Wait, frozen_words};
+use super::alerts::By;
 use super::ends::{MAKE_ROOM, NOT_WRITTEN};
 use super::errands::{self, For, Refusal};
 use super::state::{Record, SCHEMA, boot};
 use super::{SuperviseError, Supervisor};
+use crate::alerts::event::{Event, Kind};
 use crate::config::{AgentEntry, Restart};
+use crate::control::agent as from_agent;
 use crate::control::protocol::{Answer, Looks, Request, Status, name_of};
 use crate::control::roles::Caller;
 use crate::host::{self, accounts, uids};
@@ -77,6 +80,8 @@ impl Supervisor {
             Request::Denials { agent, lines } => {
                 self.logs((number, caller.uid), (&agent, &journal::denials_of(&agent)), lines)
             }
+            Request::Alerts { agent, lines } => self.alerts_of((number, caller), agent, lines),
+            Request::TryAlerts { sinks } => self.try_sinks(number, caller.uid, &sinks),
             Request::Status { agent } => self.with(&agent, |this| {
                 // Its gate is asked, and not waited for in the meantime.
                 let asked = this.running(&agent).is_some_and(|up| up.owner.ask_for_network());
@@ -98,6 +103,10 @@ impl Supervisor {
             }
             Request::Restart { agent } => {
                 self.with(&agent, |this| this.restart(number, caller, &agent))
+            }
+            Request::Jobs { agent } => self.with(&agent, |this| this.jobs(&agent)),
+            Request::StopJob { agent, number: job } => {
+                self.with(&agent, |this| this.stop_job(caller, &agent, job))
             }
             Request::Freeze { agent } => {
                 self.with(&agent, |this| this.freeze(number, caller, &agent, true))
@@ -123,7 +132,9 @@ impl Supervisor {
 
     fn note_refusal(&mut self, caller: &Caller, agent: Option<&str>, told: String) {
         // Only where there is such an agent: a caller makes no files by names of their choice.
-        let Some(name) = agent.filter(|name| self.agents.contains_key(*name)) else { return };
+        let known = agent.filter(|name| self.agents.contains_key(*name));
+        let refused = Event::new(Kind::RefusedCall, known, &told);
+        let Some(name) = known else { return self.alerts.teller.tell(refused) };
         let Some(agent) = self.agents.get_mut(name) else { return };
         // So many at the most: they must not push out of the journal what else happened.
         if agent.refusals.is_none_or(|(since, _)| since.elapsed() >= REFUSALS.1) {
@@ -134,7 +145,10 @@ impl Supervisor {
             *count
         });
         if count <= REFUSALS.0 {
-            self.note(name, "refused", Some(caller.uid), told);
+            self.write_down(refused, By { by_uid: Some(caller.uid) });
+        } else {
+            // It counts all the same.
+            self.alerts.teller.tell(refused);
         }
     }
 
@@ -187,6 +201,40 @@ impl Supervisor {
         }
     }
 
+    /// The newest alerts of `agent`, or of all that `caller` may know of, read by a child as [`Supervisor::logs`].
+    fn alerts_of(
+        &mut self,
+        (number, caller): (u64, &Caller),
+        agent: Option<String>,
+        lines: u32,
+    ) -> Answered {
+        let agent = agent.as_deref();
+        let folder = self.log();
+        let conn = self.conns.get(&number)?;
+        let roles = &self.roles;
+        let is_meant = |line: &Value| match (line["agent"].as_str(), agent) {
+            (Some(about), Some(agent)) => about == agent,
+            (Some(about), None) => roles.sees(caller, about),
+            (None, Some(_)) => false,
+            // Of all agents together.
+            (None, None) => roles.of(caller, None).is_some(),
+        };
+        let child = errands::start(conn.as_fd(), &[], || {
+            let answered = conn.say(&read_alerts(&folder, lines, is_meant), &[]);
+            let gone = |errno: Errno| Refusal::new(&errno.to_string(), "");
+            (answered.map_err(gone), Vec::new())
+        });
+        match child {
+            Ok(child) => {
+                self.await_errand((number, caller.uid), child, For::Answer);
+                None
+            }
+            Err(errno) => {
+                refused(format!("cannot make the process that reads alerts: {errno}"), "")
+            }
+        }
+    }
+
     fn list(&mut self, caller: &Caller) -> Answer {
         let roles = &self.roles;
         let seen = self.agents.iter_mut().filter(|(name, _)| roles.sees(caller, name));
@@ -226,6 +274,28 @@ impl Supervisor {
             network: serde_json::to_value(network).unwrap_or(Value::Null),
             events: journal::newest(&folder, name, &agent.jail(), EVENTS),
         }))
+    }
+
+    fn jobs(&mut self, name: &str) -> Answered {
+        let Some(up) = self.running(name) else { return not_running(name) };
+        match up.owner.ask_jobs(from_agent::Request::Jobs) {
+            from_agent::Answer::Jobs(jobs) => at_once(Answer::Jobs(jobs)),
+            other => refused(format!("{other:?} is no list of jobs"), ""),
+        }
+    }
+
+    fn stop_job(&mut self, caller: &Caller, name: &str, number: u32) -> Answered {
+        let Some(up) = self.running(name) else { return not_running(name) };
+        match up.owner.ask_jobs(from_agent::Request::StopJob { number }) {
+            from_agent::Answer::Done(told) => {
+                let uid = caller.uid;
+                let noted = format!("uid {uid} ends job {number}");
+                self.note(name, Kind::JobStopped, Some(uid), noted);
+                at_once(Answer::Done(vec![told]))
+            }
+            from_agent::Answer::Failed { cause, hint } => at_once(Answer::failed(cause, hint)),
+            other => refused(format!("{other:?} is no end of a job"), ""),
+        }
     }
 
     fn screen(&mut self, number: u64, name: &str) -> Answered {
@@ -270,7 +340,7 @@ impl Supervisor {
         let record = Record { wanted, caller, restart, ..Record::default() };
         match self.start_new(&name, record) {
             Ok(()) => {
-                self.note(&name, "start", Some(uid), format!("uid {uid} starts {name}"));
+                self.note(&name, Kind::Start, Some(uid), format!("uid {uid} starts {name}"));
                 self.wait(number, &name, Wait::Start)
             }
             Err(answer) => at_once(answer),
@@ -409,7 +479,7 @@ impl Supervisor {
         let saved = self.try_save(name);
         if active || rests {
             let told = format!("uid {} stops {name}", caller.uid);
-            self.note(name, "stop", Some(caller.uid), told);
+            self.note(name, Kind::Stop, Some(caller.uid), told);
         }
         if !active {
             let stopped = Answer::failed(format!("{name} was stopped"), "");
@@ -427,7 +497,7 @@ impl Supervisor {
 
     fn restart(&mut self, number: u64, caller: &Caller, name: &str) -> Answered {
         let told = format!("uid {} restarts {name}", caller.uid);
-        self.note(name, "restart", Some(caller.uid), told);
+        self.note(name, Kind::Restart, Some(caller.uid), told);
         let Some(agent) = self.agents.get_mut(name) else { return not_running(name) };
         let active = agent.is_active();
         agent.waits.push((number, Wait::Restart, Instant::now()));
@@ -473,6 +543,7 @@ impl Supervisor {
                     waits.into_iter().flatten().map(|(_, wait, _)| *wait).collect();
                 self.answer_waits(name, &waits, &forgotten);
                 self.agents.remove(name);
+                self.alerts.forget(name);
                 Answer::Done(vec![format!("{name} is forgotten; its journal stays")])
             }
             Err(error) => Answer::failed(error.to_string(), error.hint()),
@@ -494,6 +565,19 @@ fn read(folder: &Path, (name, of): (&str, &str), lines: u32) -> Answer {
     match journal::last(folder, of, most) {
         Ok(lines) => Answer::Logs(lines),
         Err(errno) => Answer::failed(format!("cannot read the journal of {name}: {errno}"), ""),
+    }
+}
+
+/// The newest alerts, of those that are meant.
+fn read_alerts(folder: &Path, lines: u32, is_meant: impl Fn(&Value) -> bool) -> Answer {
+    let most = usize::try_from(lines.min(MOST_LINES)).unwrap_or(usize::MAX);
+    match journal::last(folder, journal::ALERTS, usize::MAX) {
+        Ok(mut lines) => {
+            lines.retain(is_meant);
+            lines.drain(..lines.len().saturating_sub(most));
+            Answer::Logs(lines)
+        }
+        Err(errno) => Answer::failed(format!("cannot read the alerts: {errno}"), ""),
     }
 }
 

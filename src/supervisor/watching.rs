@@ -2,15 +2,16 @@
 
 use super::Supervisor;
 use super::agent::{Agent, Phase};
+use crate::alerts::event::{Event, Kind, Label};
 use crate::denial::Denial;
 use crate::jail::protocol::Report as Said;
 use crate::launch::{self, LaunchError};
-use crate::limits::journal;
+use crate::limits::journal::Journal;
 use crate::watch::findings::Finding;
 use crate::watch::keeper::{Heard, Keeper};
 use crate::watch::protocol::Report;
+use rustix::event::PollFlags;
 use rustix::fd::BorrowedFd;
-use rustix::io::Errno;
 use std::time::{Duration, Instant};
 
 /// How soon a watch that has ended is started again.
@@ -38,78 +39,97 @@ impl Watching {
         Ok(Self { keeper: Some(keeper), again: None, sees: None })
     }
 
-    /// By what it is heard.
-    pub(super) fn link(&self) -> Option<BorrowedFd<'_>> {
-        self.keeper.as_ref().map(Keeper::link)
+    /// By what it is heard, and what is to be waited for there.
+    pub(super) fn link(&self) -> Option<(BorrowedFd<'_>, PollFlags)> {
+        self.keeper.as_ref().map(|keeper| (keeper.link(), keeper.wants()))
     }
 
-    /// When it is to be started again.
-    pub(super) fn again(&self) -> Option<Instant> {
-        self.again
+    /// When it is to be started again, or asked whether it is there.
+    pub(super) fn next(&self) -> Option<Instant> {
+        let asks = self.keeper.as_ref().map(|keeper| Instant::now() + keeper.patience());
+        self.again.into_iter().chain(asks).min()
     }
 }
 
 impl Supervisor {
-    /// Has it do something; who does not take it is started anew, and told everything.
-    fn tell_watch(&mut self, tell: impl FnOnce(&mut Keeper) -> Result<(), Errno>) {
-        let told = self.watching.keeper.as_mut().map(tell);
-        if let Some(Err(errno)) = told {
-            tracing::warn!(%errno, "the watch does not hear");
-            self.lose_watch();
+    fn tell_watch(&mut self, tell: impl FnOnce(&mut Keeper)) {
+        if let Some(keeper) = &mut self.watching.keeper {
+            tell(keeper);
         }
     }
 
+    /// It is started anew, and told everything. Who stands still only because it had something to end goes on.
     fn lose_watch(&mut self) {
         self.watching.keeper = None;
         self.watching.sees = None;
         self.watching.again.get_or_insert(Instant::now() + AGAIN);
+        let agents = self.agents.iter().filter(|(_, agent)| !agent.record.frozen);
+        for (name, agent) in agents {
+            if let Phase::Up(up) = &agent.phase
+                && let Err(error) = up.owner.freeze(false)
+            {
+                tracing::warn!(%error, agent = name, "its shim does not hear");
+            }
+        }
     }
 
     /// Has the agent `name` watched, whose jail stands.
     pub(super) fn watch(&mut self, name: &str) {
-        let Some(Agent { phase: Phase::Up(up), .. }) = self.agents.get(name) else { return };
-        let jail = up.owner.jail().to_owned();
-        let kept = up.owner.kept().clone();
-        let (own, pane) = (up.owner.born().own.clone(), up.owner.born().pane);
-        let server = up.owner.server();
-        self.tell_watch(|keeper| {
-            keeper.add(&jail, &kept)?;
-            keeper.own(&jail, own.into_iter().collect(), pane)?;
-            server.map_or(Ok(()), |server| keeper.server(&jail, server))
-        });
+        let Some(Agent { record, phase: Phase::Up(up), .. }) = self.agents.get(name) else {
+            return;
+        };
+        let Some(keeper) = &mut self.watching.keeper else { return };
+        let jail = up.owner.jail();
+        if let Err(errno) = keeper.add(jail, up.owner.kept(), record.frozen) {
+            let told = format!("{name} is not watched: its cgroup cannot be opened: {errno}");
+            return self.note(name, Kind::Trouble, None, told);
+        }
+        keeper.own(jail, up.owner.born().own.clone());
+        up.owner.server().into_iter().for_each(|server| keeper.server(jail, server));
     }
 
     /// Its session was proved to be the agent's: from now on it can be told who is not of it.
     pub(super) fn watch_session(&mut self, name: &str) {
         let Some(Agent { phase: Phase::Up(up), .. }) = self.agents.get(name) else { return };
-        let (jail, server) = (up.owner.jail().to_owned(), up.owner.server());
-        self.tell_watch(|keeper| server.map_or(Ok(()), |server| keeper.server(&jail, server)));
+        let Some(keeper) = &mut self.watching.keeper else { return };
+        up.owner.server().into_iter().for_each(|server| keeper.server(up.owner.jail(), server));
     }
 
     /// What its init says of the processes inside.
     pub(super) fn watch_said(&mut self, name: &str, said: Said) {
         let jail = launch::session_of(name);
         match said {
-            Said::Own { pids, pane } => {
-                self.tell_watch(|keeper| keeper.own(&jail, pids.into_iter().collect(), pane));
-            }
-            Said::Panes(Some(panes)) => {
-                self.tell_watch(|keeper| keeper.panes(&jail, panes.into_iter().collect()));
-            }
-            Said::Panes(None)
-            | Said::Failed { .. }
+            Said::Own(own) => self.tell_watch(|keeper| keeper.own(&jail, own)),
+            Said::Panes(panes) => self.tell_watch(|keeper| keeper.panes(&jail, panes)),
+            Said::Failed { .. }
             | Said::Up
             | Said::NoSession { .. }
             | Said::Detached { .. }
             | Said::Screen(_)
             | Said::JobEnded { .. }
+            | Said::Typed { .. }
             | Said::Ended { .. }
             | Said::ServerGone => {}
         }
     }
 
+    /// It has reached limits.
+    pub(super) fn watch_limits(&mut self, name: &str, limits: Vec<String>) {
+        let jail = launch::session_of(name);
+        for told in limits {
+            self.tell_watch(|keeper| keeper.limit(&jail, told));
+        }
+    }
+
     /// It was frozen, or let go on.
     pub(super) fn watch_frozen(&mut self, name: &str, is_frozen: bool) {
+        let was = self
+            .agents
+            .get_mut(name)
+            .map(|agent| std::mem::replace(&mut agent.record.frozen, is_frozen));
+        if was.is_some_and(|was| was != is_frozen) {
+            self.save(name);
+        }
         let jail = launch::session_of(name);
         self.tell_watch(|keeper| keeper.frozen(&jail, is_frozen));
     }
@@ -139,11 +159,20 @@ impl Supervisor {
             (Report::Found(_, finding), Some(name)) => self.found(&name, &finding),
             (Report::Denied(_, denial), Some(name)) => self.denied(&name, &denial),
             (Report::Acted(_, told), Some(name)) => {
-                self.note(&name, "acted", None, format!("the watch: {told}"));
+                self.note(&name, Kind::Acted, None, format!("the watch: {told}"));
             }
             (Report::Stop(_, told), Some(name)) => {
-                self.note(&name, "acted", None, format!("the watch has it stopped: {told}"));
+                self.note(&name, Kind::Acted, None, format!("the watch has it stopped: {told}"));
                 self.stop_for(&name, format!("the watch stopped it: {told}"));
+            }
+            (Report::Froze(_, told), Some(name)) => {
+                self.note(&name, Kind::Frozen, None, format!("the watch froze {name}: {told}"));
+                // It stands still already; the shim keeps it so, and says when somebody lets it go on.
+                if let Some(Agent { phase: Phase::Up(up), .. }) = self.agents.get(&name)
+                    && let Err(error) = up.owner.freeze(true)
+                {
+                    tracing::warn!(%error, agent = name, "its shim does not hear");
+                }
             }
             (Report::AskPanes(_), Some(name)) => {
                 if let Some(Agent { phase: Phase::Up(up), .. }) = self.agents.get(&name)
@@ -172,34 +201,37 @@ impl Supervisor {
                 | Report::Denied(..)
                 | Report::Acted(..)
                 | Report::Stop(..)
+                | Report::Froze(..)
                 | Report::AskPanes(..),
                 None,
             )
-            | (Report::Forgotten(_), _) => {}
+            | (Report::Forgotten(_) | Report::Pong, _) => {}
         }
     }
 
     fn found(&mut self, name: &str, finding: &Finding) {
-        let told = finding.told();
-        tracing::info!(agent = name, rule = finding.rule.name(), told, "finding");
-        let (folder, jail) = (self.log(), launch::session_of(name));
-        let written = journal::write_event(&folder, name, (&jail, "finding"), finding, told);
-        if let Err(errno) = written {
-            tracing::warn!(%errno, agent = name, "a finding was not written down");
-        }
+        let found = Event::new(Kind::Finding, Some(name), &finding.told()).times(finding.times);
+        let found = found.with(Label::Finding, finding.rule.name());
+        self.write_down(found.with(Label::Action, finding.action.name()), finding);
     }
 
     /// What the kernel refused to it is written down.
     fn denied(&mut self, name: &str, denial: &Denial) {
-        let (folder, jail) = (self.log(), launch::session_of(name));
-        let written = journal::write_denial(&folder, name, &jail, denial, denial.told());
-        if let Err(errno) = written {
+        let jail = launch::session_of(name);
+        let event = Event::new(Kind::Denial, Some(name), &denial.told());
+        let event = event.times(denial.times).with(Label::Wall, denial.wall.clone());
+        let journal = Journal::new(&self.log(), (name, &jail), self.alerts.teller.clone());
+        if let Err(errno) = journal.write_denial(event, denial) {
             tracing::warn!(%errno, agent = name, "a denial was not written down");
         }
     }
 
     /// The watch is started again, where it has ended.
     pub(super) fn watch_clock(&mut self, now: Instant) {
+        if self.watching.keeper.as_mut().is_some_and(Keeper::is_lost) {
+            tracing::error!("the watch does not answer, and is started again");
+            self.lose_watch();
+        }
         if self.watching.again.is_none_or(|again| again > now) {
             return;
         }

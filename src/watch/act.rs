@@ -2,6 +2,9 @@
 //!
 //! A process is signalled by a descriptor, and only after the kernel has said that it is still the one that was found, and of the
 //! agent: a number may come to mean another process at any moment, a descriptor never does (pidfd_open(2)).
+//!
+//! While processes are ended the agent stands still, so that nothing new is started. However that goes, it goes on afterwards,
+//! unless somebody wants it frozen.
 
 use super::proc::{self, Place};
 use super::state::State;
@@ -12,13 +15,14 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-/// How long those that are asked to end have for it.
+/// How long those that are asked to end have for it. Those that were asked within a moment are ended together.
 const TERM: Duration = Duration::from_secs(2);
+const TOGETHER: Duration = Duration::from_millis(100);
 /// How soon it is looked again whether all have ended, and how often.
 const AGAIN: Duration = Duration::from_millis(20);
 const MOST_ROUNDS: u32 = 100;
 /// How long processes may take to stand still, and how often that is looked at.
-const STILL: Duration = Duration::from_millis(200);
+const STILL: Duration = Duration::from_millis(50);
 const LOOK: Duration = Duration::from_micros(200);
 
 /// The hands of the watch at one agent.
@@ -28,11 +32,20 @@ pub(super) struct Hands {
     pub(super) place: Place,
     /// The file that freezes it.
     freezer: Option<OwnedFd>,
-    /// Whether it stands still for somebody else.
+    /// Whether somebody wants it to stand still.
     is_frozen: bool,
-    /// By when something is to be ended, and how often it was tried.
-    ends: BTreeMap<Moment, u32>,
-    /// Sessions of those that are ended, as far as nobody else is in them.
+    /// By when something is to be ended.
+    ends: BTreeMap<Moment, End>,
+}
+
+/// Processes that are ended together.
+#[derive(Debug, Default)]
+struct End {
+    /// When the first of them was asked to.
+    asked: Moment,
+    /// How often it was tried.
+    rounds: u32,
+    /// Their sessions, as far as nobody else is in them.
     sessions: BTreeSet<i32>,
     /// Those that were signalled: number and start.
     signalled: BTreeSet<(i32, u64)>,
@@ -40,10 +53,8 @@ pub(super) struct Hands {
 
 impl Hands {
     /// At the agent at `place`, which `freezer` freezes.
-    #[must_use]
-    pub(super) fn new(place: Place, freezer: Option<OwnedFd>) -> Self {
-        let (ends, sessions) = (BTreeMap::new(), BTreeSet::new());
-        Self { place, freezer, is_frozen: false, ends, sessions, signalled: BTreeSet::new() }
+    pub(super) fn new(place: Place, freezer: Option<OwnedFd>, is_frozen: bool) -> Self {
+        Self { place, freezer, is_frozen, ends: BTreeMap::new() }
     }
 
     /// Somebody else has frozen it, or let it go on. What they want holds, whoever was quicker.
@@ -52,16 +63,12 @@ impl Hands {
     /// The kernel's answer.
     pub(super) fn set_frozen(&mut self, is_frozen: bool) -> Result<(), Errno> {
         self.is_frozen = is_frozen;
-        if is_frozen { self.write_freezer(true) } else { Ok(()) }
+        self.write_freezer(is_frozen)
     }
 
-    /// Freezes it, until somebody lets it go on.
-    ///
-    /// # Errors
-    /// The kernel's answer; `ENOENT` where it has no cgroup.
-    pub(super) fn freeze(&mut self) -> Result<(), Errno> {
-        self.is_frozen = true;
-        self.write_freezer(true)
+    /// Whether somebody wants it to stand still.
+    pub(super) fn is_frozen(&self) -> bool {
+        self.is_frozen
     }
 
     fn write_freezer(&self, is_frozen: bool) -> Result<(), Errno> {
@@ -70,69 +77,76 @@ impl Hands {
     }
 
     /// When something is to be ended.
-    #[must_use]
     pub(super) fn next(&self) -> Option<Moment> {
         self.ends.keys().next().copied()
     }
 
     /// Asks a process and all that descend from it to end; how many were asked. They are ended by [`Hands::end`].
     pub(super) fn ask_to_end(&mut self, state: &mut State, now: Moment, top: NodeId) -> u64 {
-        let by = now + TERM;
+        let by = together(now + TERM);
         let family = state.tree().family(top);
+        let mut end = self.ends.remove(&by).unwrap_or_default();
+        if end.signalled.is_empty() {
+            end.asked = now;
+        }
         let mut asked = 0;
         for id in &family {
             let Some(node) = state.tree_mut().get_mut(*id) else { continue };
-            node.doomed = Some(by);
-            let pid = node.pid;
-            let Some(look) = proc::look(pid) else { continue };
-            // That which was found, or what it was before anybody looked.
-            let is_same = *node.start.get_or_insert(look.start) == look.start;
-            if is_same && self.signal(pid, look.start, &[Signal::TERM, Signal::CONT]) {
-                asked += 1;
-                let leader = state.tree().of(look.session);
-                if leader.is_none_or(|leader| family.contains(&leader)) {
-                    self.sessions.insert(look.session);
-                }
+            let (pid, start) = (node.pid, node.start);
+            let Some(look) = proc::look(pid).filter(|look| start.is_none_or(|it| it == look.start))
+            else {
+                continue;
+            };
+            if !self.signal(pid, look.start, &[Signal::TERM, Signal::CONT]) {
+                continue;
+            }
+            asked += 1;
+            end.signalled.insert((pid, look.start));
+            if is_theirs(state, &family, look.session) {
+                end.sessions.insert(look.session);
+            }
+            if let Some(node) = state.tree_mut().get_mut(*id) {
+                node.start = Some(look.start);
+                node.doomed = Some(node.doomed.map_or(by, |before| before.min(by)));
             }
         }
-        if asked > 0 {
-            self.ends.insert(by, 0);
+        if asked > 0 || !end.signalled.is_empty() {
+            self.ends.insert(by, end);
         }
         asked
     }
 
     /// Sends `signals` to the process that is the one that started at `start` and of this agent, and to no other.
-    fn signal(&mut self, pid: i32, start: u64, signals: &[Signal]) -> bool {
+    fn signal(&self, pid: i32, start: u64, signals: &[Signal]) -> bool {
         let Some(process) = Pid::from_raw(pid) else { return false };
         let Ok(process) = pidfd_open(process, PidfdFlags::empty()) else { return false };
         // After the descriptor was opened: what has this number now is what the descriptor means.
-        if !proc::is_of(pid, start, &self.place) {
-            return false;
-        }
-        let sent = signals.iter().all(|signal| pidfd_send_signal(&process, *signal).is_ok());
-        if sent {
-            self.signalled.insert((pid, start));
-        }
-        sent
+        proc::is_of(pid, start, &self.place)
+            && signals.iter().all(|signal| pidfd_send_signal(&process, *signal).is_ok())
     }
 
-    /// Stands still, so that nothing new is started: whether it does.
-    fn hold(&self) -> bool {
-        let Some(cgroup) = &self.place.cgroup else { return false };
+    /// Has it stand still, so that nothing new is started. Who takes too long is ended all the same, in more rounds.
+    fn hold(&self) {
+        let Some(cgroup) = &self.place.cgroup else { return };
         if self.write_freezer(true).is_err() {
-            return false;
+            return;
         }
         let until = Instant::now() + STILL;
-        loop {
+        while Instant::now() < until {
             let events = crate::host::text::read(cgroup.join("cgroup.events")).unwrap_or_default();
             if events.lines().any(|line| line == "frozen 1") {
-                return true;
-            }
-            if Instant::now() >= until {
-                return false;
+                return;
             }
             std::thread::sleep(LOOK);
         }
+    }
+
+    /// Lets it go on, unless somebody wants it to stand still.
+    fn let_go(&self) -> Result<(), String> {
+        if self.is_frozen || self.freezer.is_none() {
+            return Ok(());
+        }
+        self.write_freezer(false).map_err(|errno| format!("cannot let an agent go on: {errno}"))
     }
 
     /// Ends those whose time is over. `catch_up` tells `state` of all that has happened by now. What is left to be done is due
@@ -146,80 +160,109 @@ impl Hands {
         state: &mut State,
         now: Moment,
         catch_up: &mut dyn FnMut(&mut State),
-    ) -> Result<Option<String>, String> {
-        let Some((by, rounds)) = self.ends.first_key_value().map(|(by, n)| (*by, *n)) else {
-            return Ok(None);
+    ) -> Result<u64, String> {
+        let due = self.ends.first_key_value().map(|(by, _)| *by).filter(|by| *by <= now);
+        let Some((by, mut end)) = due.and_then(|by| Some((by, self.ends.remove(&by)?))) else {
+            return Ok(0);
         };
-        if by > now {
-            return Ok(None);
-        }
-        self.ends.remove(&by);
-        let is_held = self.hold();
+        self.hold();
         catch_up(state);
-        self.find_more(agent, state, by);
-        let all = state
-            .tree()
-            .all_of(agent)
-            .filter(|(_, node)| node.doomed.is_some_and(|doomed| doomed <= by));
-        let all: Vec<(NodeId, i32, Option<u64>)> =
-            all.map(|(id, node)| (id, node.pid, node.start)).collect();
+        self.find_more(agent, state, by, &end);
+        let left = self.kill(agent, state, by, &mut end);
+        let freed = self.let_go();
+        let ended = end.signalled.len() as u64;
+        if left > 0 && end.rounds < MOST_ROUNDS {
+            end.rounds += 1;
+            let next = now + AGAIN;
+            // What they start from now on belongs to the next round.
+            spare(agent, state, by, Some(next));
+            self.ends.entry(next).or_default().join(end);
+            return freed.map(|()| 0);
+        }
+        // Who is left is nobody's business any more, or would never be looked at again.
+        spare(agent, state, by, None);
+        freed?;
+        if left > 0 {
+            return Err(format!("{left} processes of an agent do not end"));
+        }
+        Ok(ended)
+    }
+
+    /// Kills those whose time is over by `by`; how many were still there.
+    fn kill(&self, agent: AgentId, state: &mut State, by: Moment, end: &mut End) -> usize {
+        let all = state.tree().all_of(agent);
+        let doomed = all.filter(|(_, node)| node.doomed.is_some_and(|doomed| doomed <= by));
+        let doomed: Vec<_> = doomed.map(|(id, node)| (id, node.pid, node.start)).collect();
         let mut left = 0;
-        for (id, pid, start) in all {
+        for (id, pid, start) in doomed {
             let Some(look) = proc::look(pid) else { continue };
-            if start.is_some_and(|start| start != look.start) {
+            if look.is_ended || start.is_some_and(|start| start != look.start) {
                 continue;
             }
-            if let Some(node) = state.tree_mut().get_mut(id) {
-                node.start = Some(look.start);
+            if self.signal(pid, look.start, &[Signal::KILL]) {
+                left += 1;
+                end.signalled.insert((pid, look.start));
+                state.tree_mut().get_mut(id).into_iter().for_each(|it| it.start = Some(look.start));
             }
-            left += u64::from(!look.is_ended && self.signal(pid, look.start, &[Signal::KILL]));
         }
-        let freed = if is_held && !self.is_frozen { self.write_freezer(false) } else { Ok(()) };
-        freed.map_err(|errno| format!("cannot let the agent go on: {errno}"))?;
-        if left > 0 {
-            if rounds >= MOST_ROUNDS {
-                return Err(format!("{left} processes do not end"));
-            }
-            self.ends.insert(now + AGAIN, rounds + 1);
-            // What they start from now on belongs to the next round.
-            self.delay(agent, state, by, now + AGAIN);
-            return Ok(None);
-        }
-        self.sessions.clear();
-        let ended = std::mem::take(&mut self.signalled).len();
-        Ok((ended > 0).then(|| format!("{ended} processes were signalled, and have ended")))
+        left
     }
 
-    fn delay(&self, agent: AgentId, state: &mut State, by: Moment, until: Moment) {
-        let all: Vec<NodeId> = state.tree().all_of(agent).map(|(id, _)| id).collect();
-        for id in all {
-            if let Some(node) = state.tree_mut().get_mut(id)
-                && node.doomed.is_some_and(|doomed| doomed <= by)
-            {
-                node.doomed = Some(until);
-            }
-        }
-    }
-
-    /// Processes that no event has told of: what descends from those that are ended, or is in a session of theirs, is one of
-    /// them.
-    fn find_more(&self, agent: AgentId, state: &mut State, by: Moment) {
+    /// Processes that no event has told of, or only that they are init's children: what descends from those that are ended, or is
+    /// in a session of theirs, is one of them.
+    fn find_more(&self, agent: AgentId, state: &mut State, by: Moment, end: &End) {
         let Some(there) = proc::members(&self.place) else { return };
-        let mut unknown: Vec<_> = there
-            .iter()
-            .filter(|pid| state.tree().of(**pid).is_none())
-            .filter_map(|pid| Some((*pid, proc::look(*pid)?)))
-            .collect();
+        let is_new = |state: &State, pid: i32| {
+            let node = state.tree().of(pid).and_then(|id| state.tree().get(id));
+            node.is_none_or(|node| node.doomed.is_none() && node.born >= end.asked)
+        };
+        let new = there.into_iter().filter(|pid| is_new(state, *pid));
+        let mut new: Vec<_> = new.filter_map(|pid| Some((pid, proc::look(pid)?))).collect();
         // Parents before children.
-        unknown.sort_by_key(|(pid, look)| (look.start, *pid));
-        for (pid, look) in unknown {
-            let Some(id) = state.tree_mut().find(agent, pid, look.parent, by) else { continue };
-            let is_theirs = self.sessions.contains(&look.session);
-            if let Some(node) = state.tree_mut().get_mut(id) {
+        new.sort_by_key(|(pid, look)| (look.start, *pid));
+        for (pid, look) in new {
+            let known = state.tree().of(pid);
+            let found = known.or_else(|| state.tree_mut().find(agent, pid, look.parent, by));
+            let is_theirs = end.sessions.contains(&look.session);
+            if let Some(node) = found.and_then(|id| state.tree_mut().get_mut(id)) {
                 node.start = Some(look.start);
                 node.inside = look.inside;
                 node.doomed = node.doomed.or(is_theirs.then_some(by));
             }
         }
+    }
+}
+
+impl End {
+    fn join(&mut self, other: Self) {
+        self.asked =
+            if self.signalled.is_empty() { other.asked } else { self.asked.min(other.asked) };
+        self.rounds = self.rounds.max(other.rounds);
+        self.sessions.extend(other.sessions);
+        self.signalled.extend(other.signalled);
+    }
+}
+
+/// Whether nobody else is in the session `session` of a process of `family`: its leader is one of them, or has ended.
+fn is_theirs(state: &State, family: &[NodeId], session: i32) -> bool {
+    match state.tree().of(session) {
+        Some(leader) => family.contains(&leader),
+        None => proc::look(session).is_none(),
+    }
+}
+
+/// Moments that are near each other are one.
+fn together(moment: Moment) -> Moment {
+    let (millis, each) = (moment.as_millis(), TOGETHER.as_millis());
+    Moment::from_millis(u64::try_from(millis.div_ceil(each) * each).unwrap_or(u64::MAX))
+}
+
+/// Those whose time was over by `by` have time until `until`, or are spared.
+fn spare(agent: AgentId, state: &mut State, by: Moment, until: Option<Moment>) {
+    let all = state.tree().all_of(agent);
+    let doomed = all.filter(|(_, node)| node.doomed.is_some_and(|doomed| doomed <= by));
+    let doomed: Vec<NodeId> = doomed.map(|(id, _)| id).collect();
+    for id in doomed {
+        state.tree_mut().get_mut(id).into_iter().for_each(|node| node.doomed = until);
     }
 }

@@ -5,6 +5,7 @@
 
 use super::state::Look;
 use crate::host::{cgroups, text};
+use crate::jobs::FOLDER;
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use std::collections::BTreeSet;
@@ -39,6 +40,8 @@ pub struct Place {
     pub cgroup_path: String,
     /// Its uid.
     pub uid: u32,
+    /// The first process of its jail.
+    pub init: i32,
 }
 
 fn read(pid: i32, name: &str, most: usize) -> Option<Vec<u8>> {
@@ -70,7 +73,8 @@ fn parse_stat(text: &str) -> Option<Stat> {
     let id = |at| i32::try_from(number(at)?).ok();
     let ticks: i64 = (14..=17).filter_map(number).sum();
     Some(Stat {
-        is_ended: matches!(field(3)?, "Z" | "X"),
+        // Others of its threads may go on where the first has ended.
+        is_ended: field(3)? == "X" || field(3)? == "Z" && number(20)? <= 1,
         parent: id(4)?,
         session: id(6)?,
         terminal: number(7)?,
@@ -121,18 +125,36 @@ pub fn look(pid: i32) -> Option<Look> {
 /// Whether the process `pid` is of the agent at `place`, and the one that started at `start`.
 #[must_use]
 pub fn is_of(pid: i32, start: u64, place: &Place) -> bool {
+    whose(pid, start, place).is_some()
+}
+
+/// The same, and whether it is in a job of the agent.
+#[must_use]
+pub fn whose(pid: i32, start: u64, place: &Place) -> Option<Part> {
     let path = cgroup_path(pid);
-    let below = |path: &str| {
-        let rest = path.strip_prefix(place.cgroup_path.as_str());
-        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    let part = match (&place.cgroup, path) {
+        (Some(_), path) => match path?.strip_prefix(place.cgroup_path.as_str())? {
+            "" => Part::Session,
+            below if below.starts_with(&format!("/{FOLDER}")) => Part::Job,
+            below if below.starts_with('/') => Part::Session,
+            _ => return None,
+        },
+        // Without one of its own: all processes of a pid namespace descend from its first one (pid_namespaces(7)).
+        (None, _) => {
+            let is_inside = uid(pid)? == place.uid && descends_from(pid, place.init);
+            is_inside.then_some(Part::Session)?
+        }
     };
-    let is_member = match (&place.cgroup, path) {
-        (Some(_), Some(path)) => below(&path),
-        (Some(_), None) => false,
-        // Without one of its own it has a uid that nobody else has.
-        (None, _) => uid(pid) == Some(place.uid),
-    };
-    is_member && stat(pid).is_some_and(|now| now.start == start)
+    (stat(pid)?.start == start).then_some(part)
+}
+
+/// Where a process of an agent belongs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// To its session.
+    Session,
+    /// To a job that it has declared.
+    Job,
 }
 
 /// Where the process `pid` is, as a path below the mount of cgroups.
@@ -170,10 +192,25 @@ pub fn ticks(pids: &[i32]) -> u64 {
 /// The processes of the agent at `place`, those in cgroups below its own among them; nothing where that cannot be read.
 #[must_use]
 pub fn members(place: &Place) -> Option<BTreeSet<i32>> {
-    let Some(cgroup) = &place.cgroup else { return by_uid(place.uid) };
+    let Some(cgroup) = &place.cgroup else { return by_descent(place) };
     let mut found = BTreeSet::new();
     add_members(cgroup, &mut found)?;
     Some(found)
+}
+
+/// Those of them that are in jobs.
+#[must_use]
+pub fn in_jobs(place: &Place) -> BTreeSet<i32> {
+    let mut found = BTreeSet::new();
+    let below =
+        place.cgroup.iter().flat_map(|cgroup| std::fs::read_dir(cgroup).into_iter().flatten());
+    let jobs = below
+        .flatten()
+        .filter(|entry| entry.file_name().to_str().is_some_and(|name| name.starts_with(FOLDER)));
+    jobs.for_each(|entry| {
+        add_members(&entry.path(), &mut found);
+    });
+    found
 }
 
 fn add_members(folder: &Path, found: &mut BTreeSet<i32>) -> Option<()> {
@@ -188,10 +225,28 @@ fn add_members(folder: &Path, found: &mut BTreeSet<i32>) -> Option<()> {
     Some(())
 }
 
-fn by_uid(wanted: u32) -> Option<BTreeSet<i32>> {
+/// How deep a line of descent is followed.
+const DEEPEST: usize = 4096;
+
+fn descends_from(pid: i32, init: i32) -> bool {
+    let mut at = pid;
+    for _ in 0..DEEPEST {
+        if at == init {
+            return true;
+        }
+        match stat(at) {
+            Some(stat) if stat.parent > 1 => at = stat.parent,
+            Some(_) | None => return false,
+        }
+    }
+    false
+}
+
+fn by_descent(place: &Place) -> Option<BTreeSet<i32>> {
     let all = std::fs::read_dir("/proc").ok()?.flatten();
     let pids = all.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
-    Some(pids.filter(|pid| uid(*pid) == Some(wanted)).collect())
+    let inside = |pid: &i32| uid(*pid) == Some(place.uid) && descends_from(*pid, place.init);
+    Some(pids.filter(inside).collect())
 }
 
 /// The processor time that the agent at `place` has used, in microseconds.
@@ -248,7 +303,8 @@ mod tests {
         assert!(look.start > 0 && !look.is_ended && look.inside > 0);
         assert!(words(me).unwrap().contains("cellblock"));
         let uid = rustix::process::getuid().as_raw();
-        let place = Place { cgroup: None, cgroup_path: String::new(), uid };
+        let init = me;
+        let place = Place { cgroup: None, cgroup_path: String::new(), uid, init };
         assert!(is_of(me, look.start, &place) && !is_of(me, look.start + 1, &place));
         assert!(!is_of(me, look.start, &Place { uid: uid + 1, ..place.clone() }));
         let in_cgroup = Place { cgroup: Some("/none".into()), ..place.clone() };

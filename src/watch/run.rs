@@ -3,9 +3,9 @@
 use super::act::Hands;
 use super::connector::Connector;
 use super::denied::Jail;
-use super::findings::{Finding, Folds, NAMED, Process};
+use super::findings::{Finding, Folds, NAMED, Process, TOGETHER};
 use super::hearing::{Came, Hearing};
-use super::proc;
+use super::proc::{self, Part};
 use super::protocol::{Agent, Bounds, Order, Report};
 use super::rules::{Action, Rule};
 use super::state::{Event, Question, State};
@@ -31,6 +31,10 @@ const BATCHES: u32 = 64;
 const ORDERS: u32 = 64;
 /// Reports that wait for an owner who is slow.
 const MOST_UNSENT: usize = 4096;
+/// Losses within [`CROSS_CHECK`] that are made good by a scan each.
+const MOST_LOSSES: usize = 3;
+/// An exit of a process that lives longer than this is looked at: its first thread may have ended alone.
+const SHORT: Duration = Duration::from_millis(100);
 /// Processes that are looked at to say what most of an agent's are.
 const MOST_COUNTED: usize = 256;
 
@@ -57,6 +61,17 @@ struct Watched {
     used: Option<u64>,
     /// The highest number that a process of it had inside.
     highest: i32,
+    /// Whether it is about to be stopped.
+    is_stopping: bool,
+    /// What was done, and not told yet.
+    acted: Acted,
+}
+
+/// Processes that were ended, to be told of together.
+#[derive(Debug, Default)]
+struct Acted {
+    ended: u64,
+    told: Option<Moment>,
 }
 
 /// The watch.
@@ -72,6 +87,10 @@ pub(super) struct Watch {
     lost: u64,
     /// Events in this second.
     second: (u64, u64),
+    /// When events were lost of late.
+    losses: Vec<Moment>,
+    /// Before this all are not scanned again: a scan takes its share and no more.
+    rests: Moment,
     /// When it was told that events were lost.
     loss_told: Option<Moment>,
     /// When events were read again, and how long they had not been.
@@ -105,6 +124,8 @@ impl Watch {
             unsent: VecDeque::new(),
             lost: 0,
             second: (0, 0),
+            losses: Vec::new(),
+            rests: Moment::ZERO,
             loss_told: None,
             resumed: None,
         };
@@ -163,7 +184,9 @@ impl Watch {
         };
         let scans = self.agents.values().map(|agent| agent.next);
         let ends = self.agents.values().filter_map(|agent| agent.hands.next());
-        let all = scans.chain(ends).chain(self.state.next()).chain(self.folds.next());
+        let acted = self.agents.values().filter(|agent| agent.acted.ended > 0);
+        let acted = acted.filter_map(|agent| Some(agent.acted.told? + TOGETHER));
+        let all = scans.chain(ends).chain(acted).chain(self.state.next()).chain(self.folds.next());
         let next = all.chain(resumes).min().map(|next| next.saturating_sub(now()));
         next.into_iter().chain(self.hearing.patience()).min()
     }
@@ -187,8 +210,9 @@ impl Watch {
         match order {
             Order::Add(agent) => self.add(*agent, descriptors),
             Order::Server(agent, pid) => self.state.set_server(agent, pid),
-            Order::Own(agent, own, pane) => self.state.set_own(agent, own, pane),
-            Order::Panes(agent, panes) => self.state.set_panes(now(), agent, panes),
+            Order::Own(agent, own) => self.state.set_own(agent, &own),
+            Order::Panes(agent, panes) => self.state.set_panes(agent, panes),
+            Order::Ping => self.say(Report::Pong),
             Order::Limit(agent, told) => self.state.limit_reached(agent, told),
             Order::Frozen(agent, frozen) => {
                 let hands = self.agents.get_mut(&agent).map(|agent| &mut agent.hands);
@@ -206,9 +230,17 @@ impl Watch {
         if let Err(cause) = self.state.add(now(), number, agent.init, agent.rules) {
             return self.trouble(format!("cannot watch an agent: {cause}"));
         }
-        let hands = Hands::new(place, descriptors.into_iter().next());
-        let init = agent.init;
-        let watched = Watched { hands, init, next: now(), used: None, highest: 0 };
+        let freezer = descriptors.into_iter().next();
+        let hands = Hands::new(place, freezer, agent.is_frozen);
+        let watched = Watched {
+            hands,
+            init: agent.init,
+            next: now(),
+            used: None,
+            highest: 0,
+            is_stopping: false,
+            acted: Acted::default(),
+        };
         self.agents.insert(number, watched);
     }
 
@@ -239,6 +271,11 @@ impl Watch {
             lost |= came.lost;
             self.count(came.events.len());
             for (at, event) in came.events {
+                if let Event::Exit { pid, .. } = event
+                    && self.goes_on(at, pid)
+                {
+                    continue;
+                }
                 self.state.event(at, event);
                 if matches!(event, Event::Exit { .. }) {
                     self.name_leftovers();
@@ -249,9 +286,21 @@ impl Watch {
             }
         }
         if lost {
-            self.scan_all_now();
-            self.tell_loss();
+            self.lose();
         }
+    }
+
+    /// Events were lost. Where that happens again and again there are too many: it scans for a while.
+    fn lose(&mut self) {
+        let at = now();
+        self.losses.retain(|loss| *loss + CROSS_CHECK > at);
+        self.losses.push(at);
+        self.tell_loss();
+        if self.losses.len() > MOST_LOSSES {
+            self.losses.clear();
+            return self.pause();
+        }
+        self.scan_all_now();
     }
 
     /// Once in a while: it is told what the kernel lost, and not how often.
@@ -261,6 +310,16 @@ impl Watch {
             let told = "the kernel had more events than it keeps, and lost some: all processes are looked at";
             self.trouble(told.to_owned());
         }
+    }
+
+    /// Whether a process goes on whose first thread has ended, or has run another program from a thread: the kernel tells of both
+    /// as of an end. Only for those that have lived a moment: it costs a look.
+    fn goes_on(&self, at: Moment, pid: i32) -> bool {
+        let tree = self.state.tree();
+        let node = tree.of(pid).and_then(|id| tree.get(id));
+        let Some(node) = node.filter(|node| node.born + SHORT < at) else { return false };
+        let same = |look: &super::state::Look| node.start.is_none_or(|start| start == look.start);
+        proc::look(pid).is_some_and(|look| !look.is_ended && same(&look))
     }
 
     /// With too many events it stops to read them: the host has other work.
@@ -290,6 +349,8 @@ impl Watch {
             Some(_) | None => PAUSE,
         };
         self.sight = Sight::Paused(connector, now() + pause, pause);
+        // What was started while events told of it is not counted twice.
+        self.agents.values_mut().for_each(|agent| agent.highest = 0);
         let most = self.bounds.events_per_second;
         let why = format!("this host had more than {most} events of processes within a second");
         self.say(Report::Sees(Err(why)));
@@ -322,7 +383,8 @@ impl Watch {
     }
 
     fn scan_all_now(&mut self) {
-        self.agents.values_mut().for_each(|agent| agent.next = Moment::ZERO);
+        let at = self.rests.max(now());
+        self.agents.values_mut().for_each(|agent| agent.next = agent.next.min(at));
     }
 
     /// Looks at those who are due.
@@ -339,18 +401,18 @@ impl Watch {
         let Some(suspect) = self.state.looked(now(), question, &look) else { return };
         let Some(watched) = self.agents.get(&agent) else { return };
         let words = proc::words(pid);
-        if !proc::is_of(pid, suspect.start, &watched.hands.place) {
-            return;
-        }
-        if let Some(words) = words {
-            self.state.confirmed(now(), &suspect, words);
+        match (proc::whose(pid, suspect.start, &watched.hands.place), words) {
+            (Some(Part::Session), Some(words)) => self.state.confirmed(now(), &suspect, words),
+            (Some(Part::Job), _) => self.state.tree_mut().mark_job(suspect.id),
+            (_, _) => {}
         }
     }
 
     /// Does what is to be done about findings, and tells of them.
     fn tell_found(&mut self) {
         for (agent, mut finding) in self.state.take_found() {
-            if matches!(finding.rule, Rule::Spawns | Rule::Count) {
+            let is_told = self.folds.is_told_now(agent, finding.rule);
+            if is_told && matches!(finding.rule, Rule::Spawns | Rule::Count) {
                 finding.seen.push_str(&self.most_common(agent));
             }
             self.act(agent, &finding);
@@ -381,11 +443,16 @@ impl Watch {
                     watched.hands.ask_to_end(&mut self.state, now(), top);
                 }
             }
-            Action::Freeze => match watched.hands.freeze() {
-                Ok(()) => self.say(Report::Acted(agent, "was frozen".to_owned())),
+            Action::Freeze if watched.hands.is_frozen() => {}
+            Action::Freeze => match watched.hands.set_frozen(true) {
+                Ok(()) => self.say(Report::Froze(agent, finding.told())),
                 Err(errno) => self.trouble(format!("cannot freeze an agent: {errno}")),
             },
-            Action::Stop => self.say(Report::Stop(agent, finding.told())),
+            Action::Stop if watched.is_stopping => {}
+            Action::Stop => {
+                watched.is_stopping = true;
+                self.say(Report::Stop(agent, finding.told()));
+            }
         }
     }
 
@@ -416,6 +483,22 @@ impl Watch {
         for (agent, finding) in self.folds.due(now()) {
             self.say(Report::Found(agent, Box::new(finding)));
         }
+        self.tell_acted();
+    }
+
+    /// How many were ended, at most once in a while.
+    fn tell_acted(&mut self) {
+        let at = now();
+        let mut all = Vec::new();
+        for (agent, watched) in &mut self.agents {
+            let is_due = watched.acted.told.is_none_or(|told| told + TOGETHER <= at);
+            if watched.acted.ended > 0 && is_due {
+                let ended = std::mem::take(&mut watched.acted.ended);
+                watched.acted.told = Some(at);
+                all.push((*agent, format!("{ended} processes were signalled, and have ended")));
+            }
+        }
+        all.into_iter().for_each(|(agent, told)| self.say(Report::Acted(agent, told)));
     }
 
     fn end_doomed(&mut self) {
@@ -434,12 +517,11 @@ impl Watch {
             if lost {
                 watched.next = Moment::ZERO;
             }
-            self.agents.insert(agent, watched);
-            match ended {
-                Ok(Some(told)) => self.say(Report::Acted(agent, told)),
-                Ok(None) => {}
-                Err(trouble) => self.trouble(trouble),
+            if let Ok(ended) = ended {
+                watched.acted.ended += ended;
             }
+            self.agents.insert(agent, watched);
+            ended.err().into_iter().for_each(|trouble| self.trouble(trouble));
         }
     }
 
@@ -463,7 +545,8 @@ impl Watch {
             Sight::Events(_) => CROSS_CHECK,
             Sight::Paused(..) | Sight::Scans => SCAN,
         };
-        let next = now() + pause.max(took * SCAN_SHARE);
+        self.rests = now() + took * SCAN_SHARE;
+        let next = self.rests.max(now() + pause);
         for agent in due {
             if let Some(watched) = self.agents.get_mut(&agent) {
                 watched.next = next;
@@ -485,6 +568,11 @@ impl Watch {
         // Parents before children: of the same tick, by number.
         unknown.sort_by_key(|(pid, look)| (look.start, *pid));
         self.state.scanned(now(), agent, &there, &unknown);
+        for pid in proc::in_jobs(&place) {
+            if let Some(id) = self.state.tree().of(pid) {
+                self.state.tree_mut().mark_job(id);
+            }
+        }
         self.count_numbers(agent, unknown.iter().map(|(_, look)| look.inside).max());
         // What nobody tells of is looked for at those that did something.
         if !rests {
@@ -505,8 +593,8 @@ impl Watch {
     fn count_numbers(&mut self, agent: AgentId, highest: Option<i32>) {
         let Some(watched) = self.agents.get_mut(&agent) else { return };
         let Some(highest) = highest else { return };
-        let before = watched.highest;
-        watched.highest = highest.max(before);
+        // Numbers that begin anew are a new beginning here, too.
+        let before = std::mem::replace(&mut watched.highest, highest);
         if before > 0 && highest > before && !matches!(self.sight, Sight::Events(_)) {
             let new = u64::try_from(highest - before).unwrap_or(0);
             self.state.count_spawns(now(), agent, new);
@@ -557,7 +645,7 @@ impl Watch {
 
 /// Reads all events that there are; whether some were lost.
 fn catch_up(sight: &mut Sight, state: &mut State) -> bool {
-    let Sight::Events(connector) = sight else { return true };
+    let Sight::Events(connector) = sight else { return false };
     let mut lost = false;
     loop {
         let came = connector.read();

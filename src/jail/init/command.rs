@@ -99,6 +99,7 @@ fn obey(control: &OwnedFd, child: Pid) -> bool {
             | Order::Attach { .. }
             | Order::Screen
             | Order::Panes
+            | Order::Type { .. }
             | Order::Run { .. }
             | Order::SignalJob { .. },
         )) => true,

@@ -8,6 +8,7 @@ use super::children::{Children, reap};
 use super::programs::{NotStarted, Program, Programs, Standard};
 use super::tmux::Tmux;
 use super::{FAILED, Task, fail};
+use crate::watch::state::Own;
 use crate::wire::{say, take};
 use rustix::fd::{AsFd as _, OwnedFd};
 use rustix::io::Errno;
@@ -144,7 +145,8 @@ impl Session<'_> {
     /// Tells which programs are no orphans, though their parent is init.
     fn tell_own(&mut self) -> Result<(), String> {
         let pane = self.pane.as_ref().map(|(pid, _)| pid.as_raw_nonzero().get());
-        let own = Report::Own { pids: self.programs.pids(), pane };
+        let (clients, commands) = self.programs.pids();
+        let own = Report::Own(Own { clients, commands, pane });
         if self.told.as_ref() != Some(&own) {
             self.tell(&own)?;
             self.told = Some(own);
@@ -169,6 +171,10 @@ impl Session<'_> {
             Order::Stop => self.stop(),
             Order::Attach { client, types } => self.attach(client, types, descriptors)?,
             Order::Screen => self.tell(&Report::Screen(self.tmux.screen()))?,
+            Order::Type { note, text } => {
+                let done = self.tmux.type_in(&text);
+                self.tell(&Report::Typed { note, done })?;
+            }
             Order::Panes => self.tell(&Report::Panes(self.tmux.panes()))?,
             Order::Run { job, words, terminals } => {
                 self.start(job, &words, Standard::new(terminals, descriptors))?;

@@ -14,6 +14,9 @@ use std::io::{Error, ErrorKind};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+/// What the text is called in tmux that is about to be typed.
+const BUFFER: &str = "cellblock";
+
 /// How often and how long tmux is asked whether it has seen the end of its pane: a second in all.
 const ASKS: u32 = 100;
 const PAUSE: Duration = Duration::from_millis(10);
@@ -133,6 +136,25 @@ impl<'t> Tmux<'t> {
         }
         screen.truncate(end);
         Some(screen)
+    }
+
+    /// Types `text` into the active pane of the session, as one that is pasted, and Enter after it: an editor of lines takes both
+    /// apart. Whether that was done; where the pane's process has ended, nothing is typed.
+    pub(super) fn type_in(&self, text: &str) -> bool {
+        let target = self.pane_target();
+        if self.ask("#{pane_dead}").as_deref() != Some("0") {
+            return false;
+        }
+        let word = |text: &'static str| OsStr::new(text);
+        let set = [word("set-buffer"), word("-b"), word(BUFFER), word("--")];
+        let paste =
+            [word("paste-buffer"), word("-p"), word("-d"), word("-b"), word(BUFFER), word("-t")];
+        let enter = [word("send-keys"), word("-t"), &target, word("Enter")];
+        // A word that ends in `;` would end tmux's command.
+        let text = if text.ends_with(';') { format!("{text} ") } else { text.to_owned() };
+        self.output(&set, Some(&text)).is_some()
+            && self.output(&[&paste[..], &[&target]].concat(), None).is_some()
+            && self.output(&enter, None).is_some()
     }
 
     /// The first processes of the panes of the session.

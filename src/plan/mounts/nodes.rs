@@ -3,6 +3,8 @@
 use super::super::request::Input;
 use super::super::tree::{ancestors, below, join};
 use super::{Content, DEFAULT, Identity, Mount, Node, Place, Source};
+use crate::control::agent;
+use crate::plan::Mode;
 use crate::profile::types::{MemoryTree, Network, Wall};
 
 /// Size of the small file systems that hold only directories and links.
@@ -124,7 +126,8 @@ pub(super) fn place(mounts: &mut [Mount], at: &str, content: Content) -> bool {
         | Content::Link(_)
         | Content::Blank { .. }
         | Content::Device { .. }
-        | Content::Socket => content,
+        | Content::Socket
+        | Content::Door => content,
     };
     add(nodes, node(rest, content));
     true
@@ -172,6 +175,9 @@ pub(super) fn generated(mounts: &mut [Mount], input: Input<'_>, identity: &Ident
     ];
     for (path, text) in files {
         place(mounts, path, Content::File(text));
+    }
+    if request.mode == Mode::Run {
+        place(mounts, agent::SOCKET, Content::Door);
     }
     place(mounts, super::super::BLANK_FILE, Content::Blank { directory: false });
     place(mounts, super::super::BLANK_DIRECTORY, Content::Blank { directory: true });

@@ -92,7 +92,8 @@ fn links(mount: &Mount) -> impl Iterator<Item = (String, &String)> {
         | Content::File(_)
         | Content::Blank { .. }
         | Content::Device { .. }
-        | Content::Socket => None,
+        | Content::Socket
+        | Content::Door => None,
     })
 }
 

@@ -1,8 +1,18 @@
 //! What the watch is to find at an agent, as its profile says it.
 
-use crate::document::Located;
+use crate::document::{Located, Place};
+use crate::jobs::ledger::Rules as JobRules;
 use crate::watch::rules::{Action, Rule, Rules};
 use std::collections::BTreeMap;
+
+/// Which jobs and notes an agent may have, as its profile says it.
+#[derive(Clone, Debug)]
+pub struct Jobs {
+    /// How many, and how long.
+    pub rules: JobRules,
+    /// Where the first of them was written.
+    pub origin: Place,
+}
 
 /// The rules, and where what is done about each was written.
 #[derive(Clone, Debug)]

@@ -1,9 +1,10 @@
-//! `[watch]`.
+//! `[watch]` and `[jobs]`.
 
 use super::{Checker, DEFAULT};
 use crate::document::{Located, Place, duration};
-use crate::profile::raw::RawWatch;
-use crate::profile::types::{Cpus, Watch};
+use crate::jobs::ledger::Rules as JobRules;
+use crate::profile::raw::{RawJobs, RawWatch};
+use crate::profile::types::{Cpus, Jobs, Watch};
 use crate::watch::rules::{Action, Background, Count, Detached, Rule, Rules, Sign, Spawns};
 use globset::Glob;
 use std::collections::BTreeMap;
@@ -53,6 +54,31 @@ pub(super) fn watch(check: &mut Checker, raw: &RawWatch) -> Watch {
         orphans: action(check, Rule::Orphans, raw.orphans.as_ref()),
     };
     Watch { rules, origins }
+}
+
+/// A job is for hours: what never ends is an agent of its own.
+const LONGEST_JOB: Duration = Duration::from_secs(7 * 24 * 3600);
+/// Each is a cgroup.
+const MOST_JOBS: u64 = 100;
+/// Each is kept in memory.
+const MOST_NOTES: u64 = 100;
+
+pub(super) fn jobs(check: &mut Checker, raw: &RawJobs) -> Jobs {
+    let default = JobRules::default();
+    let places = [&raw.most, &raw.notes].map(|it| it.as_ref().map(|it| it.place.clone()));
+    let longest = raw.longest.as_ref();
+    let origin = places.into_iter().chain([longest.map(|it| it.place.clone())]).flatten().next();
+    let mut count = |raw: Option<&Located<i64>>, most: u64, default: u32| {
+        let number = at_most(check, raw, 0, most);
+        number.and_then(|number| u32::try_from(number).ok()).unwrap_or(default)
+    };
+    let (most, notes) = (
+        count(raw.most.as_ref(), MOST_JOBS, default.most),
+        count(raw.notes.as_ref(), MOST_NOTES, default.notes),
+    );
+    let longest = longest.and_then(|raw| within(check, raw, Duration::from_secs(1), LONGEST_JOB));
+    let rules = JobRules { most, longest: longest.unwrap_or(default.longest), notes };
+    Jobs { rules, origin: origin.unwrap_or_else(|| Place::outside(DEFAULT, "jobs")) }
 }
 
 /// An action that `rule` can have.
@@ -120,7 +146,11 @@ fn background(check: &mut Checker, raw: &RawWatch, default: &Background) -> Back
 }
 
 fn number(check: &mut Checker, raw: Option<&Located<i64>>, most: u64) -> Option<u64> {
-    let number = check.number(raw, 1)?;
+    at_most(check, raw, 1, most)
+}
+
+fn at_most(check: &mut Checker, raw: Option<&Located<i64>>, least: i64, most: u64) -> Option<u64> {
+    let number = check.number(raw, least)?;
     if number.value > most {
         let cause = format!("is {}, above the most, {most}", number.value);
         check.report(&number.place, cause, "");

@@ -46,7 +46,12 @@ fn whoever_is_left_behind_is_looked_at_when_the_grace_is_over() {
     exit(&mut state, 2300, 300);
     assert_eq!(due(&mut state, 2000), [SERVER]);
     assert_eq!(due(&mut state, 3250), [200, 301]);
-    assert_eq!(state.next(), Some(at(3300)));
-    assert_eq!(due(&mut state, 3300), [301]);
     assert_eq!(state.next(), None);
+    // Whoever is looked at again once the sign has lasted.
+    fork(&mut state, 4000, 200, 302);
+    fork(&mut state, 4000, 302, 303);
+    assert_eq!(due(&mut state, 5000), [302, 303]);
+    exit(&mut state, 5100, 302);
+    assert_eq!(state.next(), Some(at(6100)));
+    assert_eq!(due(&mut state, 6100), [303]);
 }

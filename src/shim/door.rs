@@ -1,0 +1,100 @@
+//! The agent's own socket: what it asks for is passed on to the owner, and the answer back.
+//!
+//! Everything that comes is the agent's: it is bounded, and takes nothing from who looks at the session.
+
+use crate::control::agent::{Answer, Call, Request, VERSION};
+use crate::wire::{self, Link};
+use rustix::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use rustix::io::Errno;
+use rustix::net::{SocketFlags, accept_with, sockopt};
+use std::collections::BTreeMap;
+
+/// Connections at a time; each may stay for as long as its process lives.
+const MOST: usize = 16;
+
+/// The door, and those who came.
+#[derive(Debug, Default)]
+pub(super) struct Door {
+    listener: Option<OwnedFd>,
+    askers: BTreeMap<u32, Asker>,
+    last: u32,
+}
+
+#[derive(Debug)]
+struct Asker {
+    link: Link,
+    pid: i32,
+    /// Whether an answer is awaited: until then nothing more is heard.
+    waits: bool,
+}
+
+/// What an agent's process asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Asked {
+    /// By what number it is answered.
+    pub(super) ask: u32,
+    /// Its process, by its number outside.
+    pub(super) pid: i32,
+    /// What.
+    pub(super) request: Request,
+}
+
+impl Door {
+    pub(super) fn new(listener: Option<OwnedFd>) -> Self {
+        Self { listener, ..Self::default() }
+    }
+
+    /// The listener, and those who may say something, by their number.
+    pub(super) fn interests(&self) -> (Option<BorrowedFd<'_>>, Vec<(u32, BorrowedFd<'_>)>) {
+        let room = self.askers.len() < MOST;
+        let listener = self.listener.as_ref().filter(|_| room).map(|fd| fd.as_fd());
+        let ready = self.askers.iter().filter(|(_, asker)| !asker.waits);
+        (listener, ready.map(|(number, asker)| (*number, asker.link.as_fd())).collect())
+    }
+
+    /// Somebody comes.
+    pub(super) fn accept(&mut self) {
+        let Some(listener) = &self.listener else { return };
+        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+        let Ok(socket) = accept_with(listener, flags) else { return };
+        let pid =
+            sockopt::socket_peercred(&socket).map_or(0, |peer| peer.pid.as_raw_nonzero().get());
+        self.last = self.last.wrapping_add(1);
+        self.askers.insert(self.last, Asker { link: socket.into(), pid, waits: false });
+    }
+
+    /// Hears one; what it asks for, where that is to be passed on.
+    pub(super) fn hear(&mut self, ask: u32) -> Option<Asked> {
+        let asker = self.askers.get_mut(&ask)?;
+        match wire::hear_now::<Call>(&asker.link) {
+            Ok(Some(Call { version: VERSION, request })) => {
+                asker.waits = true;
+                return Some(Asked { ask, pid: asker.pid, request });
+            }
+            Ok(Some(_)) => {
+                let cause = format!("this cellblock speaks version {VERSION} of its protocol");
+                self.answer(ask, &Answer::failed(cause, "use the one in /run/cellblock/bin"), &[]);
+            }
+            Err(Errno::AGAIN) => return None,
+            Ok(None) | Err(_) => {}
+        }
+        self.askers.remove(&ask);
+        None
+    }
+
+    /// Answers one, who may ask again.
+    pub(super) fn answer(&mut self, ask: u32, answer: &Answer, along: &[BorrowedFd<'_>]) {
+        let Some(asker) = self.askers.get_mut(&ask) else { return };
+        asker.waits = false;
+        if wire::hand(&asker.link, answer, along).is_err() {
+            self.askers.remove(&ask);
+        }
+    }
+
+    /// Nobody is there who could answer.
+    pub(super) fn answer_all(&mut self, answer: &Answer) {
+        let waiting: Vec<u32> =
+            self.askers.iter().filter(|(_, asker)| asker.waits).map(|(ask, _)| *ask).collect();
+        waiting.into_iter().for_each(|ask| self.answer(ask, answer, &[]));
+    }
+}
