@@ -4,6 +4,7 @@ use super::denials::{journal_of, print_denial};
 use super::error::CliError;
 use super::options::Choice;
 use super::output::{Output, Tone};
+use crate::control::network;
 use crate::denial::{Opening, Told};
 use crate::egress::rules::Peer;
 use crate::exit::Exit;
@@ -253,7 +254,10 @@ impl Known {
         let running = if subject.planned { None } else { running(subject.name)? };
         let mut notes = Vec::new();
         let (jail, outline) = match running {
-            Some((jail, outline)) => (Some(jail), outline),
+            Some((jail, mut outline)) => {
+                with_rules_of_now(&jail, &mut outline, &mut notes);
+                (Some(jail), outline)
+            }
             None => {
                 notes.push("as planned now".to_owned());
                 (None, planned(subject, &caller)?)
@@ -301,6 +305,21 @@ fn running(name: &str) -> Result<Option<(String, Outline)>, CliError> {
             return Ok(known);
         }
         std::thread::sleep(PAUSE);
+    }
+}
+
+/// The rules of a network can be changed while it runs, and those that hold are its gate's.
+fn with_rules_of_now(jail: &str, outline: &mut Outline, notes: &mut Vec<String>) {
+    let Some(egress) = outline.egress.as_mut().filter(|egress| egress.listens) else { return };
+    match network::ask(jail, &network::Request::Show) {
+        Ok(network::Answer::Shown(shown)) if shown.rules != egress.rules => {
+            notes.push("the rules of its network were changed while it runs".to_owned());
+            egress.rules = shown.rules;
+        }
+        Ok(network::Answer::Shown(_)) => {}
+        Ok(network::Answer::Done | network::Answer::Failed(_)) | Err(_) => {
+            notes.push("its gate does not say its rules: these are those of the launch".to_owned());
+        }
     }
 }
 

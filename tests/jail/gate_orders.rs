@@ -52,6 +52,9 @@ fn an_owner_who_comes_back_orders_the_gate_and_hears_what_it_refused_meanwhile()
     let now = allowed(agent);
     assert!(now.contains("b.test") && now.contains("c.test"), "{now}");
     assert!(!now.contains("lost.test"), "{now}");
+    let why = |host: &str| finish(command(program()).args(["why", agent, host]));
+    assert!(why("c.test:7003").expect(0).out.contains("changed while it runs"));
+    why("lost.test:7002").expect(1);
     // Back to the rules of the plan, which are not the shim's to say.
     network(agent, &["--reset"]).expect(0);
     let now = allowed(agent);
