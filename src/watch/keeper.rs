@@ -24,7 +24,7 @@ const HEARD: usize = 256;
 const MOST_UNSENT: usize = 8192;
 /// How often it is asked whether it is there, and how long an answer may take.
 const ASKED: Duration = Duration::from_secs(5);
-const SILENT: Duration = Duration::from_secs(20);
+const SILENT: Duration = Duration::from_secs(30);
 
 /// What came from the watch.
 #[derive(Debug, Default)]

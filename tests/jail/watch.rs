@@ -387,7 +387,7 @@ fn what_the_kernel_had_no_room_to_tell_is_found_and_counted() {
     while_blind(&supervisor, || {
         let storm = format!(
             "for (1..{left}) {{ unless (fork) {{ open STDOUT, '>/dev/null'; open STDERR, '>/dev/null'; exec 'setsid', '-f', 'sleep', '48001' }} wait }} \
-             for (1..40000) {{ unless (fork) {{ POSIX::_exit(0) }} wait }}"
+             for (1..25000) {{ unless (fork) {{ POSIX::_exit(0) }} wait }}"
         );
         let words = ["--running", agent, "--", "perl", "-MPOSIX", "-e", &storm];
         let mut command = supervisor.verb("exec", &words);
