@@ -75,7 +75,9 @@ fn many_new_processes_are_told_of_or_freeze_the_agent_until_somebody_lets_it_go_
     assert!(finding["seen"].as_str().unwrap().contains("new processes within 2 s, more than 60"));
     supervisor.becomes(freezes, "frozen");
     stays(&supervisor, freezes, "frozen");
-    assert!(logs(&supervisor, freezes).contains("the watch froze it: cellblock thaw"));
+    let told = logs(&supervisor, freezes);
+    assert!(told.contains("the watch froze it: spawns: "), "{told}");
+    assert!(told.contains(&format!("cellblock thaw {freezes} lets it go on")), "{told}");
     // The other one is told of, and goes on.
     assert_eq!(found(&supervisor, alerts, "spawns")["action"], "alert");
     goes_on(&supervisor, alerts);
@@ -298,8 +300,8 @@ fn whatever_a_process_calls_itself_is_one_line_and_bounded() {
         let told = line["told"].as_str().unwrap();
         assert!(!told.contains(char::is_control), "{told}");
     }
-    for verb in ["logs", "status"] {
-        let out = supervisor.ask(verb, &[agent]).expect(0).out.clone();
+    for (verb, words) in [("logs", &[agent, "-n", "1000"][..]), ("status", &[agent])] {
+        let out = supervisor.ask(verb, words).expect(0).out.clone();
         let plain = |c: char| c == '\n' || !(c.is_control() || c == '\u{202e}');
         assert!(out.chars().all(plain), "{out:?}");
         assert!(!out.lines().any(|line| line.trim_start().starts_with("fake")), "{out}");
