@@ -118,7 +118,7 @@ pub(super) struct Agent {
     /// The figures that were shown last.
     pub(super) figures: Option<Brief>,
     /// When the watch has found something, in seconds since 1970-01-01 UTC.
-    findings: VecDeque<u64>,
+    pub(super) findings: VecDeque<u64>,
 }
 
 /// For so long a finding is shown in a list, and so many of them are counted at the most.
