@@ -18,7 +18,7 @@ mod policy {
     pub mod seccomp;
 }
 
-use policy::seccomp::{Arch, OWN, SHIPPED, compile, load, shipped};
+use policy::seccomp::{Arch, OWN, Program, SHIPPED, compile, compile_told, load, shipped};
 use std::error::Error;
 use std::path::Path;
 
@@ -36,12 +36,22 @@ fn main() -> Result<(), Box<dyn Error>> {
         let policy = load(name, &|name| shipped(name).map(str::to_owned))?;
         let allowed = policy.calls.values().filter(|call| call.can_be_allowed()).count();
         let mut bytes = u32::try_from(allowed)?.to_le_bytes().to_vec();
-        for instruction in compile(&policy, arch)?.instructions() {
-            bytes.extend(instruction.code.to_le_bytes());
-            bytes.extend([instruction.jt, instruction.jf]);
-            bytes.extend(instruction.k.to_le_bytes());
-        }
+        bytes.extend(encoded(&compile(&policy, arch)?));
         std::fs::write(Path::new(&folder).join(format!("seccomp-{name}")), bytes)?;
+        if SHIPPED.contains(&name) {
+            let told = encoded(&compile_told(&policy, arch)?);
+            std::fs::write(Path::new(&folder).join(format!("seccomp-{name}-told")), told)?;
+        }
     }
     Ok(())
+}
+
+fn encoded(program: &Program) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for instruction in program.instructions() {
+        bytes.extend(instruction.code.to_le_bytes());
+        bytes.extend([instruction.jt, instruction.jf]);
+        bytes.extend(instruction.k.to_le_bytes());
+    }
+    bytes
 }

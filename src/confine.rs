@@ -91,9 +91,31 @@ pub fn give_up_rights_but(
     ends_with_parent: bool,
     kept: &[Capability],
 ) -> Result<(), ConfineError> {
+    become_ids((uid, uid), kept)?;
+    // Changing the uid has made the kernel forget it.
+    let signal = ends_with_parent.then_some(Signal::KILL);
+    rustix::process::set_parent_process_death_signal(signal)
+        .map_err(cannot("end with its parent"))?;
+    rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)
+        .map_err(cannot("close itself to others"))?;
+    limit(Resource::Nproc, 0).map_err(cannot("limit itself"))?;
+    rustix::thread::set_no_new_privs(true).map_err(cannot("give up new privileges"))
+}
+
+/// Becomes the user `uid` in the group `gid` and no other, without capabilities, for good; what it starts has no more. Unlike after
+/// [`give_up_rights`], it may start programs.
+///
+/// # Errors
+/// [`ConfineError`].
+pub fn become_user(uid: u32, gid: u32) -> Result<(), ConfineError> {
+    become_ids((uid, gid), &[])?;
+    rustix::thread::set_no_new_privs(true).map_err(cannot("give up new privileges"))
+}
+
+fn become_ids((uid, gid): (u32, u32), kept: &[Capability]) -> Result<(), ConfineError> {
     rustix::thread::set_thread_groups(&[]).map_err(cannot("leave its groups"))?;
     caps::clear(None, CapSet::Bounding).map_err(cannot("empty its bounding set"))?;
-    let (uid, gid) = (Uid::from_raw(uid), Gid::from_raw(uid));
+    let (uid, gid) = (Uid::from_raw(uid), Gid::from_raw(gid));
     let keeps = !kept.is_empty();
     rustix::thread::set_keep_capabilities(keeps).map_err(cannot("keep its capabilities"))?;
     rustix::thread::set_thread_res_gid(gid, gid, gid).map_err(cannot("become its gid"))?;
@@ -109,14 +131,7 @@ pub fn give_up_rights_but(
     ] {
         caps::set(None, set, left).map_err(cannot("empty its capabilities"))?;
     }
-    // Changing the uid has made the kernel forget it.
-    let signal = ends_with_parent.then_some(Signal::KILL);
-    rustix::process::set_parent_process_death_signal(signal)
-        .map_err(cannot("end with its parent"))?;
-    rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)
-        .map_err(cannot("close itself to others"))?;
-    limit(Resource::Nproc, 0).map_err(cannot("limit itself"))?;
-    rustix::thread::set_no_new_privs(true).map_err(cannot("give up new privileges"))
+    Ok(())
 }
 
 /// What may still be done in the file system.
@@ -128,6 +143,8 @@ pub enum Reach<'f> {
     Look(&'f [PathBuf]),
     /// Files of these open folders may be made, written, renamed and removed.
     Write(Vec<rustix::fd::BorrowedFd<'f>>),
+    /// Files of the first may be read, and those of the others also written.
+    Both(&'f [PathBuf], Vec<rustix::fd::BorrowedFd<'f>>),
 }
 
 /// Landlock, where `landlock` is set, then the filter of system calls called `filter`.
@@ -170,39 +187,32 @@ fn restrict_files(reach: &Reach<'_>) -> Result<(), ConfineError> {
     if newest >= ABI::V6 {
         let scopes = match reach {
             Reach::Look(_) => Scope::AbstractUnixSocket.into(),
-            Reach::Read(_) | Reach::Write(_) => Scope::from_all(newest),
+            Reach::Read(_) | Reach::Write(_) | Reach::Both(..) => Scope::from_all(newest),
         };
         rules = rules.scope(scopes).map_err(failed)?;
     }
     let mut rules = rules.create().map_err(failed)?;
-    match reach {
-        Reach::Read(folders) => {
-            for folder in *folders {
-                let place = PathFd::new(folder).map_err(cannot("open what it reads"))?;
-                let rule = PathBeneath::new(place, AccessFs::ReadFile);
-                rules = rules.add_rule(rule).map_err(failed)?;
-            }
-        }
-        Reach::Look(folders) => {
-            for folder in *folders {
-                let place = PathFd::new(folder).map_err(cannot("open what it reads"))?;
-                let rule = PathBeneath::new(place, AccessFs::ReadFile | AccessFs::ReadDir);
-                rules = rules.add_rule(rule).map_err(failed)?;
-            }
-        }
-        Reach::Write(folders) => {
-            let mut writes: BitFlags<AccessFs> = AccessFs::ReadFile
-                | AccessFs::ReadDir
-                | AccessFs::WriteFile
-                | AccessFs::MakeReg
-                | AccessFs::RemoveFile;
-            writes |= AccessFs::Truncate;
-            let writes = writes & AccessFs::from_all(newest);
-            for folder in folders {
-                let rule = PathBeneath::new(folder.as_fd(), writes);
-                rules = rules.add_rule(rule).map_err(failed)?;
-            }
-        }
+    let (reads, listed, writes) = match reach {
+        Reach::Read(folders) => (*folders, BitFlags::EMPTY, &[][..]),
+        Reach::Look(folders) => (*folders, AccessFs::ReadDir.into(), &[][..]),
+        Reach::Write(folders) => (&[][..], BitFlags::EMPTY, &folders[..]),
+        Reach::Both(reads, writes) => (*reads, BitFlags::EMPTY, &writes[..]),
+    };
+    for folder in reads {
+        let place = PathFd::new(folder).map_err(cannot("open what it reads"))?;
+        let rule = PathBeneath::new(place, listed | AccessFs::ReadFile);
+        rules = rules.add_rule(rule).map_err(failed)?;
+    }
+    let mut written: BitFlags<AccessFs> = AccessFs::ReadFile
+        | AccessFs::ReadDir
+        | AccessFs::WriteFile
+        | AccessFs::MakeReg
+        | AccessFs::RemoveFile;
+    written |= AccessFs::Truncate;
+    let written = written & AccessFs::from_all(newest);
+    for folder in writes {
+        let rule = PathBeneath::new(folder.as_fd(), written);
+        rules = rules.add_rule(rule).map_err(failed)?;
     }
     let status = rules.restrict_self().map_err(failed)?;
     if status.ruleset != RulesetStatus::FullyEnforced {

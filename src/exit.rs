@@ -12,7 +12,7 @@ pub enum Exit {
     /// 0: done, and nothing is wrong.
     Success,
     /// 1: the question was answered, and the answer is "something is wrong": `check` found problems,
-    /// `doctor` a wall that cannot stand, `verify` a probe that got out or showed nothing.
+    /// `doctor` a wall that cannot stand, `verify` a probe that got out or showed nothing, `why` that it is refused.
     FoundProblems,
     /// 2: the command line is not understood.
     Usage,

@@ -40,6 +40,7 @@
 //! - [`policy`]: the reusable parts of a profile
 //! - [`egress`]: whom an agent may reach: names, rules, and what the first bytes of a connection say
 //! - [`gate`]: the process outside that carries an agent's connections
+//! - [`denial`]: what was refused to an agent, by whichever wall
 //! - [`score`]: what a profile gives up, as a number
 //! - [`host`]: what this machine has
 //! - [`plan`]: every value of a jail, and its steps in order
@@ -52,6 +53,7 @@
 //! - [`shim`]: keeps one jail from its start to its end
 //! - [`supervisor`]: runs the agents of an installation
 //! - [`limits`]: what a running jail uses of each limit, and what happens when it reaches one
+//! - [`alerts`]: who is told, and when, that something happens to agents
 //! - [`systemd`]: what only systemd may do with cgroups, and what a service tells it
 //! - [`sys`]: the system calls that no safe crate has; the only unsafe code
 //! - [`terminal`]: the way between a jail's terminal and a person's
@@ -62,10 +64,12 @@
 //! Arrows go one way: `plan` and everything before it see neither `sys` nor what launches. A test
 //! enforces it (`tests/layering.rs`).
 
+pub mod alerts;
 pub mod cli;
 pub mod config;
 pub mod confine;
 pub mod control;
+pub mod denial;
 pub mod document;
 pub mod egress;
 pub mod exit;

@@ -1,7 +1,7 @@
 //! The program: everything is in the library.
 
 use cellblock::verify::prober;
-use cellblock::{gate, jail, shim, watch};
+use cellblock::{alerts, gate, jail, shim, watch};
 use std::ffi::OsString;
 use std::process::ExitCode;
 
@@ -15,6 +15,12 @@ fn main() -> ExitCode {
     let words: Vec<OsString> = words.collect();
     if words.first().is_some_and(|name| name == gate::NAME) {
         return ExitCode::from(gate::main(&words));
+    }
+    if words.first().is_some_and(|name| name == alerts::process::NAME) {
+        return ExitCode::from(alerts::process::main(&words));
+    }
+    if words.first().is_some_and(|name| name == alerts::runner::NAME) {
+        return ExitCode::from(alerts::runner::main(&words));
     }
     if watch::is_meant(&words) {
         return ExitCode::from(watch::main(&words));

@@ -654,3 +654,61 @@ fn speeds_and_times_of_a_recording_are_bounded() {
         assert_eq!((run.status, run.out.as_str()), (Some(2), ""), "{word}");
     }
 }
+
+/// A profile with rules of the network.
+const ASKED: &str = "schema = 1\nextends = ['base']\n[network]\nmode = 'allowlist'\nallow = ['a.test', '*.b.test:80']\n";
+
+#[test]
+fn why_answers_for_a_profile_that_does_not_run() {
+    let folder = folder(&[("asked.toml", ASKED)]);
+    let why =
+        |words: &[&str]| finish(cellblock(folder.path()).args(["why", "./asked.toml"]).args(words));
+    for (words, status, told) in [
+        (&["/etc/shadow"][..], 1, "[filesystem] read = [\"/etc/shadow\"]"),
+        (&["/etc/shadow", "--write"], 1, "[filesystem] write = [\"/etc/shadow\"]"),
+        (&["/usr/bin/env"], 0, "write /usr/bin/env: REFUSED by mount (EROFS)"),
+        (&["/usr/bin/env", "--write"], 1, "/usr is read-only"),
+        (&["/usr/bin/env", "--read", "--execute"], 0, "execute /usr/bin/env: allowed"),
+        (&["a.test"], 0, "by TLS with its name"),
+        (&["x.b.test:80"], 0, "*.b.test:80"),
+        (&["c.test"], 1, "[network] allow = [\"c.test:443\"]"),
+        (&["bpf"], 1, "replace = [\"bpf\"]"),
+        (&["read"], 0, "call read: allowed"),
+        (&["socket"], 0, "in all other cases"),
+        (&["tasks"], 0, "[limits] tasks = 1024"),
+        (&["--kind", "host", "read"], 1, "connect read:443: REFUSED by gate"),
+        (&["--kind", "path", "x"], 0, "read /home/agent/x: allowed"),
+    ] {
+        let run = why(words);
+        assert_eq!(run.status, Some(status), "{words:?}: {} {}", run.out, run.err);
+        assert!(
+            run.out.contains(told) && run.out.contains("as planned now"),
+            "{words:?}: {}",
+            run.out
+        );
+    }
+    for (words, told) in [
+        (&["a b"][..], "is not a host's name"),
+        (&["a.test:x"], "no port"),
+        (&["a.test", "--read"], "are for paths"),
+        (&["--kind", "syscall", "x"], "is no system call"),
+        (&["--kind", "limit", "x"], "is no limit"),
+    ] {
+        let run = why(words);
+        assert_eq!(run.status, Some(125), "{words:?}");
+        assert!(run.err.contains(told) && run.err.contains("hint:"), "{words:?}: {}", run.err);
+    }
+    let run = why(&["--json", "/srv/x", "--write"]);
+    let shown: serde_json::Value = serde_json::from_str(&run.out).unwrap();
+    assert_eq!((run.status, &shown["jail"]), (Some(1), &serde_json::Value::Null));
+    let answer = &shown["answers"][0];
+    assert_eq!((&answer["verdict"], &answer["wall"]), (&"refused".into(), &"mount".into()));
+    assert_eq!(answer["opening"]["line"], "write = [\"/srv/x\"]");
+}
+
+#[test]
+fn denials_are_for_root_and_know_their_walls() {
+    let run = here(&["denials", "--wall", "moat", "x"]);
+    assert_eq!(run.status, Some(125));
+    assert!(run.err.contains("moat") && run.err.contains("gate, landlock"), "{}", run.err);
+}

@@ -3,6 +3,9 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
 #![allow(missing_docs, reason = "tests")]
 
+use cellblock::alerts::event::Kind;
+use cellblock::alerts::metrics::Id;
+use cellblock::alerts::rules::Gauge;
 use cellblock::config::{self, Config, Role};
 use cellblock::control::roles::Verb;
 use cellblock::document::duration;
@@ -221,16 +224,47 @@ fn known_to_config(text: &str) -> BTreeSet<String> {
 }
 
 /// The tables of the configuration: how each is written, and what else must stand in it.
-const TABLES: [(&str, &str, &[&str]); 8] = [
+const TABLES: [(&str, &str, &[&str]); 11] = [
     ("slice", "[slice]", &[]),
     ("paths", "[paths]", &[]),
     ("supervisor", "[supervisor]", &[]),
-    ("watch", "[watch]", &[]),
     ("uids", "[uids]", &[]),
+    ("watch", "[watch]", &[]),
     ("defaults", "[defaults]", &[]),
+    ("metrics", "[metrics]", &[]),
+    ("alerts.rules", "[[alerts.rules]]", &["name = 'x'"]),
+    ("alerts.sinks", "[[alerts.sinks]]", &["name = 'x'"]),
     ("roles", "[[roles]]", &["role = 'viewer'", "users = ['x']"]),
     ("agents", "[[agents]]", &["name = 'x'", "profile = 'x'"]),
 ];
+
+/// What else must stand beside `key` of the rules and sinks of alerts, where most keys are for one kind of them.
+fn beside(table: &str, key: &str) -> &'static str {
+    match (table, key) {
+        ("alerts.rules", "on") => "",
+        ("alerts.rules", "gauge") => "above = 1",
+        ("alerts.rules", "above") => "gauge = 'memory'",
+        ("alerts.rules", "for") => "gauge = 'memory'\nabove = 1",
+        ("alerts.rules", "limit" | "outcome") => "on = ['limit']",
+        ("alerts.rules", "finding" | "action") => "on = ['finding']",
+        ("alerts.rules", "wall") => "on = ['denial']",
+        ("alerts.rules", "sink") => "on = ['alert-failed']",
+        ("alerts.rules", "sinks") => {
+            "on = ['denial']\n[[alerts.sinks]]\nname = 'pager'\nkind = 'log'"
+        }
+        ("alerts.rules", _) => "on = ['denial']",
+        ("alerts.sinks", "kind") => "url = 'https://a.test/'",
+        ("alerts.sinks", "command") => "kind = 'command'\nuser = 'x'",
+        ("alerts.sinks", "user") => "kind = 'command'\ncommand = ['/x']",
+        ("alerts.sinks", "url") => "kind = 'webhook'",
+        ("alerts.sinks", "auth") => "kind = 'webhook'\nurl = 'https://a.test/'\nsecret = '/k'",
+        ("alerts.sinks", "secret") => "kind = 'webhook'\nurl = 'https://a.test/'\nauth = 'hmac'",
+        ("alerts.sinks", "ca") => "kind = 'webhook'\nurl = 'https://a.test/'",
+        ("alerts.sinks", "socket") => "kind = 'journald'",
+        ("alerts.sinks", _) => "kind = 'log'",
+        (_, _) => "",
+    }
+}
 
 #[test]
 fn the_manual_of_the_configuration_has_every_key_with_a_valid_example() {
@@ -239,7 +273,8 @@ fn the_manual_of_the_configuration_has_every_key_with_a_valid_example() {
         rows.iter().filter(|row| row.table == table).map(|row| row.key.clone()).collect()
     };
     let top = known_to_config(&format!("{UNKNOWN} = 1"));
-    let tables = TABLES.iter().map(|(table, ..)| *table).chain(["schema"]);
+    let whole = |table: &'static str| table.split('.').next().unwrap_or(table);
+    let tables = TABLES.iter().map(|(table, ..)| whole(table)).chain(["schema"]);
     assert_eq!(top, tables.map(str::to_owned).collect());
     assert_eq!(keys("The top of the file"), ["schema".to_owned()].into());
     for (table, header, needed) in TABLES {
@@ -248,7 +283,8 @@ fn the_manual_of_the_configuration_has_every_key_with_a_valid_example() {
             assert!(example.starts_with(&format!("{key} = ")), "{table}.{key}: {example}");
             let others = needed.iter().filter(|other| !other.starts_with(&format!("{key} = ")));
             let others = others.copied().collect::<Vec<_>>().join("\n");
-            let text = format!("schema = 1\n{header}\n{others}\n{example}\n");
+            let beside = beside(table, key);
+            let text = format!("schema = 1\n{header}\n{others}\n{example}\n{beside}\n");
             config::parse("x", &text).unwrap_or_else(|problems| panic!("{table}: {problems}"));
         }
     }
@@ -262,7 +298,8 @@ fn the_manual_of_the_configuration_has_every_key_with_a_valid_example() {
 
 /// Every value that has a default, without the place it is from.
 fn values(config: &Config) -> Vec<String> {
-    let Config { slice, paths, supervisor, watch, uids, defaults, roles, agents } = config;
+    let Config { slice, paths, supervisor, uids, watch, defaults, roles, agents, .. } = config;
+    let (alerts, metrics) = (&config.alerts, &config.metrics);
     let profile = defaults.profile.as_ref().map(|profile| &profile.value);
     let group = supervisor.group.as_ref().map(|group| &group.value);
     vec![
@@ -272,14 +309,16 @@ fn values(config: &Config) -> Vec<String> {
         format!("{} {:?}", supervisor.max_agents.value, supervisor.patience.value),
         format!("{} {}", supervisor.max_known.value, supervisor.max_names.value),
         format!("{group:?} {profile:?} {:?} {uids}", defaults.restart.value),
-        format!("{roles:?} {agents:?} {}", watch.events_per_second.value),
+        format!("{} {}", watch.events_per_second.value, watch.audit.value.word()),
+        format!("{roles:?} {agents:?}"),
+        format!("{alerts:?} {metrics:?}"),
     ]
 }
 
 #[test]
 fn writing_a_default_of_the_configuration_down_changes_nothing() {
     let mut written = 0;
-    for (table, header, _) in TABLES.iter().take(6) {
+    for (table, header, _) in TABLES.iter().take(7) {
         for Row { key, default, .. } in rows_of(CONFIGURATION).iter().filter(|r| r.table == *table)
         {
             let value = match default.parse::<u64>() {
@@ -294,7 +333,85 @@ fn writing_a_default_of_the_configuration_down_changes_nothing() {
             written += 1;
         }
     }
-    assert!(written >= 13, "{written}");
+    assert!(written >= 14, "{written}");
+}
+
+const ALERTS: &str = include_str!("../docs/alerts.md");
+
+#[test]
+fn the_manual_of_alerts_has_every_event_figure_and_severity() {
+    let events = ALERTS.split("| Event | What happened |").nth(1).unwrap();
+    let events: Vec<_> = events.lines().skip(2).take_while(|line| line.starts_with('|')).collect();
+    for kind in Kind::ALL {
+        let row = events.iter().find(|row| row.contains(&format!("`{kind}`")));
+        let row = row.unwrap_or_else(|| panic!("{kind} is not documented"));
+        for label in kind.labels() {
+            assert!(row.contains(&format!("`{}`", label.name())), "{kind} tells {}", label.name());
+        }
+    }
+    let gauges = ALERTS.split("| Gauge | What it is |").nth(1).unwrap();
+    let gauges: String = gauges
+        .lines()
+        .take_while(|line| line.starts_with('|') || line.is_empty() || line.contains("`above` |"))
+        .collect();
+    for gauge in Gauge::ALL {
+        assert!(gauges.contains(&format!("`{}`", gauge.word())), "{}", gauge.word());
+    }
+}
+
+/// What the table of the manual says of a shipped rule is what it is, and its test exists.
+#[test]
+fn the_manual_of_alerts_has_every_shipped_rule_with_its_test() {
+    let tests = include_str!("../src/alerts/rules/shipped.rs");
+    let rows = ALERTS.split("| Practice | Rule | When |").nth(1).unwrap();
+    let rows: Vec<Vec<&str>> = rows
+        .lines()
+        .skip(2)
+        .take_while(|line| line.starts_with('|'))
+        .map(|line| line.split(" | ").map(|cell| cell.trim_matches(['|', ' ', '`'])).collect())
+        .collect();
+    let on = "[[alerts.rules]]\nname = 'command-injection'\nenabled = true\n";
+    let all = config::parse("x", &format!("schema = 1\n{on}")).unwrap().alerts.rules();
+    assert_eq!(rows.len(), all.len());
+    for rule in &all {
+        let row = rows.iter().find(|row| row.contains(&rule.name.as_str()));
+        let row = row.unwrap_or_else(|| panic!("{} is not documented", rule.name));
+        let [.., severity, test] = row[..] else { panic!("{row:?}") };
+        assert_eq!(severity, rule.severity.word(), "{}", rule.name);
+        assert!(tests.contains(&format!("fn {test}()")), "{test} of {} is nowhere", rule.name);
+        assert!(
+            tests.contains(&format!("\"{}\"", rule.name))
+                || tests.contains(&format!("'{}'", rule.name))
+        );
+    }
+    let shipped = config::parse("x", "schema = 1").unwrap().alerts.rules();
+    let off: Vec<_> = all.iter().filter(|rule| !shipped.contains(rule)).collect();
+    assert_eq!(off.len(), 1, "{off:?}");
+}
+
+#[test]
+fn the_manual_of_metrics_has_every_one_with_its_help() {
+    let manual = include_str!("../docs/metrics.md");
+    let rows: Vec<_> = manual.lines().filter(|line| line.starts_with("| `cellblock_")).collect();
+    assert_eq!(rows.len(), Id::ALL.len());
+    for (row, id) in rows.iter().zip(Id::ALL) {
+        let metric = id.metric();
+        assert!(row.starts_with(&format!("| `{}` | ", metric.name)), "{row}");
+        assert!(row.ends_with(&format!(" | {} |", metric.help)), "{row}");
+    }
+    let dashboard = include_str!("../docs/grafana/cellblock.json");
+    let dashboard: serde_json::Value = serde_json::from_str(dashboard).unwrap();
+    let names = |text: &str| -> Vec<String> {
+        let words = text.split(|c: char| !c.is_ascii_lowercase() && c != '_');
+        words.filter(|word| word.starts_with("cellblock_")).map(str::to_owned).collect()
+    };
+    let panels = dashboard["panels"].as_array().unwrap();
+    let targets = panels.iter().flat_map(|panel| panel["targets"].as_array().unwrap());
+    let used: Vec<_> = targets.flat_map(|target| names(target["expr"].as_str().unwrap())).collect();
+    assert!(used.len() >= panels.len(), "{used:?}");
+    for name in used {
+        assert!(Id::ALL.iter().any(|id| id.metric().name == name), "{name}");
+    }
 }
 
 #[test]

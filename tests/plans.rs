@@ -6,14 +6,17 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
 #![allow(missing_docs, reason = "tests")]
 
-use cellblock::config::Config;
+use cellblock::config::{Audit, Config};
+use cellblock::denial::Opening;
 use cellblock::document::{Located, Place};
+use cellblock::egress::rules::Peer;
 use cellblock::host::trust::Trust;
 use cellblock::host::{
     AutoUid, Caller, Cgroups, Disk, HostFacts, Keeper, Kernel, Kind, PathAnswer, PathFact, Person,
     ProjectQuota, Questions, Walk,
 };
-use cellblock::plan::{self, Mode, PlanError, Request};
+use cellblock::plan::why::{self, Access, Verdict};
+use cellblock::plan::{self, Log, Mode, Outline, PlanError, Request};
 use cellblock::policy::network;
 use cellblock::policy::seccomp::{self, Arch};
 use cellblock::profile::load::Search;
@@ -125,6 +128,7 @@ fn unified(questions: &Questions) -> HostFacts {
         auto_uid: AutoUid::Next(71_234),
         gate_uid: AutoUid::Next(71_235),
         shim_uid: AutoUid::Next(71_236),
+        own_program: Some("/usr/bin/cellblock".to_owned()),
         paths: questions.paths.iter().map(|path| (path.clone(), look(path))).collect(),
         disks: questions.disks.iter().map(|path| (path.clone(), Ok(disk()))).collect(),
         io_weights: None,
@@ -541,4 +545,230 @@ fn a_share_of_the_disks_is_refused_where_cgroups_have_none() {
     assert!(refused.contains("`io_weight` is set") && refused.contains("IOCOST"), "{refused}");
     let text = plan::explain_draft(&with_disk(bounded, &[]));
     assert!(text.contains("io.weight        default 50"), "{text}");
+}
+
+/// A plan of the profile for this host, with this setting of the configuration.
+fn audited(host: Host, audit: Audit, filter: plan::Filter) -> plan::Plan {
+    let case = Case { host, ..CASES[0] };
+    let mut request = request(&case);
+    request.config.watch.audit.value = audit;
+    let profile = profile(case.profile);
+    let facts = host(&plan::questions(&profile, &request, &caller()));
+    plan::resolve(&profile, &request, &facts, filter).unwrap()
+}
+
+#[test]
+fn refusals_are_audited_where_the_kernel_can_and_the_admin_does_not_mind() {
+    let new = |questions: &Questions| {
+        let mut facts = unified(questions);
+        facts.kernel.landlock_abi = Some(7);
+        facts
+    };
+    let off = |log: &Log| matches!(log, Log::Off(_));
+    let logged = |plan: &plan::Plan| plan::steps(plan).contains(&plan::Step::LogRefusals);
+    for audit in [Audit::Read, Audit::Enable] {
+        let plan = audited(new, audit, filter("agent"));
+        assert_eq!((&plan.landlock.log, &plan.seccomp.log), (&Log::On, &Log::On));
+        assert!(plan.seccomp.told.is_some() && logged(&plan));
+        let text = plan::explain(&plan);
+        assert!(text.contains("audited while the host audits"), "{text}");
+        assert!(off(&audited(unified, audit, filter("agent")).landlock.log), "ABI 6");
+    }
+    let plan = audited(new, Audit::Off, filter("agent"));
+    assert!(off(&plan.landlock.log) && off(&plan.seccomp.log));
+    assert!(plan.seccomp.told.is_none() && !logged(&plan));
+    assert!(plan::explain(&plan).contains("not audited: audit = \"off\""));
+    // The second filter is asked for by a process that the first one binds.
+    let text = "schema = 1\ninclude = ['agent']\nreplace = ['seccomp']\ndescription = 'x'\n";
+    let find = |name: &str| match name {
+        "own" => Some(text.to_owned()),
+        name => seccomp::shipped(name).map(str::to_owned),
+    };
+    let policy = seccomp::load("own", &find).unwrap();
+    let own = plan::Filter::compile(&policy, Arch::native().unwrap()).unwrap();
+    let plan = audited(new, Audit::Read, own);
+    assert!(plan.seccomp.told.is_none() && !logged(&plan));
+    assert!(plan::explain(&plan).contains("does not allow `seccomp`"));
+}
+
+/// What `why` says of a path in the jail of a case: what decides, and what would allow it.
+fn why_path(outline: &Outline, path: &str, access: Access) -> (Verdict, String, String) {
+    let answer = why::path(outline, path, access);
+    let opening = answer.opening.map(|opening| opening.to_string()).unwrap_or_default();
+    (answer.verdict, format!("{} {}", answer.wall, answer.errno), opening)
+}
+
+fn outline(case: &Case) -> Outline {
+    let draft = draft(case).unwrap();
+    let outline = Outline::of(draft.preview());
+    // What is kept beside a jail says the same as the plan.
+    let kept = serde_json::to_string(&outline).unwrap();
+    assert_eq!(serde_json::from_str::<Outline>(&kept).unwrap(), outline);
+    outline
+}
+
+fn case(name: &str) -> &'static Case {
+    CASES.iter().find(|case| case.name == name).unwrap()
+}
+
+#[test]
+fn why_knows_what_the_plan_says_of_paths() {
+    use Access::{Execute, Read, Write};
+    let outline = outline(case("claude"));
+    let allowed = [
+        ("/usr/bin/true", Read),
+        ("/bin/true", Execute),
+        ("/workspace/src/x", Write),
+        ("./src/x", Execute),
+        ("~/.claude.json", Write),
+        ("/tmp/x", Write),
+        ("/var/tmp/x", Write),
+        ("/etc/passwd", Read),
+        ("/dev/null", Write),
+        ("/proc/self/status", Read),
+        ("/home/ada/project/x", Write),
+        ("/workspace/.git/hooks/pre-commit", Execute),
+        ("/usr/../usr/./bin", Read),
+        ("/", Read),
+        ("/run", Read),
+    ];
+    for (path, access) in allowed {
+        let answer = why::path(&outline, path, access);
+        assert_eq!(answer.verdict, Verdict::Allowed, "{path}: {answer:?}");
+        assert!(answer.opening.is_none() && !answer.rule.is_empty(), "{path}");
+    }
+}
+
+#[test]
+fn why_knows_which_line_of_the_profile_would_allow_a_path() {
+    use Access::{Execute, Read, Write};
+    let outline = outline(case("claude"));
+    let refused = [
+        ("/srv/x", Read, "mount ENOENT", "[filesystem] read = [\"/srv/x\"]"),
+        ("/srv/x", Write, "mount ENOENT", "[filesystem] write = [\"/srv/x\"]"),
+        ("/etc/shadow", Execute, "mount ENOENT", "[filesystem] execute = [\"/etc/shadow\"]"),
+        ("/usr/bin/x", Write, "mount EROFS", "[filesystem] write = [\"/usr/bin/x\"]"),
+        ("/bin/x", Write, "mount EROFS", "[filesystem] write = [\"/usr/bin/x\"]"),
+        (
+            "/etc/ssl/certs/x",
+            Execute,
+            "mount EACCES",
+            "[filesystem] execute = [\"/etc/ssl/certs/x\"]",
+        ),
+        ("/tmp/x", Execute, "mount EACCES", "[filesystem] tmp_execute = true"),
+        (
+            "/workspace/.git/config",
+            Write,
+            "mount EROFS",
+            "take the pattern for /workspace/.git/config out of `protect`",
+        ),
+        (
+            "/workspace/.env",
+            Read,
+            "mount EACCES",
+            "take the pattern for /workspace/.env out of `hide`",
+        ),
+        ("/proc/kcore", Read, "mount EACCES", "nothing: "),
+        ("/dev/kmsg", Read, "mount ENOENT", "nothing: "),
+        ("/run/cellblock/x", Read, "mount ENOENT", "nothing: "),
+        ("/etc/passwd", Write, "mount EROFS", "nothing: "),
+        ("/.landlock", Read, "landlock EACCES", "nothing: "),
+        ("/dev/shm/x", Execute, "mount EACCES", "nothing: "),
+    ];
+    for (path, access, by, opening) in refused {
+        let (verdict, found, told) = why_path(&outline, path, access);
+        assert_eq!((verdict, &*found), (Verdict::Refused, by), "{path}");
+        assert!(told.starts_with(opening), "{path}: {told}");
+    }
+    let note = &why::path(&outline, "/home/ada/project/x", Read).notes;
+    assert!(note.iter().any(|note| note.contains("is /workspace/x in the jail")), "{note:?}");
+    let bounded = why::path(&outline, "/etc/ld.so.cache.d", Read);
+    assert!(bounded.notes.iter().any(|note| note.contains("the nearest entry is /etc/")));
+}
+
+#[test]
+fn why_knows_that_without_a_root_paths_are_the_hosts() {
+    let outline = outline(case("base-without-root"));
+    let expected = (Verdict::Refused, "landlock EACCES".to_owned());
+    let (verdict, by, opening) = why_path(&outline, "/srv/x", Access::Read);
+    assert_eq!((verdict, by), expected);
+    assert_eq!(opening, "[filesystem] read = [\"/srv/x\"]");
+    assert_eq!(why_path(&outline, "/usr/bin/x", Access::Execute).0, Verdict::Allowed);
+    assert_eq!(why_path(&outline, "/usr/bin/x", Access::Write).0, Verdict::Refused);
+}
+
+#[test]
+fn why_knows_what_the_plan_says_of_hosts() {
+    let said = |outline: &Outline, host: &str, port| {
+        let answer = why::host(outline, &Peer::try_from(host.to_owned()).unwrap(), port);
+        let opening = answer.opening.map(|opening| opening.to_string()).unwrap_or_default();
+        (answer.verdict, answer.wall, answer.errno, opening)
+    };
+    let claude = outline(case("claude"));
+    assert_eq!(said(&claude, "api.anthropic.com", None).0, Verdict::Allowed);
+    let (verdict, wall, errno, opening) = said(&claude, "pypi.org", None);
+    assert_eq!((verdict, &*wall, &*errno), (Verdict::Refused, "gate", "no such name"));
+    assert_eq!(opening, "[network] allow = [\"pypi.org:443\"]");
+    let (_, _, errno, opening) = said(&claude, "api.anthropic.com", Some(22));
+    assert_eq!(
+        (&*errno, &*opening),
+        ("ECONNREFUSED", "[network] allow = [\"api.anthropic.com:22\"]")
+    );
+    assert_eq!(said(&claude, "localhost", Some(80)).0, Verdict::Allowed);
+    let base = outline(case("base"));
+    let (verdict, wall, _, opening) = said(&base, "pypi.org", Some(80));
+    assert_eq!((verdict, &*wall), (Verdict::Refused, "network"));
+    assert_eq!(opening, "[network] mode = \"allowlist\"; allow = [\"pypi.org:80\"]");
+    assert_eq!(said(&base, "127.0.0.1", Some(80)).3, "[network] mode = \"loopback\"");
+}
+
+#[test]
+fn why_knows_what_the_policy_says_of_calls() {
+    let outline = outline(case("claude"));
+    let policy = seccomp::load("agent", &|name| seccomp::shipped(name).map(str::to_owned)).unwrap();
+    let said = |name: &str| why::call(&outline, &policy, name);
+    assert_eq!(said("read").verdict, Verdict::Allowed);
+    let bpf = said("bpf");
+    assert_eq!((bpf.verdict, &*bpf.wall, &*bpf.errno), (Verdict::Refused, "seccomp", "EPERM"));
+    assert!(bpf.origin.contains("minimal") && bpf.rule.contains("exploits"), "{bpf:?}");
+    let socket = said("socket");
+    assert_eq!(socket.verdict, Verdict::Depends);
+    let notes = socket.notes.join("\n");
+    assert!(notes.contains("allowed where argument 0 is one of AF_INET, AF_INET6"), "{notes}");
+    assert!(notes.contains("refused with EAFNOSUPPORT in all other cases"), "{notes}");
+    assert!(matches!(said("io_uring_setup").opening, Some(Opening::Nothing { .. })));
+    // The policy that it proposes is one, and allows the call.
+    let unmentioned = Arch::X86_64.calls().map(|(name, _)| name);
+    let unmentioned = unmentioned.filter(|name| !policy.calls.contains_key(*name)).take(1);
+    for name in ["bpf", "socket", "unshare"].into_iter().chain(unmentioned) {
+        let Some(Opening::Policy { file, text, line, .. }) = said(name).opening else {
+            panic!("{name}")
+        };
+        let own = file.strip_prefix("policies/seccomp/").unwrap().strip_suffix(".toml").unwrap();
+        assert_eq!(line, format!("policy = \"{own}\""));
+        let find = |name: &str| match name {
+            name if name == own => Some(text.clone()),
+            name => seccomp::shipped(name).map(str::to_owned),
+        };
+        let opened = seccomp::load(own, &find).unwrap_or_else(|problems| panic!("{problems}"));
+        let always = matches!(opened.verdict(name), seccomp::Verdict::Always(_));
+        assert!(always && opened.decide(name, &[0; 6]).action == seccomp::Action::Allow, "{name}");
+    }
+    let without = Outline { walls: Vec::new(), ..outline.clone() };
+    assert_eq!(why::call(&without, &policy, "bpf").verdict, Verdict::Allowed);
+}
+
+#[test]
+fn why_knows_limits() {
+    let outline = outline(case("claude-bounded"));
+    let said = |key: &str| {
+        let answer = why::limit(&outline, key);
+        (answer.rule, answer.opening.map(|opening| opening.to_string()).unwrap_or_default())
+    };
+    let line = |rule: &str, opening: &str| (rule.to_owned(), opening.to_owned());
+    assert_eq!(said("tasks"), line("limits.tasks = 512", "[limits] tasks = 1024"));
+    assert_eq!(said("memory"), line("limits.memory = 4G", "[limits] memory = \"8G\""));
+    assert_eq!(said("disk").1, "[limits] disk = \"20G\"");
+    assert_eq!(said("swap").1, "[limits] swap = \"1G\"");
+    assert!(said("cpu").1.is_empty());
 }

@@ -14,6 +14,8 @@ EXCUSED=(
     "any|dropbear|as node"
     "any|speed|twenty agents and a hundred kills of their supervisor are for the host: here fewer are killed less often"
     "6.1|landlock>=4|Linux 6.1 has Landlock 2: rules for TCP came with 6.7"
+    "6.1|landlock>=7|as landlock>=6"
+    "6.12|landlock>=7|Linux 6.12 has Landlock 6: what it refuses is told to the audit since 6.15"
     "6.1|landlock>=6|Linux 6.1 has Landlock 2: scopes came with 6.12"
     "6.1|memfd_noexec|the setting came with Linux 6.3"
 )

@@ -187,6 +187,12 @@ fn accounts(config: &Config) -> Vec<Problem> {
     let group = config.supervisor.group.as_ref();
     let group = group.map(|group| roles::id(Register::Groups, group, &control::account));
     problems.extend(group.and_then(Result::err));
+    let group = config.metrics.group.as_ref();
+    let group = group.map(|group| roles::id(Register::Groups, group, &control::account));
+    problems.extend(group.and_then(Result::err));
+    let users = config.alerts.sinks.iter().filter_map(|sink| sink.way.user());
+    let users = users.map(|user| roles::id(Register::Users, user, &control::account));
+    problems.extend(users.filter_map(Result::err));
     problems
 }
 

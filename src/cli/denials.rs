@@ -1,26 +1,31 @@
-//! `cellblock denials`: what was refused to agents, and what to write to allow it.
+//! `cellblock denials`: what was refused to agents, by whichever wall, and what to write to allow it.
 
 use super::error::CliError;
 use super::output::{Output, Tone};
+use super::why::{Known, Subject, print_opening};
+use crate::denial::{self, Told};
 use crate::exit::Exit;
 use crate::host;
 use crate::launch::LaunchError;
 use crate::limits::journal;
+use crate::plan::why;
 use crate::planning::{self, wrong};
 use clap::Args;
-use serde_json::Value;
 use std::path::{Path, PathBuf};
 
 /// The arguments.
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub struct Denials {
-    /// Print each as a line of JSON, as it was written down
+    /// Print each as a line of JSON
     #[arg(long)]
     json: bool,
     /// How many, the newest ones
     #[arg(long, short = 'n', value_name = "COUNT", default_value_t = 20)]
     lines: usize,
+    /// Only those of this wall, or of the gate; can be given more than once
+    #[arg(long, value_name = "WALL")]
+    wall: Vec<String>,
     /// The installation's configuration instead of /etc/cellblock/config.toml
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -30,33 +35,30 @@ pub struct Denials {
 }
 
 const EXAMPLES: &str = "\
-What is shown is kept in /var/log/cellblock/NAME.denials.jsonl, out of the agent's reach, and stays
-when the agent has ended.
+What is shown is kept in /var/log/cellblock/NAME.denials.jsonl and NAME.jsonl, out of the agent's
+reach, and stays when the agent has ended. The gate, limits, Landlock and the system call filter
+tell what they refuse, the last two as far as this kernel's audit does (cellblock doctor). What the
+mounts refuse nobody records: cellblock why NAME PATH answers that.
 
 Examples:
   sudo cellblock denials reviewer
+  sudo cellblock denials reviewer --wall seccomp --wall landlock
   sudo cellblock denials reviewer -n 100 --json | jq -r .allow | sort | uniq -c";
 
 impl Denials {
     /// Prints them, oldest first.
     ///
     /// # Errors
-    /// Where it is not root, or the file cannot be read.
+    /// Where it is not root, a wall is none, or a file cannot be read.
     pub fn perform(&self, out: &mut Output) -> Result<Exit, CliError> {
-        if !rustix::process::geteuid().is_root() {
-            return Err(LaunchError::NotShown.into());
-        }
         let name = &self.name;
         if let Err(cause) = crate::profile::types::AgentName::parse(name) {
             return Err(CliError::from(wrong("NAME", cause, "")));
         }
-        let config = planning::config(self.config.as_deref(), &host::probe::caller())?;
-        let folder = Path::new(&config.paths.log.value);
-        let denials = journal::last(folder, &journal::denials_of(name), self.lines);
-        let denials = denials.map_err(|errno| {
-            let file = journal::path(folder, &journal::denials_of(name));
-            wrong("NAME", format!("cannot read {}: {errno}", file.display()), "")
-        })?;
+        self.check_walls()?;
+        let asked = |told: &Told| self.wall.is_empty() || self.wall.contains(&told.denial.wall);
+        let mut denials = journal_of(name, self.config.as_deref(), self.lines, asked)?;
+        explain(name, self.config.as_deref(), &mut denials);
         if self.json {
             denials.iter().for_each(|denial| out.json_line(denial));
             return Ok(Exit::Success);
@@ -64,26 +66,94 @@ impl Denials {
         if denials.is_empty() {
             out.line(&format!("nothing was refused to {name}"));
         }
-        denials.iter().for_each(|denial| print(out, denial));
+        denials.iter().for_each(|denial| print_denial(out, denial));
         Ok(Exit::Success)
+    }
+
+    fn check_walls(&self) -> Result<(), CliError> {
+        for wall in self.wall.iter().filter(|wall| *wall != denial::GATE) {
+            if let Err(cause) = crate::profile::Wall::parse(wall) {
+                let hint = "gate, landlock, seccomp, tasks, memory, disk, rlimits or mount";
+                return Err(CliError::from(wrong("--wall", cause, hint)));
+            }
+        }
+        Ok(())
     }
 }
 
-fn print(out: &mut Output, denial: &Value) {
-    let text = |key: &str| denial[key].as_str().unwrap_or_default().to_owned();
-    let ago = journal::now().saturating_sub(denial["time"].as_u64().unwrap_or_default());
-    let times = match denial["times"].as_u64() {
-        Some(0 | 1) | None => String::new(),
-        Some(times) => format!(", {times} times"),
+/// The newest denials of `agent` that are asked for, at most `most`, oldest first, out of both of its journals.
+///
+/// # Errors
+/// Where it is not root, or a file cannot be read.
+pub(super) fn journal_of(
+    agent: &str,
+    config: Option<&Path>,
+    most: usize,
+    asked: impl Fn(&Told) -> bool,
+) -> Result<Vec<Told>, CliError> {
+    if !rustix::process::geteuid().is_root() {
+        return Err(LaunchError::NotShown.into());
+    }
+    let config = planning::config(config, &host::probe::caller())?;
+    let folder = Path::new(&config.paths.log.value);
+    let mut denials = Vec::new();
+    for file in [journal::denials_of(agent), agent.to_owned()] {
+        let pick = |line| denial::read(&line).filter(&asked);
+        let told = journal::last_of(folder, &file, most, pick);
+        denials.extend(told.map_err(|errno| {
+            let file = journal::path(folder, &file);
+            wrong("NAME", format!("cannot read {}: {errno}", file.display()), "")
+        })?);
+    }
+    denials.sort_by_key(|told| told.time);
+    let older = denials.len().saturating_sub(most);
+    Ok(denials.split_off(older))
+}
+
+/// Says what would allow those that do not say so themselves, by the jail that runs or else as planned now. Where neither is
+/// known they stay as they are.
+fn explain(agent: &str, config: Option<&Path>, denials: &mut [Told]) {
+    let silent = |told: &&mut Told| told.denial.opening.is_none();
+    let mut known: Option<Option<Known>> = None;
+    for told in denials.iter_mut().filter(silent) {
+        if let Some(opening) = why::opening_of(&told.denial) {
+            told.denial.opening = Some(opening);
+            continue;
+        }
+        let Some(question) = why::question_of(&told.denial) else { continue };
+        let subject = Subject {
+            name: agent,
+            profile: None,
+            workspace: None,
+            without: &[],
+            config,
+            planned: false,
+        };
+        let known = known.get_or_insert_with(|| Known::of(&subject).ok());
+        let Some(Known { outline, policy, .. }) = known else { continue };
+        let answer = why::answer(outline, policy, &question);
+        told.denial.opening = answer.opening;
+        told.denial.why = answer.rule;
+        told.told = told.denial.told();
+        if let Some(opening) = &told.denial.opening {
+            opening.text().clone_into(&mut told.allow);
+        }
+    }
+}
+
+/// One of them, with what would allow it.
+pub(super) fn print_denial(out: &mut Output, told: &Told) {
+    let ago = journal::now().saturating_sub(told.time);
+    let times = match told.denial.times {
+        0 | 1 => String::new(),
+        times => format!(", {times} times"),
     };
-    let process = match text("process") {
-        process if process.is_empty() => process,
-        process => format!(", by {process}"),
-    };
+    let process = told.shown.as_ref().map(|it| format!(", by {it}")).unwrap_or_default();
     let when = (Tone::Plain, format!("{:>10} ago ", span(ago)));
-    out.cells(&[when, (Tone::Warning, format!("{}{times}{process}", text("told")))]);
-    if !text("allow").is_empty() {
-        out.line(&format!("               to allow it: {}", text("allow")));
+    let wall = (Tone::Plain, format!("{:<9}", told.denial.wall));
+    out.cells(&[when, wall, (Tone::Warning, format!("{}{times}{process}", told.told))]);
+    if let Some(opening) = &told.denial.opening {
+        print_opening(out, opening, "               to allow it: ");
     }
 }
 

@@ -5,7 +5,7 @@ use crate::config;
 use crate::document::{self, Problems};
 use crate::exit::Exit;
 use crate::host::uids::UidRange;
-use crate::host::{self, AutoUid, Essentials, HostFacts, Keeper, Questions, SLICE, Tmux};
+use crate::host::{self, Audit, AutoUid, Essentials, HostFacts, Keeper, Questions, SLICE, Tmux};
 use crate::plan::{self, Ability};
 use crate::planning;
 use crate::profile::Wall;
@@ -114,6 +114,9 @@ fn rows(facts: &HostFacts, essentials: &Essentials) -> Vec<Row> {
         kernel(facts),
         keeper(facts, essentials.bus),
         pressure(essentials.pressure),
+        audit(essentials.audit),
+        landlock_audit(facts),
+        seccomp_audit(essentials.logs_seccomp),
         tmux(essentials.tmux.as_ref()),
         root(facts.caller.euid),
         utf8(essentials),
@@ -208,6 +211,58 @@ fn connector(euid: u32, sees: impl FnOnce() -> Result<(), String>) -> Row {
     }
 }
 
+/// Not needed for any wall to stand: only for `denials` to tell what the kernel refused.
+fn audit(audit: Audit) -> Row {
+    let name = "(audit)";
+    let lacking = |detail: &str, cure: &str| row(name, State::Lacking, detail, cure);
+    match audit {
+        Audit::Known(status) if status.enabled => {
+            let daemon = match status.daemon {
+                0 => "no log service takes it".to_owned(),
+                pid => format!("process {pid} takes it, too"),
+            };
+            row(name, State::Stands, format!("on; {daemon}"), "")
+        }
+        Audit::Known(_) => lacking(
+            "off: what Landlock refuses leaves no record, what system call filters refuse does",
+            "audit = \"enable\" in [watch] of the configuration, or boot with audit=1; `cellblock why` answers without it",
+        ),
+        Audit::Untold => lacking("only root is told whether it is on", "sudo cellblock doctor"),
+        Audit::Missing => lacking(
+            "this kernel has none, or was started with audit=0: what it refuses leaves no record",
+            "use a kernel with CONFIG_AUDIT, and no audit=0; `cellblock why` answers without it",
+        ),
+    }
+}
+
+fn landlock_audit(facts: &HostFacts) -> Row {
+    let name = "(landlock audit)";
+    match facts.kernel.landlock_abi {
+        Some(abi) if abi >= plan::LANDLOCK_LOGS => {
+            row(name, State::Stands, format!("ABI {abi} tells the audit what it refuses"), "")
+        }
+        Some(_) | None => row(
+            name,
+            State::NotInKernel,
+            "exists since Linux 6.15: what Landlock refuses leaves no record",
+            "`cellblock why NAME PATH` answers without it",
+        ),
+    }
+}
+
+fn seccomp_audit(logs: bool) -> Row {
+    let name = "(seccomp audit)";
+    if logs {
+        return row(name, State::Stands, "what filters refuse is told to the audit", "");
+    }
+    row(
+        name,
+        State::Lacking,
+        "`errno` is not in kernel.seccomp.actions_logged: what filters refuse leaves no record",
+        "write the setting with `errno` in it (sysctl kernel.seccomp.actions_logged); `cellblock why` answers without it",
+    )
+}
+
 /// Not counted as missing: it is the caller's, not the host's.
 fn root(euid: u32) -> Row {
     match euid {
@@ -296,6 +351,7 @@ fn uid_range(uid: &AutoUid, range: UidRange) -> Row {
 mod tests {
     use super::*;
     use crate::document::{Place, Problem};
+    use crate::host::audit::Status;
     use crate::host::{Caller, Cgroups, Kernel};
 
     fn facts() -> HostFacts {
@@ -331,6 +387,8 @@ mod tests {
             bus: true,
             pressure: true,
             filesystems,
+            audit: Audit::Untold,
+            logs_seccomp: true,
         }
     }
 
@@ -386,6 +444,25 @@ mod tests {
         // Who is not root hears nothing of the kernel.
         let told = connector(1000, || panic!("it is not asked"));
         assert_eq!((told.state, told.cure.as_str()), (State::Lacking, "sudo cellblock doctor"));
+    }
+
+    #[test]
+    fn what_of_refusals_is_not_told_is_said_with_its_cure() {
+        let status = |enabled, daemon| Audit::Known(Status { enabled, daemon, lost: 0 });
+        let on = audit(status(true, 7));
+        assert_eq!((on.state, on.detail.as_str()), (State::Stands, "on; process 7 takes it, too"));
+        for lacking in [status(false, 0), Audit::Untold, Audit::Missing] {
+            let row = audit(lacking);
+            assert!(row.state == State::Lacking && !row.cure.is_empty(), "{row:?}");
+        }
+        let mut facts = facts();
+        for (abi, state) in
+            [(Some(6), State::NotInKernel), (None, State::NotInKernel), (Some(7), State::Stands)]
+        {
+            facts.kernel.landlock_abi = abi;
+            assert_eq!(landlock_audit(&facts).state, state);
+        }
+        assert_eq!(seccomp_audit(false).state, State::Lacking);
     }
 
     #[test]

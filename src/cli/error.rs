@@ -3,6 +3,7 @@
 use crate::control::socket::ClientError;
 use crate::document::{Problem, Problems};
 use crate::exit::Exit;
+use crate::jobs::enter::AgentError;
 use crate::launch::LaunchError;
 use crate::planning::PlanningError;
 use crate::shim::ShimError;
@@ -42,6 +43,9 @@ pub enum CliError {
     /// The supervisor was not reached, or did not do what it was asked.
     #[error("{0}{hint}", hint = Hint(.0.hint()))]
     Client(#[from] ClientError),
+    /// The agent's own socket was not reached, or what it asks for was not done.
+    #[error("{0}{hint}", hint = Hint(.0.hint()))]
+    Agent(#[from] AgentError),
     /// There is no supervisor.
     #[error("{0}{hint}", hint = Hint(.0.hint()))]
     Supervise(#[from] SuperviseError),
@@ -68,6 +72,7 @@ impl CliError {
             Self::Planning(error) => of(error.status()),
             Self::Shim(error) => of(error.status()),
             Self::Client(error) => of(error.status()),
+            Self::Agent(error) => of(error.status()),
             Self::Problems(_)
             | Self::Supervise(_)
             | Self::Launch(_)

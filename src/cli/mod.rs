@@ -8,6 +8,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod agent;
 pub mod agents;
 pub mod check;
 pub mod completion;
@@ -26,6 +27,7 @@ pub mod profiles;
 pub mod run;
 pub mod score;
 pub mod verify;
+pub mod why;
 
 use crate::exit::Exit;
 use clap::{CommandFactory as _, Parser, Subcommand};
@@ -62,6 +64,7 @@ Examples:
   sudo cellblock supervise        keep agents; then: start, attach, ls, stop
   sudo cellblock limits           what running agents use of each limit
   sudo cellblock denials claude   what was refused to an agent, and how to allow it
+  cellblock why claude /etc/hosts whether an agent may, by which rule, and what would allow it
   sudo cellblock play claude      what an agent's recorded session showed
   sudo cellblock verify demo      attempts to get out of a jail, and what stops each
   cellblock doctor                which walls this host can stand
@@ -98,6 +101,10 @@ pub enum Verb {
     Screen(agents::screen::Screen),
     /// Print an agent's journal
     Logs(agents::logs::Logs),
+    /// Show the jobs that agents have declared, and end them
+    Job(agents::job::Job),
+    /// Show alerts, and try their sinks
+    Alerts(agents::alerts::Alerts),
     /// Have agents wait
     Freeze(agents::freeze::Freeze),
     /// Have frozen agents go on
@@ -116,6 +123,8 @@ pub enum Verb {
     Network(network::Network),
     /// Show what was refused to an agent, and how to allow it
     Denials(denials::Denials),
+    /// Say whether an agent may do something, by which rule, and what would allow it
+    Why(why::Why),
     /// Show what an agent's session showed, as it was recorded
     Play(play::Play),
     /// Try to get out of a profile's jail, and show what stops each attempt
@@ -128,6 +137,8 @@ pub enum Verb {
     Explain(explain::Explain),
     /// List the profiles that can be named
     Profiles(profiles::Profiles),
+    /// For agents, inside their jails: declare jobs, have texts typed later
+    Agent(agent::Agent),
     /// Print a completion script for a shell
     Completion(completion::Completion),
     /// Print the manual, or write its pages into a directory
@@ -182,6 +193,9 @@ fn perform(verb: &Verb, out: &mut Output) -> Result<Exit, CliError> {
         Verb::Attach(verb) => verb.perform(out),
         Verb::Screen(verb) => verb.perform(out),
         Verb::Logs(verb) => verb.perform(out),
+        Verb::Job(verb) => verb.perform(out),
+        Verb::Agent(verb) => verb.perform(out),
+        Verb::Alerts(verb) => verb.perform(out),
         Verb::Freeze(verb) => verb.perform(out),
         Verb::Thaw(verb) => verb.perform(out),
         Verb::Restart(verb) => verb.perform(out),
@@ -191,6 +205,7 @@ fn perform(verb: &Verb, out: &mut Output) -> Result<Exit, CliError> {
         Verb::Limits(verb) => verb.perform(out),
         Verb::Network(verb) => verb.perform(out),
         Verb::Denials(verb) => verb.perform(out),
+        Verb::Why(verb) => verb.perform(out),
         Verb::Play(verb) => verb.perform(out),
         Verb::Verify(verb) => verb.perform(out),
         Verb::Doctor(verb) => Ok(verb.perform(out)),

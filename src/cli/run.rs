@@ -65,6 +65,11 @@ impl shim::run::Notices for Notices<'_> {
         let keys = "Enter comes back to it, Ctrl-C ends it";
         self.0.complain(&format_args!("{agent} goes on: {keys}"));
     }
+
+    fn frozen(&mut self, agent: &str, why: &str) {
+        let keys = "Enter lets it go on, Ctrl-C ends it";
+        self.0.complain(&format_args!("{agent} stands still: {why}: {keys}"));
+    }
 }
 
 impl Run {

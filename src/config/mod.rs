@@ -17,8 +17,9 @@ mod validate;
 
 pub use raw::RawConfig;
 pub use types::{
-    AgentEntry, Ceiling, Config, Defaults, NamePattern, Paths, Principal, Restart, Role, RoleEntry,
-    Share, Slice, Supervisor, Watch,
+    AgentEntry, Alerts, Audit, Auth, Ceiling, Config, Defaults, Listen, Metrics, NamePattern,
+    Paths, Principal, Restart, Role, RoleEntry, Share, SinkEntry, Slice, Supervisor, Url, Watch,
+    Way,
 };
 pub use validate::parse;
 

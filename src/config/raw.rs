@@ -1,6 +1,9 @@
 //! The configuration as written, with the place of every value.
 
 use crate::document::{Item, Located, Place, Problems, Reader, TableReader, Word};
+use alerts::{RawAlerts, RawMetrics};
+
+pub(super) mod alerts;
 
 /// A configuration file as written.
 #[derive(Clone, Debug, Default)]
@@ -23,6 +26,10 @@ pub struct RawConfig {
     pub roles: Vec<RawRole>,
     /// `[[agents]]`.
     pub agents: Vec<RawAgent>,
+    /// `[alerts]`.
+    pub alerts: RawAlerts,
+    /// `[metrics]`.
+    pub metrics: RawMetrics,
 }
 
 /// `[slice]` as written.
@@ -71,6 +78,8 @@ pub struct RawSupervisor {
 pub struct RawWatch {
     /// `events_per_second`.
     pub events_per_second: Option<Located<i64>>,
+    /// `audit`.
+    pub audit: Option<Located<String>>,
 }
 
 /// `[uids]` as written.
@@ -135,11 +144,13 @@ impl RawConfig {
                 slice: root.table(reader, "slice", slice).unwrap_or_default(),
                 paths: root.table(reader, "paths", paths).unwrap_or_default(),
                 supervisor: root.table(reader, "supervisor", supervisor).unwrap_or_default(),
-                watch: root.table(reader, "watch", watch).unwrap_or_default(),
                 uids: root.table(reader, "uids", uids).unwrap_or_default(),
+                watch: root.table(reader, "watch", watch).unwrap_or_default(),
                 defaults: root.table(reader, "defaults", defaults).unwrap_or_default(),
                 roles: root.tables(reader, "roles", role),
                 agents: root.tables(reader, "agents", agent),
+                alerts: root.table(reader, "alerts", alerts::alerts).unwrap_or_default(),
+                metrics: root.table(reader, "metrics", alerts::metrics).unwrap_or_default(),
             };
             root.finish(reader);
             config
@@ -176,7 +187,10 @@ fn supervisor(reader: &mut Reader, table: &mut TableReader<'_>) -> RawSupervisor
 }
 
 fn watch(reader: &mut Reader, table: &mut TableReader<'_>) -> RawWatch {
-    RawWatch { events_per_second: table.integer(reader, "events_per_second") }
+    RawWatch {
+        events_per_second: table.integer(reader, "events_per_second"),
+        audit: table.string(reader, "audit"),
+    }
 }
 
 fn uids(reader: &mut Reader, table: &mut TableReader<'_>) -> RawUids {

@@ -6,8 +6,10 @@ use crate::profile::Wall;
 use crate::profile::types::{AgentName, Bytes, Cpus};
 use std::time::Duration;
 
+mod alerts;
 mod roles;
 
+pub use alerts::{Alerts, Auth, Listen, Metrics, SinkEntry, Url, Way};
 pub use roles::{NamePattern, Principal, Role, RoleEntry};
 
 /// What the admin of an installation sets.
@@ -29,6 +31,10 @@ pub struct Config {
     pub roles: Vec<RoleEntry>,
     /// The agents that the supervisor starts.
     pub agents: Vec<AgentEntry>,
+    /// Who is told of what happens to agents.
+    pub alerts: Alerts,
+    /// Who may see figures.
+    pub metrics: Metrics,
 }
 
 /// Where the supervisor keeps what is its own: absolute paths.
@@ -57,11 +63,50 @@ pub struct Supervisor {
     pub patience: Located<Duration>,
 }
 
-/// What bounds the watch.
+/// What bounds the watch, and what it reads.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Watch {
     /// Events of processes on the whole host that it reads a second; with more it only scans for a while.
     pub events_per_second: Located<u32>,
+    /// What becomes of the kernel's records of refusals.
+    pub audit: Located<Audit>,
+}
+
+/// What becomes of the kernel's records of refusals.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Audit {
+    /// The kernel is asked for none, and none is read.
+    Off,
+    /// What the kernel records is read.
+    Read,
+    /// The kernel is also made to record what it only does with auditing switched on.
+    Enable,
+}
+
+impl Audit {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Off, Self::Read, Self::Enable];
+
+    /// The word for it in the configuration.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Read => "read",
+            Self::Enable => "enable",
+        }
+    }
+
+    /// Finds one by its word.
+    ///
+    /// # Errors
+    /// A clause that lists the words.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        Self::ALL
+            .into_iter()
+            .find(|audit| audit.word() == text)
+            .ok_or_else(|| format!("`{}` is not off, read or enable", text.escape_debug()))
+    }
 }
 
 /// What holds where an agent says nothing.
@@ -213,7 +258,10 @@ impl Default for Supervisor {
 
 impl Default for Watch {
     fn default() -> Self {
-        Self { events_per_second: default("watch.events_per_second", EVENTS) }
+        Self {
+            events_per_second: default("watch.events_per_second", EVENTS),
+            audit: default("watch.audit", Audit::Read),
+        }
     }
 }
 

@@ -4,6 +4,7 @@ use super::{Config, RawConfig};
 use crate::document::{Located, Place, Problem, Problems};
 
 mod agents;
+mod alerts;
 mod roles;
 mod slice;
 mod supervisor;
@@ -24,10 +25,12 @@ pub fn parse(name: &str, text: &str) -> Result<Config, Problems> {
         slice: slice::slice(&mut check, &raw.slice),
         paths: supervisor::paths(&mut check, &raw.paths),
         supervisor: supervisor::supervisor(&mut check, &raw.supervisor),
-        watch: supervisor::watch(&mut check, &raw.watch),
         uids: supervisor::uids(&mut check, &raw.uids),
+        watch: supervisor::watch(&mut check, &raw.watch),
         roles: raw.roles.iter().filter_map(|role| roles::entry(&mut check, role)).collect(),
         agents: agents::all(&mut check, &raw, &defaults),
+        alerts: alerts::alerts(&mut check, &raw.alerts),
+        metrics: alerts::metrics(&mut check, &raw.metrics),
         defaults,
     };
     agents::count(&mut check, &raw, &config.supervisor.max_agents);
@@ -117,6 +120,7 @@ fn hint(key: &str) -> &'static str {
         "supervisor.patience" => {
             "write a number with ms, s or m, as in \"10s\"; at most \"10m\", and \"0s\" for none"
         }
+        _ if key.starts_with("alerts.") || key.starts_with("metrics.") => alerts::hint(key),
         _ if key.starts_with("slice.") => {
             "write a size as in \"12G\", a share of the machine's as in \"80%\", or \"none\""
         }
@@ -130,6 +134,7 @@ fn hint(key: &str) -> &'static str {
             "role" => {
                 "a viewer looks on, an operator starts, stops and uses agents, an admin changes which there are"
             }
+            "audit" => "write audit = \"off\", \"read\" or \"enable\"",
             "restart" => "write restart = \"never\", \"on-failure\" or \"always\"",
             "name" => "write a name, as in name = \"reviewer\"",
             last if last.starts_with("agents[") => {

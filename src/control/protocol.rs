@@ -4,6 +4,7 @@
 //! message, however long. A connection may make one call after another. The version stands in every call: a
 //! supervisor answers those that it understands, and says to all others which it would.
 
+use super::agent::ShownJob;
 use super::roles::Verb;
 use crate::gate::protocol::Counts;
 use crate::host;
@@ -60,6 +61,18 @@ pub enum Request {
         /// How many.
         lines: u32,
     },
+    /// The newest alerts, of one agent or of all that the caller has a role for.
+    Alerts {
+        /// Which; all of them where there is none.
+        agent: Option<String>,
+        /// How many.
+        lines: u32,
+    },
+    /// Have sinks told of an alert about nothing.
+    TryAlerts {
+        /// Which; all of them where there are none.
+        sinks: Vec<String>,
+    },
     /// Its session, on a line that comes with the answer.
     Attach {
         /// Which.
@@ -89,6 +102,18 @@ pub enum Request {
     Restart {
         /// Which.
         agent: String,
+    },
+    /// The jobs that one has declared.
+    Jobs {
+        /// Which.
+        agent: String,
+    },
+    /// End a job of one.
+    StopJob {
+        /// Which.
+        agent: String,
+        /// The job.
+        number: u32,
     },
     /// Let one wait.
     Freeze {
@@ -129,13 +154,15 @@ impl Request {
     pub fn verb(&self) -> Verb {
         match self {
             Self::List => Verb::List,
-            Self::Status { .. } => Verb::Status,
+            Self::Status { .. } | Self::Jobs { .. } => Verb::Status,
             Self::Screen { .. } => Verb::Screen,
             Self::Logs { .. } | Self::Denials { .. } => Verb::Logs,
+            Self::Alerts { .. } => Verb::Alerts,
+            Self::TryAlerts { .. } => Verb::TryAlerts,
             Self::Attach { types: false, .. } => Verb::Watch,
             Self::Attach { types: true, .. } => Verb::Attach,
             Self::Start { .. } => Verb::Start,
-            Self::Stop { .. } => Verb::Stop,
+            Self::Stop { .. } | Self::StopJob { .. } => Verb::Stop,
             Self::Restart { .. } => Verb::Restart,
             Self::Freeze { .. } => Verb::Freeze,
             Self::Thaw { .. } => Verb::Thaw,
@@ -156,7 +183,8 @@ impl Request {
     #[must_use]
     pub fn agent(&self) -> Option<String> {
         match self {
-            Self::List | Self::Up | Self::Reload => None,
+            Self::List | Self::Up | Self::Reload | Self::TryAlerts { .. } => None,
+            Self::Alerts { agent, .. } => agent.clone(),
             Self::Start { wanted, .. } => Some(name_of(wanted)),
             Self::Status { agent }
             | Self::Screen { agent }
@@ -165,6 +193,8 @@ impl Request {
             | Self::Attach { agent, .. }
             | Self::Stop { agent, .. }
             | Self::Restart { agent }
+            | Self::Jobs { agent }
+            | Self::StopJob { agent, .. }
             | Self::Freeze { agent }
             | Self::Thaw { agent }
             | Self::Exec { agent, .. }
@@ -190,8 +220,12 @@ pub enum Answer {
     Status(Box<Status>),
     /// To [`Request::Screen`].
     Screen(String),
-    /// To [`Request::Logs`] and [`Request::Denials`]: lines as they were written, oldest first.
+    /// To [`Request::Logs`], [`Request::Denials`] and [`Request::Alerts`]: lines as they were written, oldest first.
     Logs(Vec<serde_json::Value>),
+    /// To [`Request::Jobs`].
+    Jobs(Vec<ShownJob>),
+    /// To [`Request::TryAlerts`].
+    Sinks(Vec<SinkTold>),
     /// To [`Request::Attach`] and [`Request::Exec`]: the line comes along.
     Line,
     /// It is done; what there is to say about it, one sentence each.
@@ -213,6 +247,19 @@ impl Answer {
     pub fn failed(cause: impl Into<String>, hint: impl Into<String>) -> Self {
         Self::Failed { cause: cause.into(), hint: hint.into(), status: 125 }
     }
+}
+
+/// How it went to tell a sink.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SinkTold {
+    /// Its name.
+    pub sink: String,
+    /// How it is told.
+    pub way: String,
+    /// Why it was not; none where it was.
+    pub failed: Option<String>,
+    /// How long that took, in milliseconds.
+    pub millis: u64,
 }
 
 /// How an agent is.

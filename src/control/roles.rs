@@ -23,6 +23,8 @@ pub enum Verb {
     Screen,
     /// Its journal.
     Logs,
+    /// The alerts about it, or about all agents that the caller has a role for.
+    Alerts,
     /// Its terminal as it changes, without a way to type.
     Watch,
     /// Its terminal, to type.
@@ -45,15 +47,18 @@ pub enum Verb {
     Up,
     /// Read the configuration anew.
     Reload,
+    /// Have the sinks of alerts told of one about nothing.
+    TryAlerts,
 }
 
 impl Verb {
     /// All of them.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 17] = [
         Self::List,
         Self::Status,
         Self::Screen,
         Self::Logs,
+        Self::Alerts,
         Self::Watch,
         Self::Attach,
         Self::Start,
@@ -65,6 +70,7 @@ impl Verb {
         Self::Remove,
         Self::Up,
         Self::Reload,
+        Self::TryAlerts,
     ];
 
     /// The one of this name.
@@ -77,7 +83,9 @@ impl Verb {
     #[must_use]
     pub fn least(self) -> Role {
         match self {
-            Self::List | Self::Status | Self::Screen | Self::Logs | Self::Watch => Role::Viewer,
+            Self::List | Self::Status | Self::Screen | Self::Logs | Self::Alerts | Self::Watch => {
+                Role::Viewer
+            }
             Self::Attach
             | Self::Start
             | Self::Stop
@@ -86,7 +94,7 @@ impl Verb {
             | Self::Thaw
             | Self::Exec
             | Self::Remove => Role::Operator,
-            Self::Up | Self::Reload => Role::Admin,
+            Self::Up | Self::Reload | Self::TryAlerts => Role::Admin,
         }
     }
 
@@ -98,6 +106,7 @@ impl Verb {
             Self::Status => "status",
             Self::Screen => "screen",
             Self::Logs => "logs",
+            Self::Alerts => "alerts",
             Self::Watch => "watch",
             Self::Attach => "attach",
             Self::Start => "start",
@@ -109,6 +118,7 @@ impl Verb {
             Self::Remove => "remove",
             Self::Up => "up",
             Self::Reload => "reload",
+            Self::TryAlerts => "try-alerts",
         }
     }
 }
@@ -196,14 +206,14 @@ impl Roles {
         mine.map(|entry| entry.role).max()
     }
 
-    /// Whether `caller` may do `verb` to `agent`; without one, to all of them together. To list agents a role
+    /// Whether `caller` may do `verb` to `agent`; without one, to all of them together. To list agents, or alerts, a role
     /// for some of them is enough: [`Roles::sees`] says which to show.
     ///
     /// # Errors
     /// [`Refusal`] says what is missing.
     pub fn allows(&self, caller: &Caller, verb: Verb, agent: Option<&str>) -> Result<(), Refusal> {
         let has = match (verb, agent) {
-            (Verb::List, None) => self.of(caller, None).max(self.of_any(caller)),
+            (Verb::List | Verb::Alerts, None) => self.of(caller, None).max(self.of_any(caller)),
             _ => self.of(caller, agent),
         };
         if has >= Some(verb.least()) {

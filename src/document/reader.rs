@@ -170,7 +170,7 @@ impl<'a> TableReader<'a> {
         let Some(item) = self.take(key) else { return Vec::new() };
         if !item.is_list() {
             let found = item.value.get_ref().type_str();
-            let hint = format!("write [[{key}]] above each");
+            let hint = format!("write [[{}]] above each", item.key);
             let place = item.place(reader);
             reader.report(Problem::new(&place, format!("must be tables, not {found}"), hint));
             return Vec::new();

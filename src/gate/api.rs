@@ -65,7 +65,8 @@ impl Api {
         let Upstream { tls, target, port } = &api.upstream;
         let service = Service::new(&api.upstream, &api.header, &api.key.0);
         let service = service.map_err(|cause| wrong(format!("of its key, {cause}")))?;
-        let tls = tls.then(|| secured(&api)).transpose().map_err(wrong)?;
+        let server = api.upstream.server();
+        let tls = tls.then(|| secured(&api.roots, server)).transpose().map_err(wrong)?;
         let peer = Peer::try_from(target.to_string()).map_err(wrong)?;
         let rule = Rule {
             target: target.clone(),
@@ -97,10 +98,13 @@ impl Api {
     }
 }
 
-/// TLS as the service's certificate is checked by `api.roots`.
-fn secured(api: &protocol::Api) -> Result<(TlsConnector, ServerName<'static>), String> {
+/// TLS to `server`, whose certificate is checked by the authorities of `known`: DER in base64.
+pub(crate) fn secured(
+    known: &[String],
+    server: String,
+) -> Result<(TlsConnector, ServerName<'static>), String> {
     let mut roots = RootCertStore::empty();
-    let decoded: Result<Vec<_>, _> = api.roots.iter().map(|root| STANDARD.decode(root)).collect();
+    let decoded: Result<Vec<_>, _> = known.iter().map(|root| STANDARD.decode(root)).collect();
     let decoded = decoded.map_err(|error| error.to_string())?;
     // A host may have old certificates that no rule fits any more: the others count.
     let (known, _) = roots.add_parsable_certificates(decoded.into_iter().map(CertificateDer::from));
@@ -113,7 +117,7 @@ fn secured(api: &protocol::Api) -> Result<(TlsConnector, ServerName<'static>), S
     let config = config.map_err(|error| error.to_string())?;
     let mut config = config.with_root_certificates(roots).with_no_client_auth();
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    let name = ServerName::try_from(api.upstream.server()).map_err(|error| error.to_string())?;
+    let name = ServerName::try_from(server).map_err(|error| error.to_string())?;
     Ok((TlsConnector::from(Arc::new(config)), name))
 }
 

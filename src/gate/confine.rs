@@ -50,7 +50,7 @@ pub(super) const RESOLVER_FILES: [&str; 2] = ["/etc/resolv.conf", "/etc/hosts"];
 const MOST_LINKS: u32 = 16;
 
 /// The folders of the resolver's files and of what they lead to.
-fn folders() -> Vec<PathBuf> {
+pub(crate) fn folders() -> Vec<PathBuf> {
     let mut found: Vec<PathBuf> = Vec::new();
     for file in RESOLVER_FILES.map(PathBuf::from) {
         let mut file = file;

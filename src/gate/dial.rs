@@ -31,10 +31,10 @@ const NOBODYS: (Ipv4Addr, Ipv6Addr) =
 const MOST: usize = 16;
 
 /// A connection to the world, and what came on it already.
-pub(super) type Dialled = (TcpStream, Vec<u8>);
+pub(crate) type Dialled = (TcpStream, Vec<u8>);
 
 /// Connects to `port` of `peer`, as `rule` allows it.
-pub(super) async fn dial(
+pub(crate) async fn dial(
     resolver: &Resolver,
     proxy: Option<&Proxy>,
     peer: &Peer,

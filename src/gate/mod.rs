@@ -30,6 +30,11 @@ mod servers;
 mod state;
 mod tell;
 
+pub(crate) use api::secured;
+pub(crate) use confine::folders as resolver_folders;
+pub(crate) use dial::dial;
+pub(crate) use resolver::Resolver;
+
 use keeper::Line;
 use protocol::{Order, Orders, Report};
 use rustix::fd::OwnedFd;

@@ -24,7 +24,7 @@ const MOST_KEPT: usize = 1024;
 
 /// How the host resolves names. Many connections to one name at once are one question.
 #[derive(Default)]
-pub(super) struct Resolver {
+pub(crate) struct Resolver {
     known: RefCell<Option<Known>>,
     asked: RefCell<BTreeMap<Name, Rc<Asked>>>,
 }

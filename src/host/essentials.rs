@@ -28,6 +28,8 @@ pub fn probe() -> Essentials {
         bus: std::os::unix::net::UnixStream::connect("/run/dbus/system_bus_socket").is_ok(),
         // With psi=0 the file is there and cannot be opened.
         pressure: super::text::read("/proc/pressure/memory").is_ok(),
+        audit: super::audit::probe(),
+        logs_seccomp: super::audit::logs_seccomp(),
         filesystems: filesystems.split_whitespace().map(str::to_owned).collect(),
     }
 }

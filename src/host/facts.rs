@@ -1,5 +1,6 @@
 //! The facts as plain data.
 
+use super::audit::Audit;
 use super::uids::UidRange;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -168,6 +169,10 @@ pub struct Essentials {
     pub pressure: bool,
     /// The file systems that the kernel has loaded.
     pub filesystems: BTreeSet<String>,
+    /// What is known of the kernel's audit.
+    pub audit: Audit,
+    /// Whether what filters refuse is recorded where they ask for it.
+    pub logs_seccomp: bool,
 }
 
 /// A tmux.

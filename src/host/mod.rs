@@ -4,6 +4,7 @@
 //! from which `plan` decides everything. Nothing here decides, and nothing here writes.
 
 pub mod accounts;
+pub mod audit;
 pub mod cgroups;
 pub mod disks;
 pub mod essentials;
@@ -17,6 +18,7 @@ pub mod trust;
 pub mod uids;
 pub mod walk;
 
+pub use audit::Audit;
 pub use facts::{
     Account, AutoUid, Caller, Cgroups, Disk, Essentials, HostFacts, Keeper, Kernel, Kind,
     PathAnswer, PathFact, Person, ProjectQuota, Questions, SLICE, Tmux, Walk,

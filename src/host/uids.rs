@@ -96,6 +96,9 @@ pub fn shim_of(agent: &str) -> String {
 /// By what name the book has the watch: no agent's helper can be called so.
 pub const WATCH: &str = "cellblock.watch";
 
+/// By what name the book has the process that tells alerts: no agent, gate or shim is called so.
+pub const ALERTS: &str = "cellblock.alerts";
+
 /// The uid on this host of what the book calls `name`, none of `others`.
 #[must_use]
 pub fn of_helper(name: &str, range: UidRange, others: &[Option<u32>]) -> AutoUid {

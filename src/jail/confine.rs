@@ -103,6 +103,12 @@ pub(super) fn install_filter(filter: &[seccompiler::sock_filter]) -> Result<(), 
     })
 }
 
+/// Installs the filter whose refusals the kernel records (seccomp(2), `SECCOMP_FILTER_FLAG_LOG`).
+pub(super) fn log_refusals(filter: &[seccompiler::sock_filter]) -> Result<(), StepError> {
+    crate::sys::install_logged_filter(filter)
+        .map_err(cannot("have recorded", "what the system call filter refuses"))
+}
+
 /// Becomes PID 1's program, with memory of its own. Returns only if it cannot.
 pub(super) fn exec_init(inside: &Inside<'_>) -> Result<(), StepError> {
     take_terminal(inside)?;

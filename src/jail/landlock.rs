@@ -2,10 +2,11 @@
 
 use super::error::{StepError, cannot};
 use super::perform::Inside;
-use crate::plan::{LandlockPlan, Rights};
+use crate::plan::{LandlockPlan, Log, Rights};
 use landlock::{
     ABI, Access as _, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible as _, PathBeneath,
-    Ruleset, RulesetAttr as _, RulesetCreatedAttr as _, RulesetStatus, Scope,
+    RestrictSelfAttr as _, Ruleset, RulesetAttr as _, RulesetCreatedAttr as _, RulesetStatus,
+    Scope,
 };
 use rustix::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use rustix::fs::{CWD, FileType, Mode, OFlags};
@@ -71,6 +72,13 @@ pub(super) fn build(inside: &mut Inside<'_>) -> Result<(), StepError> {
     ruleset = ruleset
         .add_rule(PathBeneath::new(inside.program, own))
         .map_err(failed("allow by Landlock", "init"))?;
+    if plan.log == Log::On {
+        // Nobody runs before the exec; and what a sandbox of the agent's own refuses is no wall of the jail.
+        ruleset = ruleset
+            .log_new_exec(true)
+            .and_then(|ruleset| ruleset.log_subdomains(false))
+            .map_err(failed("have recorded", "what Landlock refuses"))?;
+    }
     inside.ruleset = Some(ruleset);
     Ok(())
 }

@@ -33,6 +33,8 @@ pub struct Inside<'a> {
     pub terminal: Option<Terminal>,
     /// The filter.
     pub filter: Vec<seccompiler::sock_filter>,
+    /// The one by which refusals are recorded.
+    pub told: Vec<seccompiler::sock_filter>,
     /// The ruleset, between its building and its use.
     pub(super) ruleset: Option<RulesetCreated>,
     /// A writable view of the jail's `/proc` for its two settings.
@@ -71,6 +73,7 @@ impl<'a> Inside<'a> {
             control,
             terminal: None,
             filter: Vec::new(),
+            told: Vec::new(),
             ruleset: None,
             settings: None,
         }
@@ -139,6 +142,7 @@ pub fn perform(step: &Step, inside: &mut Inside<'_>) -> Result<(), StepError> {
         Step::EnterWorkdir => confine::enter_workdir(inside.plan),
         Step::RestrictLandlock => landlock::restrict(inside),
         Step::SetRlimits => settings::set_rlimits(inside.plan),
+        Step::LogRefusals => confine::log_refusals(&inside.told),
         Step::InstallSeccomp => confine::install_filter(&inside.filter),
         Step::ExecInit => confine::exec_init(inside),
     }

@@ -3,6 +3,7 @@
 //! What init says comes from behind the walls: whoever hears it bounds it, checks its form, and treats
 //! every string in it as the agent's own words. Descriptors go inside alone; none ever comes out.
 
+use crate::watch::state::Own;
 use serde::{Deserialize, Serialize};
 
 /// The most text of a screen that is sent, in bytes; JSON may double it.
@@ -10,6 +11,9 @@ pub const MAX_SCREEN: usize = 40 << 10;
 
 /// The most that is told of what tmux says where it does not start, in bytes.
 pub const MAX_SAID: usize = 4 << 10;
+
+/// The most processes of init's own that are told of.
+pub const MAX_OWN: usize = 256;
 
 /// The most panes that are told of.
 pub const MAX_PANES: usize = 4096;
@@ -106,12 +110,7 @@ pub enum Report {
         screen: String,
     },
     /// The processes that init has started itself and that run, and the first one of the agent's pane, by their numbers inside.
-    Own {
-        /// tmux's clients and further commands.
-        pids: Vec<i32>,
-        /// The first process of the pane, once it is looked after.
-        pane: Option<i32>,
-    },
+    Own(Own),
     /// The first processes of the panes of the session, by their numbers inside; nothing where tmux does not tell.
     Panes(Option<Vec<i32>>),
     /// A text was typed, or could not be.

@@ -9,8 +9,10 @@
 
 #![forbid(unsafe_code)]
 
+pub mod enter;
 pub mod ledger;
 
+use crate::alerts::event::Kind;
 use crate::control::agent::{Answer, Request, ShownJob};
 use crate::host::text;
 use crate::limits::Kept;
@@ -30,7 +32,7 @@ const LOOK: Duration = Duration::from_secs(1);
 const EMPTY: u64 = 10;
 
 /// What is to be told of a job or a note: the event, and the same in a sentence.
-pub type Told = (&'static str, String);
+pub type Told = (Kind, String);
 
 /// The jobs and notes of one agent.
 #[derive(Debug)]
@@ -96,7 +98,7 @@ impl Jobs {
                 match self.ledger.schedule(&self.rules, now(), after, &text) {
                     Ok(number) => {
                         self.is_changed = true;
-                        self.told.push(("scheduled", format!("note {number} was scheduled")));
+                        self.told.push((Kind::Scheduled, format!("note {number} was scheduled")));
                         let notes = self.ledger.shown_notes().into_iter();
                         let note = notes.into_iter().find(|note| note.number == number);
                         (note.map_or_else(|| unknown("note", number), Answer::Note), None)
@@ -128,7 +130,7 @@ impl Jobs {
                 let job =
                     job.ok_or_else(|| (format!("there is no job {number}"), String::new()))?;
                 let words = job.words.join(" ").escape_debug().to_string();
-                self.told.push(("job-started", format!("job {number} was started: {words}")));
+                self.told.push((Kind::JobStarted, format!("job {number} was started: {words}")));
                 Ok((shown(number, &job, self.folder(number).as_deref()), door))
             }
             Err(errno) => {
@@ -158,7 +160,11 @@ impl Jobs {
         jobs.map(|(number, job)| shown(*number, job, self.folder(*number).as_deref())).collect()
     }
 
-    fn stop(&mut self, number: u32) -> Result<String, Refusal> {
+    /// Ends a job; what there is to say about that.
+    ///
+    /// # Errors
+    /// Why it is not ended.
+    pub fn stop(&mut self, number: u32) -> Result<String, Refusal> {
         if !self.ledger.jobs.contains_key(&number) {
             let hint = "cellblock agent job ls shows those that there are";
             return Err((format!("there is no job {number}"), hint.to_owned()));
@@ -229,7 +235,7 @@ impl Jobs {
             Ok(()) | Err(Errno::NOENT) => {
                 let is_over = job.until <= time;
                 let how = if is_over { "was ended: its time was over" } else { "has ended" };
-                self.told.push(("job-ended", format!("job {number} {how}")));
+                self.told.push((Kind::JobEnded, format!("job {number} {how}")));
                 self.ledger.jobs.remove(&number);
                 self.begun.remove(&number);
                 self.is_changed = true;

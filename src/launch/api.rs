@@ -31,21 +31,24 @@ pub(super) fn start(plan: &ApiPlan) -> Result<Api, LaunchError> {
     let ApiPlan { upstream, key, header, ca, addresses, .. } = plan;
     let roots = match (upstream.tls, ca) {
         (false, _) => Vec::new(),
-        (true, Some(file)) => authorities_in(file)?,
+        (true, Some(file)) => authorities_in("network.api.ca", file)?,
         (true, None) => authorities_of_host()?,
     };
     Ok(Api {
         upstream: upstream.clone(),
         header: header.clone(),
-        key: Key(secrets::key(key)?),
+        key: Key(secrets::key("network.api.key", key)?),
         addresses: addresses.clone(),
         roots: roots.iter().map(|root| STANDARD.encode(root)).collect(),
     })
 }
 
-/// Those in a file of PEM (RFC 7468). Who could change it could speak for the service, and be told the key.
-fn authorities_in(file: &str) -> Result<Vec<CertificateDer<'static>>, LaunchError> {
-    let what = || "cannot use network.api.ca".to_owned();
+/// Those in a file of PEM (RFC 7468), which `key` of a profile or the configuration names. Who could change it could speak for the service, and be told the key.
+pub(super) fn authorities_in(
+    key: &str,
+    file: &str,
+) -> Result<Vec<CertificateDer<'static>>, LaunchError> {
+    let what = || format!("cannot use {key}");
     let text = trust::read_bytes(Path::new(file), &Trust::root_only(), LONGEST_BUNDLE)
         .map_err(|error| LaunchError::File { what: what(), error })?;
     let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&text).collect();
@@ -58,7 +61,7 @@ fn authorities_in(file: &str) -> Result<Vec<CertificateDer<'static>>, LaunchErro
 
 /// Those of the host, where distributions keep them. No variable of the environment leads elsewhere: it may come from
 /// somebody who may start agents and must not choose who hears the key.
-fn authorities_of_host() -> Result<Vec<CertificateDer<'static>>, LaunchError> {
+pub(super) fn authorities_of_host() -> Result<Vec<CertificateDer<'static>>, LaunchError> {
     let bundle = BUNDLES.iter().map(Path::new).find(|path| path.is_file());
     let loaded = rustls_native_certs::load_certs_from_paths(bundle, None);
     if loaded.certs.is_empty() {

@@ -27,6 +27,10 @@ pub(super) fn enter(plan: &Plan, _all: &AllRecords) -> Result<(), LaunchError> {
 /// # Errors
 /// [`LaunchError`] where none is free, or the book cannot be written.
 pub fn uid_of_own(name: &str, range: UidRange) -> Result<u32, LaunchError> {
+    // One that it has is nobody's to change: no launch that is under way is waited for.
+    if let AutoUid::Assigned(uid) = uids::of_helper(name, range, &[]) {
+        return Ok(uid);
+    }
     let _all = super::record::lock_alone()?;
     match uids::of_helper(name, range, &[]) {
         AutoUid::Assigned(uid) => Ok(uid),
@@ -35,6 +39,11 @@ pub fn uid_of_own(name: &str, range: UidRange) -> Result<u32, LaunchError> {
             Err(LaunchError::Unusable(format!("{name} needs a uid of its own: {cause}")))
         }
     }
+}
+
+/// Enters the uid of a process of cellblock itself, if it is new.
+pub(super) fn enter_helper(name: &str, uid: u32, _all: &AllRecords) -> Result<(), LaunchError> {
+    enter_one(name, uid)
 }
 
 fn enter_one(name: &str, uid: u32) -> Result<(), LaunchError> {

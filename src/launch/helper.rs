@@ -75,6 +75,14 @@ pub fn start_own(control: &OwnedFd, words: &[String]) -> Result<Cloned, LaunchEr
     start(program.as_fd(), control, words, &environment)
 }
 
+/// The same without any variable.
+///
+/// # Errors
+/// As for [`start`].
+pub(super) fn start_bare(control: &OwnedFd, words: &[String]) -> Result<Cloned, LaunchError> {
+    start(program::open()?.as_fd(), control, words, &[])
+}
+
 /// Becomes the program. Returns only if it cannot.
 fn exec(
     program: BorrowedFd<'_>,

@@ -7,7 +7,7 @@
 
 use super::error::{LaunchError, cannot, cannot_io};
 use super::gate::GateBorn;
-use super::{RUN, cgroup, disk, orders, stubs};
+use super::{RUN, cgroup, disk, orders, outlines, stubs};
 use crate::limits::Kept;
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{FlockOperation, Mode, OFlags, flock};
@@ -141,6 +141,24 @@ pub(super) fn lock_alone() -> Result<AllRecords, LaunchError> {
     Ok(AllRecords { _lock: file })
 }
 
+/// Takes the lock, if nobody has it.
+///
+/// # Errors
+/// [`LaunchError`].
+pub(super) fn lock_at_once() -> Result<AllRecords, LaunchError> {
+    make_folder(Path::new(RUN), 0o755)?;
+    let path = Path::new(RUN).join("lock");
+    let shown = path.display().to_string();
+    let file = open(&path, OFlags::CREATE).map_err(cannot("open", &shown))?;
+    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(AllRecords { _lock: file }),
+        Err(Errno::WOULDBLOCK) => {
+            Err(LaunchError::Unusable("a launch is under way at this moment".to_owned()))
+        }
+        Err(errno) => Err(cannot("lock", &shown)(errno)),
+    }
+}
+
 /// Removes what launchers that are gone have left: to be called before the host is looked at, for
 /// what is found then must still be there at the launch.
 ///
@@ -263,6 +281,7 @@ impl AllRecords {
             tracing::info!(record = %shown, "removing what a launcher left behind");
             undo(&made, &self.besides(path))?;
         }
+        outlines::remove(path)?;
         std::fs::remove_file(path).map_err(cannot_io("remove", &shown))
     }
 
@@ -383,6 +402,7 @@ impl Record {
         let all = if shared { Some(lock()?) } else { None };
         let others = all.as_ref().map(|all| all.besides(&self.path)).unwrap_or_default();
         undo(&self.made, &others)?;
+        outlines::remove(&self.path)?;
         let shown = self.path.display().to_string();
         std::fs::remove_file(&self.path).map_err(cannot_io("remove", &shown))
     }

@@ -13,12 +13,12 @@ pub(super) fn environment(plan: &Plan) -> Result<Vec<CString>, LaunchError> {
     plan.environment.iter().map(variable).collect()
 }
 
-/// The key in `file`.
+/// The key in `file`, which `name` of a profile or the configuration names.
 ///
 /// # Errors
 /// [`LaunchError`] where others can read the file, or it is empty.
-pub(super) fn key(file: &str) -> Result<String, LaunchError> {
-    match secret("network.api.key", file)? {
+pub(super) fn key(name: &str, file: &str) -> Result<String, LaunchError> {
+    match secret(name, file)? {
         key if key.trim().is_empty() => {
             Err(LaunchError::Unusable(format!("{file} holds no key: it is empty")))
         }

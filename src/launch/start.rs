@@ -8,12 +8,15 @@ use super::record::{self, Record};
 use super::stubs::Stub;
 use super::tree::Listeners;
 use super::user_namespace::OneId;
-use super::{book, confirm, disk, orders, program, pts, secrets, stubs, tree, user_namespace};
+use super::{
+    book, confirm, disk, orders, outlines, program, pts, secrets, stubs, tree, user_namespace,
+};
 use crate::host::text;
 use crate::jail::protocol::Order;
 use crate::jail::{Inside, StepError, Terminal, perform};
 use crate::limits::read::{Kept, KeptDisk};
 use crate::plan::{Mask, MaskKind, Mode, Mount, Phase, Plan, RlimitName, Source, Step, steps};
+use crate::policy::seccomp::Program;
 use crate::profile::Wall;
 use crate::sys::{self, CloneFlags, Cloned};
 use crate::terminal::mode::Mode as Typing;
@@ -225,6 +228,7 @@ impl<'p> Launcher<'p> {
         inside.environment = secrets::environment(plan)?;
         inside.arguments = program::arguments(plan, &inner)?;
         inside.filter = plan.seccomp.program.to_sock_filters();
+        inside.told = plan.seccomp.told.as_ref().map(Program::to_sock_filters).unwrap_or_default();
         clock.lap("prepare");
         let steps = steps(plan);
         let (before, steps): (Vec<_>, Vec<_>) =
@@ -257,6 +261,9 @@ impl<'p> Launcher<'p> {
         })?;
         clock.lap("record the jail");
         wire::say(&control, &Order::Start).map_err(cannot("tell", "init to start"))?;
+        // The command starts meanwhile.
+        outlines::write(self.record.as_ref().map(Record::name).unwrap_or_default(), plan)?;
+        clock.lap("keep the outline");
         self.finish(control, master)
     }
 
@@ -362,6 +369,7 @@ impl<'p> Launcher<'p> {
             | Step::EnterWorkdir
             | Step::RestrictLandlock
             | Step::InstallSeccomp
+            | Step::LogRefusals
             | Step::ExecInit
             | Step::OpenGate => {
                 return Err(LaunchError::Unusable(format!("{step:?} is not a step of the parent")));

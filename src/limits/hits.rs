@@ -68,6 +68,23 @@ pub enum What {
     Waited,
 }
 
+impl What {
+    /// The word for it in journals and rules.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Ended => "ended",
+            Self::EndedForOthers => "ended-for-others",
+            Self::EndedByWatch => "ended-by-watch",
+            Self::Reached => "reached",
+            Self::Refused => "refused",
+            Self::Full => "full",
+            Self::HeldBack => "held-back",
+            Self::Waited => "waited",
+        }
+    }
+}
+
 /// A figure as it was when the window opened.
 #[derive(Debug, Default)]
 struct Window<T> {

@@ -1,6 +1,7 @@
 //! Where hits are written down: a file of JSON lines for each agent, out of its reach, bounded.
 
-use super::hits::Hit;
+use super::hits::{Hit, What};
+use crate::alerts::event::{Event, Kind, Label, Teller};
 use rustix::fs::{FlockOperation, Mode, OFlags, flock};
 use rustix::io::Errno;
 use serde::Serialize;
@@ -45,19 +46,92 @@ pub fn path(folder: &Path, agent: &str) -> PathBuf {
     folder.join(format!("{agent}.jsonl"))
 }
 
-/// Writes `hits` of the jail called `jail` down.
-///
-/// # Errors
-/// The kernel's answer, as on a full disk: what was written before stays. `EAGAIN` where another one writes for too long.
-pub fn write(folder: &Path, agent: &str, jail: &str, hits: &[Hit]) -> Result<(), Errno> {
-    let line = |hit| line(agent, jail, "limit", hit, Hit::told(hit));
-    append(folder, agent, hits.iter().map(line))
+/// The journal of a jail, and who hears of what is written there. The one place by which a supervisor writes down what happens:
+/// what is written is told, and told also where it cannot be written.
+#[derive(Clone, Debug)]
+pub struct Journal {
+    folder: PathBuf,
+    agent: String,
+    jail: String,
+    teller: Teller,
+}
+
+impl Journal {
+    /// Of the jail called `jail` of `agent`, in `folder`.
+    #[must_use]
+    pub fn new(folder: &Path, (agent, jail): (&str, &str), teller: Teller) -> Self {
+        Self { folder: folder.to_owned(), agent: agent.to_owned(), jail: jail.to_owned(), teller }
+    }
+
+    /// The name of the jail.
+    #[must_use]
+    pub fn jail(&self) -> &str {
+        &self.jail
+    }
+
+    /// Writes `event` down, with what belongs to it.
+    ///
+    /// # Errors
+    /// The kernel's answer, as on a full disk: what was written before stays. `EAGAIN` where another one writes for too long.
+    pub fn write(&self, event: Event, what: impl Serialize) -> Result<(), Errno> {
+        self.write_to(&self.agent, event, what)
+    }
+
+    /// Writes `hits` down.
+    ///
+    /// # Errors
+    /// As for [`Journal::write`].
+    pub fn write_hits(&self, hits: &[Hit]) -> Result<(), Errno> {
+        let lines = hits.iter().map(|hit| self.line(Kind::Limit.name(), hit, &hit.told()));
+        let lines: Vec<_> = lines.collect();
+        for hit in hits {
+            self.teller.tell(of_hit(&self.agent, hit));
+        }
+        append(&self.folder, &self.agent, lines.into_iter())
+    }
+
+    /// Writes down that something was refused, in a journal of its own: however much is refused, what happened at limits
+    /// stays.
+    ///
+    /// # Errors
+    /// As for [`Journal::write`].
+    pub fn write_denial(&self, event: Event, what: impl Serialize) -> Result<(), Errno> {
+        self.write_to(&denials_of(&self.agent), event, what)
+    }
+
+    fn write_to(&self, name: &str, event: Event, what: impl Serialize) -> Result<(), Errno> {
+        let line = self.line(event.kind.name(), what, &event.text);
+        self.teller.tell(event);
+        append(&self.folder, name, std::iter::once(line))
+    }
+
+    fn line(
+        &self,
+        event: &'static str,
+        what: impl Serialize,
+        told: &str,
+    ) -> Result<Vec<u8>, Errno> {
+        line(&self.agent, &self.jail, event, what, told.to_owned())
+    }
+}
+
+/// A limit that was reached, as rules see it. What takes time happened once, and so did that the kernel took memory back: it counts
+/// every look for some.
+fn of_hit(agent: &str, hit: &Hit) -> Event {
+    let times = match hit.what {
+        What::HeldBack | What::Waited | What::Reached => 1,
+        What::Ended | What::EndedForOthers | What::EndedByWatch | What::Refused | What::Full => {
+            hit.count
+        }
+    };
+    let event = Event::new(Kind::Limit, Some(agent), &hit.told()).times(times);
+    event.with(Label::Limit, hit.limit.clone()).with(Label::Outcome, hit.what.word())
 }
 
 /// Writes down that the person `by_uid` changed limits of the jail called `jail`, each a key and a value.
 ///
 /// # Errors
-/// As for [`write()`].
+/// As for [`Journal::write`].
 pub fn write_changes<'a>(
     folder: &Path,
     agent: &str,
@@ -72,41 +146,23 @@ pub fn write_changes<'a>(
     append(folder, agent, changes.map(line))
 }
 
-/// Writes down an event of the life of `agent`, in its jail and called as `(jail, event)` say, with what belongs to it and
-/// the same in a sentence.
-///
-/// # Errors
-/// As for [`write()`].
-pub fn write_event(
-    folder: &Path,
-    agent: &str,
-    (jail, event): (&str, &'static str),
-    what: impl Serialize,
-    told: String,
-) -> Result<(), Errno> {
-    append(folder, agent, std::iter::once(line(agent, jail, event, what, told)))
-}
-
-/// Writes down that something was refused to the jail called `jail`, in a journal of its own: however much is refused,
-/// what happened at limits stays.
-///
-/// # Errors
-/// As for [`write()`].
-pub fn write_denial(
-    folder: &Path,
-    agent: &str,
-    jail: &str,
-    denial: impl Serialize,
-    told: String,
-) -> Result<(), Errno> {
-    let line = line(agent, jail, "denial", denial, told);
-    append(folder, &denials_of(agent), std::iter::once(line))
-}
-
 /// What the journal of what was refused to `agent` is called.
 #[must_use]
 pub fn denials_of(agent: &str) -> String {
     format!("{agent}.denials")
+}
+
+/// By what name the alerts of all agents are written down: no agent can be called so.
+pub const ALERTS: &str = "cellblock.alerts";
+
+/// Writes down what is about no jail, in the journal called `name`.
+///
+/// # Errors
+/// As for [`Journal::write`].
+pub fn write_line(folder: &Path, name: &str, line: &impl Serialize) -> Result<(), Errno> {
+    let mut text = serde_json::to_vec(line).map_err(|_| Errno::INVAL)?;
+    text.push(b'\n');
+    append(folder, name, std::iter::once(Ok(text)))
 }
 
 /// The time as the journals have it: seconds since 1970-01-01 UTC.
@@ -194,6 +250,19 @@ pub fn newest_of(
 /// # Errors
 /// The kernel's answer; a journal that is not there is empty.
 pub fn last(folder: &Path, name: &str, most: usize) -> Result<Vec<serde_json::Value>, Errno> {
+    last_of(folder, name, most, Some)
+}
+
+/// As [`last()`], of those lines that `pick` makes something of.
+///
+/// # Errors
+/// As for [`last()`].
+pub fn last_of<T>(
+    folder: &Path,
+    name: &str,
+    most: usize,
+    pick: impl Fn(serde_json::Value) -> Option<T>,
+) -> Result<Vec<T>, Errno> {
     let path = path(folder, name);
     let mut newest = Vec::new();
     for file in [path.clone(), path.with_extension("jsonl.old")] {
@@ -203,7 +272,7 @@ pub fn last(folder: &Path, name: &str, most: usize) -> Result<Vec<serde_json::Va
             Err(error) => return Err(errno(&error)),
         };
         let lines = text.lines().rev().filter_map(|line| serde_json::from_str(line).ok());
-        newest.extend(lines.take(most - newest.len()));
+        newest.extend(lines.filter_map(&pick).take(most - newest.len()));
     }
     newest.reverse();
     Ok(newest)
@@ -252,11 +321,21 @@ mod tests {
         }
     }
 
+    fn write_one(folder: &Path) -> Result<(), Errno> {
+        Journal::new(folder, ("a", "a.run"), Teller::default()).write_hits(&[hit()])
+    }
+
     #[test]
     fn each_hit_is_one_line_with_its_figures() {
         let folder = tempfile::tempdir().unwrap();
-        write(folder.path(), "a", "a.run", &[hit(), hit()]).unwrap();
-        write(folder.path(), "a", "a.run", &[hit()]).unwrap();
+        let teller = Teller::heard();
+        let journal = Journal::new(folder.path(), ("a", "a.run"), teller.clone());
+        journal.write_hits(&[hit(), hit()]).unwrap();
+        journal.write_hits(&[hit()]).unwrap();
+        // And each is told.
+        let told = teller.take();
+        assert_eq!((told.len(), told[0].count, told[0].label(Label::Limit)), (3, 3, Some("tasks")));
+        assert_eq!(told[0].label(Label::Outcome), Some("refused"));
         let text = std::fs::read_to_string(path(folder.path(), "a")).unwrap();
         let lines: Vec<serde_json::Value> =
             text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
@@ -283,8 +362,12 @@ mod tests {
         let holder = lock(folder.path()).unwrap();
         let waiter = {
             let folder = folder.path().to_owned();
-            // Again, where the holder of a slow machine took longer than anybody waits.
-            std::thread::spawn(move || while write(&folder, "a", "a.run", &[hit()]).is_err() {})
+            let write = move || {
+                let journal = Journal::new(&folder, ("a", "a.run"), Teller::default());
+                // Again, where the holder of a slow machine took longer than anybody waits.
+                while journal.write_hits(&[hit()]).is_err() {}
+            };
+            std::thread::spawn(write)
         };
         std::thread::sleep(Duration::from_millis(50));
         std::fs::rename(&file, file.with_extension("jsonl.old")).unwrap();
@@ -298,14 +381,14 @@ mod tests {
     #[test]
     fn who_reads_a_journal_holds_nobody_up_and_who_writes_for_ever_for_a_while() {
         let folder = tempfile::tempdir().unwrap();
-        write(folder.path(), "a", "a.run", &[hit()]).unwrap();
+        write_one(folder.path()).unwrap();
         let reader = File::open(path(folder.path(), "a")).unwrap();
         flock(&reader, FlockOperation::NonBlockingLockExclusive).unwrap();
-        write(folder.path(), "a", "a.run", &[hit()]).unwrap();
+        write_one(folder.path()).unwrap();
         let holder = lock(folder.path()).unwrap();
-        assert_eq!(write(folder.path(), "a", "a.run", &[hit()]), Err(Errno::AGAIN));
+        assert_eq!(write_one(folder.path()), Err(Errno::AGAIN));
         drop(holder);
-        write(folder.path(), "a", "a.run", &[hit()]).unwrap();
+        write_one(folder.path()).unwrap();
         assert_eq!(last(folder.path(), "a", 9).unwrap().len(), 3);
         let mode = folder.path().join(".lock").metadata().unwrap();
         assert_eq!(std::os::unix::fs::MetadataExt::mode(&mode) & 0o777, 0o600);
@@ -316,7 +399,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = path(folder.path(), "a");
         std::fs::write(&file, vec![b'\n'; usize::try_from(MOST).unwrap()]).unwrap();
-        write(folder.path(), "a", "a.run", &[hit()]).unwrap();
+        write_one(folder.path()).unwrap();
         assert!(file.metadata().unwrap().len() < 1000);
         assert_eq!(file.with_extension("jsonl.old").metadata().unwrap().len(), MOST);
     }

@@ -5,10 +5,11 @@
 
 use super::figures::Figures;
 use super::hits::{Finder, Hit, What};
+use super::journal::Journal;
 use super::kernel_log::KernelLog;
 use super::ranks::{Session, ranks};
 use super::read::{Kept, ProcessorTime, Source};
-use super::{journal, processes, read};
+use super::{processes, read};
 use rustix::event::PollFlags;
 use rustix::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use rustix::fs::{Mode, OFlags, inotify};
@@ -40,8 +41,7 @@ const TRIGGER: &[u8] = b"some 100000 1000000\0";
 /// The watch over one jail's limits.
 #[derive(Debug)]
 pub struct Meter {
-    /// The jail's name, as in the records.
-    jail: String,
+    journal: Journal,
     kept: Kept,
     session: Session,
     /// Open from the first look on.
@@ -64,6 +64,8 @@ pub struct Meter {
     /// Processes that have their rank, with their start: a number may come to mean another.
     ranked: BTreeMap<i32, (u64, i32)>,
     troubles: Vec<String>,
+    /// What was reached since somebody asked last, in sentences.
+    reached: Vec<String>,
 }
 
 #[derive(Debug)]
@@ -76,15 +78,15 @@ struct Opened {
 }
 
 impl Meter {
-    /// Of the jail called `jail`, which is about to run.
+    /// Of a jail that is about to run, whose hits are written into `journal`.
     #[must_use]
-    pub fn new(jail: &str, kept: Kept) -> Self {
+    pub fn new(journal: Journal, kept: Kept) -> Self {
         let limited = kept.cgroup.as_ref().is_some_and(|path| path.join("memory.events").exists());
         let ceiling = kept.cgroup.as_deref().filter(|_| limited).map(read::of_ceiling);
         let before = Figures { gauges: ceiling.unwrap_or_default(), ..Figures::default() };
         let now = Instant::now();
         Self {
-            jail: jail.to_owned(),
+            journal,
             session: Session { init: kept.init, server: None },
             kept,
             opened: None,
@@ -102,6 +104,7 @@ impl Meter {
             watched_at: None,
             ranked: BTreeMap::new(),
             troubles: Vec::new(),
+            reached: Vec::new(),
         }
     }
 
@@ -109,6 +112,12 @@ impl Meter {
     pub fn set_server(&mut self, pid: i32) {
         self.session.server = Some(pid);
         self.next = Instant::now();
+    }
+
+    /// When it looked last.
+    #[must_use]
+    pub fn looked(&self) -> Instant {
+        self.looked
     }
 
     /// The figures of the last look; of the ceiling alone where there has been none.
@@ -229,8 +238,14 @@ impl Meter {
         self.ranked = ranked;
     }
 
+    /// What was reached since the last time, in sentences.
+    pub fn take_reached(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.reached)
+    }
+
     fn write_down(&mut self, hits: &[Hit]) {
-        if let Err(errno) = journal::write(&self.kept.log, &self.kept.agent, &self.jail, hits) {
+        self.reached.extend(hits.iter().map(Hit::told));
+        if let Err(errno) = self.journal.write_hits(hits) {
             let trouble = format!("what happened at its limits was not recorded: {errno}");
             if !self.troubles.contains(&trouble) {
                 self.troubles.push(trouble);

@@ -22,11 +22,15 @@ pub struct Process {
     pub start: u64,
 }
 
-/// The processes in the cgroup at `path`.
+/// The processes in the cgroup at `path`, and in those below it: an agent's jobs.
 #[must_use]
 pub fn in_cgroup(path: &Path) -> Vec<i32> {
     let text = text::read(path.join("cgroup.procs")).unwrap_or_default();
-    text.lines().filter_map(|line| line.parse().ok()).collect()
+    let mut pids: Vec<i32> = text.lines().filter_map(|line| line.parse().ok()).collect();
+    let below = std::fs::read_dir(path).into_iter().flatten().flatten();
+    let below = below.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+    pids.extend(below.flat_map(|entry| in_cgroup(&entry.path())));
+    pids
 }
 
 /// The process `pid`.
@@ -85,7 +89,7 @@ pub fn named(pid: i32) -> Option<String> {
 }
 
 /// Raises the `oom_score_adj` of the process `pid` to `score`, if it is in the cgroup `cgroup` (its path
-/// below the mount) and has a lower one. By a descriptor of its directory, which never comes to mean
+/// below the mount) or one below it and has a lower one. By a descriptor of its directory, which never comes to mean
 /// another process; where it has ended, there is nothing to raise.
 ///
 /// # Errors
@@ -107,7 +111,9 @@ fn try_raise_score(pid: i32, cgroup: &str, score: i32) -> Result<(), Errno> {
         let length = rustix::io::read(&file, &mut bytes)?;
         Ok(String::from_utf8_lossy(bytes.get(..length).unwrap_or_default()).into_owned())
     };
-    if cgroups::path_in(&text("cgroup")?).as_deref() != Some(cgroup) {
+    let path = cgroups::path_in(&text("cgroup")?);
+    let below = path.as_deref().and_then(|path| path.strip_prefix(cgroup));
+    if !below.is_some_and(|below| below.is_empty() || below.starts_with('/')) {
         return Ok(());
     }
     let name = "oom_score_adj";

@@ -3,8 +3,8 @@
 use super::resolve::Draft;
 use super::steps::{Phase, steps};
 use super::types::{
-    ApiPlan, Content, DiskTree, EgressPlan, JobsPlan, Limit, MaskKind, Mount, Plan, RecordPlan,
-    Rlimit, SeccompPlan, Source, TreeBound, WallState,
+    ApiPlan, Content, DiskTree, EgressPlan, JobsPlan, Limit, Log, MaskKind, Mount, Plan,
+    RecordPlan, Rlimit, SeccompPlan, Source, TreeBound, WallState,
 };
 use crate::document::{duration, one_line};
 use crate::policy::network::Check;
@@ -165,18 +165,28 @@ fn write_rules(text: &mut String, plan: &Plan) -> fmt::Result {
         let scopes = if landlock.scopes { "on" } else { "off" };
         let (abi, rules) = (landlock.abi, landlock.rules.len());
         writeln!(text, "  landlock  ABI {abi}, {rules} rules, TCP {tcp}, scopes {scopes}")?;
+        write_log(text, &landlock.log, "what it refuses is audited while the host audits")?;
     } else {
         writeln!(text, "  landlock  none")?;
     }
-    let SeccompPlan { policy, origin, allowed, .. } = &plan.seccomp;
+    let SeccompPlan { policy, origin, allowed, log, .. } = &plan.seccomp;
     if plan.stands(Wall::Seccomp) {
         let rest = "all others refused";
         writeln!(text, "  seccomp   policy {policy}: {allowed} calls allowed, {rest}  [{origin}]")?;
+        write_log(text, log, "what it refuses is audited, but for what programs do without")?;
     } else {
         writeln!(text, "  seccomp   none")?;
     }
     let own = plan.stands(Wall::Network);
     writeln!(text, "  network   {}", if own { plan.network.word() } else { "the host's" })
+}
+
+/// Whether what a wall refuses leaves a record.
+fn write_log(text: &mut String, log: &Log, on: &str) -> fmt::Result {
+    match log {
+        Log::On => writeln!(text, "            {on}"),
+        Log::Off(why) => writeln!(text, "            what it refuses is not audited: {why}"),
+    }
 }
 
 fn write_egress(text: &mut String, plan: &Plan) -> fmt::Result {

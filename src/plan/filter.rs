@@ -1,12 +1,17 @@
 //! A compiled system call filter, with what is told of it.
 
-use crate::policy::seccomp::{Arch, CompileError, Instruction, Policy, Program, compile};
+use crate::policy::seccomp::{
+    Arch, CompileError, Instruction, Policy, Program, compile, compile_told,
+};
 
 /// A filter ready to be installed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Filter {
     /// The program.
     pub program: Program,
+    /// The one that is installed after it for the kernel to record what it refuses; those of cellblock's own processes
+    /// have none.
+    pub told: Option<Program>,
     /// How many calls it allows, some only with certain arguments.
     pub allowed: usize,
     /// Absolute paths of the policy files it was made from; the shipped ones have none.
@@ -20,39 +25,47 @@ impl Filter {
     /// [`CompileError`].
     pub fn compile(policy: &Policy, arch: Arch) -> Result<Self, CompileError> {
         let allowed = policy.calls.values().filter(|call| call.can_be_allowed()).count();
-        Ok(Self { program: compile(policy, arch)?, allowed, files: Vec::new() })
+        let told = Some(compile_told(policy, arch)?);
+        Ok(Self { program: compile(policy, arch)?, told, allowed, files: Vec::new() })
     }
 
     /// The shipped policy called `name`, compiled when the program was built.
     #[must_use]
     pub fn shipped(name: &str) -> Option<Self> {
-        let bytes: &[u8] = match name {
-            "minimal" => include_bytes!(concat!(env!("OUT_DIR"), "/seccomp-minimal")),
-            "agent" => include_bytes!(concat!(env!("OUT_DIR"), "/seccomp-agent")),
-            "gate" => include_bytes!(concat!(env!("OUT_DIR"), "/seccomp-gate")),
-            "shim" => include_bytes!(concat!(env!("OUT_DIR"), "/seccomp-shim")),
-            "watch" => include_bytes!(concat!(env!("OUT_DIR"), "/seccomp-watch")),
+        macro_rules! built {
+            ($file:literal) => {
+                include_bytes!(concat!(env!("OUT_DIR"), "/seccomp-", $file))
+            };
+        }
+        let (bytes, told): (&[u8], Option<&[u8]>) = match name {
+            "minimal" => (built!("minimal"), Some(built!("minimal-told"))),
+            "agent" => (built!("agent"), Some(built!("agent-told"))),
+            "alerts" => (built!("alerts"), None),
+            "gate" => (built!("gate"), None),
+            "shim" => (built!("shim"), None),
+            "watch" => (built!("watch"), None),
             _ => return None,
         };
-        decode(bytes)
+        let (allowed, program) = bytes.split_first_chunk()?;
+        Some(Self {
+            program: decode(program)?,
+            told: told.and_then(decode),
+            allowed: usize::try_from(u32::from_le_bytes(*allowed)).ok()?,
+            files: Vec::new(),
+        })
     }
 }
 
-/// The number of allowed calls, then 8 bytes an instruction, as `build.rs` writes them.
-fn decode(bytes: &[u8]) -> Option<Filter> {
-    let (allowed, instructions) = bytes.split_first_chunk()?;
-    let (instructions, []) = instructions.as_chunks::<8>() else { return None };
+/// 8 bytes an instruction, as `build.rs` writes them.
+fn decode(bytes: &[u8]) -> Option<Program> {
+    let (instructions, []) = bytes.as_chunks::<8>() else { return None };
     let instruction = |[c0, c1, jt, jf, k0, k1, k2, k3]: &[u8; 8]| Instruction {
         code: u16::from_le_bytes([*c0, *c1]),
         jt: *jt,
         jf: *jf,
         k: u32::from_le_bytes([*k0, *k1, *k2, *k3]),
     };
-    Some(Filter {
-        program: Program::compiled_before(instructions.iter().map(instruction).collect()),
-        allowed: usize::try_from(u32::from_le_bytes(*allowed)).ok()?,
-        files: Vec::new(),
-    })
+    Some(Program::compiled_before(instructions.iter().map(instruction).collect()))
 }
 
 #[cfg(test)]
@@ -65,7 +78,9 @@ mod tests {
         let arch = Arch::native().unwrap();
         for name in SHIPPED.into_iter().chain(OWN) {
             let policy = load(name, &|name| shipped(name).map(str::to_owned)).unwrap();
-            assert_eq!(Filter::shipped(name), Some(Filter::compile(&policy, arch).unwrap()));
+            let mut compiled = Filter::compile(&policy, arch).unwrap();
+            compiled.told = compiled.told.filter(|_| SHIPPED.contains(&name));
+            assert_eq!(Filter::shipped(name), Some(compiled));
         }
         assert_eq!(Filter::shipped("other"), None);
     }

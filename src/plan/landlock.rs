@@ -1,7 +1,8 @@
 //! Landlock's rules: the same list as the mounts, so that the two cannot disagree.
 
 use super::tree::join;
-use super::types::{Content, LandlockPlan, LandlockRule, Mount, Rights, Source, TreeRights};
+use super::types::{Content, LandlockPlan, LandlockRule, Log, Mount, Rights, Source, TreeRights};
+use crate::config::Audit;
 use crate::profile::types::Network;
 
 /// The rules for what `mounts` show; where the jail has no root of its own, for the host's paths.
@@ -9,7 +10,7 @@ pub(super) fn resolve(
     abi: u32,
     mounts: &[Mount],
     own_root: bool,
-    network: Network,
+    (network, audit): (Network, Audit),
 ) -> LandlockPlan {
     let read = Rights::Tree(TreeRights { write: false, execute: false });
     let mut rules = vec![rule("/dev", Rights::Devices), rule("/proc", read)];
@@ -37,6 +38,20 @@ pub(super) fn resolve(
         rules,
         restrict_tcp: abi >= 4 && network == Network::None,
         scopes: abi >= 6,
+        log: log(abi, audit),
+    }
+}
+
+/// The version of Landlock that records what it refuses (Linux 6.15).
+pub const LOGS: u32 = 7;
+
+fn log(abi: u32, audit: Audit) -> Log {
+    match audit {
+        Audit::Off => Log::Off(super::AUDIT_IS_OFF.to_owned()),
+        Audit::Read | Audit::Enable if abi < LOGS => {
+            Log::Off("Landlock is audited since Linux 6.15".to_owned())
+        }
+        Audit::Read | Audit::Enable => Log::On,
     }
 }
 

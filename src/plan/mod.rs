@@ -19,6 +19,7 @@ mod identity;
 mod landlock;
 mod limits;
 mod mounts;
+mod outline;
 mod policies;
 mod refusal;
 mod request;
@@ -28,11 +29,14 @@ mod terminal;
 mod tree;
 mod types;
 mod walls;
+pub mod why;
 mod workspace;
 
 pub use egress::MOST_PORTS;
 pub use explain::{explain, explain_draft};
 pub use filter::Filter;
+pub use landlock::LOGS as LANDLOCK_LOGS;
+pub use outline::{Outline, OutlineEgress, OutlineLimit, OutlineSeccomp, digest};
 pub use policies::Policies;
 pub use refusal::{PlanError, Refusal};
 pub use request::{Mode, Request, questions};
@@ -40,11 +44,14 @@ pub use resolve::{Draft, draft, resolve};
 pub use steps::{Phase, Step, steps};
 pub use types::{
     ApiPlan, CgroupPlan, CommandPlan, Content, DiskBound, DiskPlan, DiskTree, EgressPlan,
-    HelperPlan, Identity, Idmap, JobsPlan, LandlockPlan, LandlockRule, Limit, Mask, MaskKind,
+    HelperPlan, Identity, Idmap, JobsPlan, LandlockPlan, LandlockRule, Limit, Log, Mask, MaskKind,
     Mount, Node, Parent, Plan, RecordPlan, Rights, Rlimit, RlimitName, SeccompPlan, Source,
     TerminalPlan, TreeBound, Value, Variable, WallPlan, WallState,
 };
 pub use walls::{Ability, abilities};
+
+/// Why the kernel records nothing where the admin does not want it.
+const AUDIT_IS_OFF: &str = "audit = \"off\" in [watch] of the configuration";
 
 /// Where the jail keeps what is its own.
 pub const OWN: &str = "/run/cellblock";
@@ -61,4 +68,4 @@ pub const BLANK_FILE: &str = "/run/cellblock/blank-file";
 pub const BLANK_DIRECTORY: &str = "/run/cellblock/blank-directory";
 /// A file that exists and is readable by everybody, and that no Landlock rule allows: reading it must
 /// fail. It shows in every jail that the ruleset stands.
-pub const LANDLOCK_CANARY: &str = "/.landlock";
+pub use crate::denial::LANDLOCK_CANARY;

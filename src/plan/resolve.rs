@@ -6,14 +6,16 @@ use super::refusal::{PlanError, Refusal};
 use super::request::{Input, Mode, Request};
 use super::tree::{HostTree, HostTrees, Paths, below};
 use super::types::{
-    CommandPlan, EgressPlan, HelperPlan, Identity, JobsPlan, Plan, SeccompPlan, TerminalPlan,
+    CommandPlan, EgressPlan, HelperPlan, Identity, JobsPlan, Log, Plan, SeccompPlan, TerminalPlan,
     WallPlan, WallState, WatchPlan,
 };
 use super::{
     command, disk, egress, environ, identity, landlock, limits, mounts, terminal, walls, workspace,
 };
+use crate::config::Audit;
 use crate::document::{Located, Place, Problem, Problems};
 use crate::host::{HostFacts, PathAnswer};
+use crate::policy::seccomp::{Arch, Program};
 use crate::profile::types::Jobs;
 use crate::profile::{Profile, Wall};
 use crate::watch::rules::Rule;
@@ -145,7 +147,7 @@ pub fn draft(
         Mode::Run => Some(session((input, shim), &trees, &mut hindrances)),
         Mode::Exec => None,
     };
-    let seccomp = seccomp(profile, policies.filter);
+    let seccomp = seccomp(input, policies.filter);
     let decided = Decided { identity, command, walls, layout, egress, terminal, seccomp };
     Ok(Draft { plan: decided.plan(input, &paths), hindrances })
 }
@@ -173,13 +175,14 @@ impl Decided {
             "/".clone_into(&mut command.workdir);
         }
         let has_own_program = own_root && facts.own_program.is_some() && request.mode == Mode::Run;
+        let audit = request.config.watch.audit.value;
         let abi = facts.kernel.landlock_abi.unwrap_or(0);
         Plan {
             agent: request.agent.to_string(),
             profile: profile.name.clone(),
             mode: request.mode,
             environment: environ::resolve(profile, &identity, paths, facts, has_own_program),
-            landlock: landlock::resolve(abi, &mounts, own_root, profile.network.value),
+            landlock: landlock::resolve(abi, &mounts, own_root, (profile.network.value, audit)),
             network: profile.network.value,
             egress,
             cgroup: limits::cgroup(input, &mounts, &standing),
@@ -212,6 +215,7 @@ fn watch(profile: &Profile, request: &Request) -> WatchPlan {
         rules: profile.watch.rules.clone(),
         origins: origins.collect(),
         events_per_second: request.config.watch.events_per_second.value,
+        audit: request.config.watch.audit.value,
         uids: request.config.uids,
     }
 }
@@ -304,12 +308,35 @@ fn hindered(problems: Problems, refusals: Vec<Refusal>) -> Result<Vec<PlanError>
     }
 }
 
-fn seccomp(profile: &Profile, filter: super::Filter) -> SeccompPlan {
+fn seccomp(input: Input<'_>, filter: super::Filter) -> SeccompPlan {
+    let Input { profile, request, .. } = input;
+    let (log, told) = log(request.config.watch.audit.value, &filter.program, filter.told);
     SeccompPlan {
+        log,
+        told,
         policy: profile.seccomp.value.clone(),
         origin: profile.seccomp.place.to_string(),
         allowed: filter.allowed,
         program: filter.program,
+    }
+}
+
+/// `SECCOMP_SET_MODE_FILTER` and `SECCOMP_FILTER_FLAG_LOG` (seccomp(2)).
+const SET_MODE_FILTER: u64 = 1;
+const FLAG_LOG: u64 = 2;
+
+/// The filter by which refusals are recorded is installed by a process that is bound by the first one.
+fn log(audit: Audit, program: &Program, told: Option<Program>) -> (Log, Option<Program>) {
+    let call = Arch::native().and_then(|arch| Some((arch, arch.number("seccomp")?)));
+    let arguments = [SET_MODE_FILTER, FLAG_LOG, 1, 0, 0, 0];
+    let may = call.is_some_and(|(arch, number)| program.permits(arch, number, arguments));
+    match (audit, told) {
+        (Audit::Off, _) => (Log::Off(super::AUDIT_IS_OFF.to_owned()), None),
+        (Audit::Read | Audit::Enable, Some(told)) if may => (Log::On, Some(told)),
+        (Audit::Read | Audit::Enable, _) => {
+            let why = "its policy does not allow `seccomp`, by which that is asked for";
+            (Log::Off(why.to_owned()), None)
+        }
     }
 }
 

@@ -90,6 +90,8 @@ pub enum Step {
     SetRlimits,
     /// The filter binds.
     InstallSeccomp,
+    /// What the filter refuses and programs do not expect is recorded from here on.
+    LogRefusals,
     /// PID 1 of the jail: the same binary, with memory of its own.
     ExecInit,
     /// In the jail's network: the addresses of its names, and the sockets that the gate listens on.
@@ -193,6 +195,9 @@ fn confined(plan: &Plan, steps: &mut Vec<Step>) {
     push_if(steps, plan.stands(Wall::Rlimits), Step::SetRlimits);
     // Last: the filter refuses most of the calls made above.
     push_if(steps, plan.stands(Wall::Seccomp), Step::InstallSeccomp);
+    // Second: of two filters that refuse, the kernel acts on the newer one, and that one is recorded.
+    let logged = plan.stands(Wall::Seccomp) && plan.seccomp.told.is_some();
+    push_if(steps, logged, Step::LogRefusals);
     steps.push(Step::ExecInit);
 }
 
@@ -239,6 +244,7 @@ impl Step {
             | Self::RestrictLandlock
             | Self::SetRlimits
             | Self::InstallSeccomp
+            | Self::LogRefusals
             | Self::ExecInit => Phase::Confined,
             Self::OpenGate => Phase::Opening,
         }
@@ -305,6 +311,7 @@ impl fmt::Display for Told<'_> {
             Step::EnterWorkdir => write!(f, "go to {}", one_line(&plan.command.workdir)),
             Step::RestrictLandlock => f.write_str("restrict by Landlock"),
             Step::SetRlimits => write!(f, "{} resource limits", plan.rlimits.len()),
+            Step::LogRefusals => f.write_str("have the kernel audit what the filter refuses"),
             Step::InstallSeccomp => write!(f, "restrict by the filter `{}`", plan.seccomp.policy),
             Step::ExecInit => f.write_str("exec init"),
             Step::OpenGate => tell_gate(f, plan),

@@ -1,15 +1,17 @@
 //! The plan as plain data.
 
+use crate::config::Audit;
 use crate::egress::proxy::Proxy;
 use crate::egress::rules::Rules as EgressRules;
 use crate::host::uids::UidRange;
 use crate::jobs::ledger::Rules as JobRules;
 use crate::policy::network::{Credential, Upstream};
+use crate::policy::seccomp::Program;
 use crate::profile::Wall;
 use crate::profile::types::{Access, Network};
 use crate::watch::rules::Rules;
 use ipnet::IpNet;
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize, Serializer};
 use std::collections::BTreeMap;
 
 /// Every value of one jail.
@@ -95,9 +97,17 @@ pub struct WatchPlan {
     pub origins: BTreeMap<&'static str, String>,
     /// Events of processes on the whole host that are read a second.
     pub events_per_second: u32,
+    /// What becomes of the kernel's records of refusals.
+    #[serde(serialize_with = "audit_word")]
+    pub audit: Audit,
     /// From where it gets its uid.
     #[serde(skip)]
     pub uids: UidRange,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature is serde's")]
+fn audit_word<S: Serializer>(audit: &Audit, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(audit.word())
 }
 
 /// Who the agent is.
@@ -165,7 +175,7 @@ pub enum WallState {
 }
 
 /// One mount of the jail.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Mount {
     /// Where it appears.
     pub at: String,
@@ -180,7 +190,7 @@ pub struct Mount {
 }
 
 /// What a mount shows.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum Source {
     /// A directory or file of the host, with everything mounted below it.
@@ -217,7 +227,7 @@ pub enum Source {
 }
 
 /// Owners as they are on disk; inside they are the agent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Idmap {
     /// uid on disk.
     pub uid: u32,
@@ -226,7 +236,7 @@ pub struct Idmap {
 }
 
 /// Something made in a file system in memory.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Node {
     /// Path relative to the file system's root.
     pub path: String,
@@ -235,7 +245,7 @@ pub struct Node {
 }
 
 /// What a node is.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(tag = "kind", content = "value", rename_all = "kebab-case")]
 pub enum Content {
     /// A directory; the bool says whether it belongs to the agent.
@@ -266,7 +276,7 @@ pub enum Content {
 }
 
 /// Something hidden or protected inside a mount.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Mask {
     /// Where, in the jail.
     pub at: String,
@@ -277,7 +287,7 @@ pub struct Mask {
 }
 
 /// What a mask does.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum MaskKind {
     /// Covered by an empty, unreadable file or directory.
@@ -299,7 +309,7 @@ pub enum MaskKind {
 }
 
 /// Landlock's part.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LandlockPlan {
     /// The kernel's ABI.
     pub abi: u32,
@@ -309,10 +319,28 @@ pub struct LandlockPlan {
     pub restrict_tcp: bool,
     /// Whether signals and abstract sockets stay inside (ABI 6).
     pub scopes: bool,
+    /// Whether the kernel records what is refused, where it audits.
+    pub log: Log,
+}
+
+/// Whether the kernel records what a wall refuses.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "records", content = "why", rename_all = "kebab-case")]
+pub enum Log {
+    /// It does.
+    On,
+    /// It does not; the text says why.
+    Off(String),
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self::Off(String::new())
+    }
 }
 
 /// One rule.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LandlockRule {
     /// A path in the jail.
     pub path: String,
@@ -321,7 +349,7 @@ pub struct LandlockRule {
 }
 
 /// Rights of a rule, as sets of Landlock's access rights.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Rights {
     /// Directories can be listed, nothing else.
@@ -335,7 +363,7 @@ pub enum Rights {
 }
 
 /// Rights of a tree.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TreeRights {
     /// Create, change, remove.
     pub write: bool,
@@ -422,9 +450,14 @@ pub struct SeccompPlan {
     pub origin: String,
     /// Calls that are allowed, some only with certain arguments.
     pub allowed: usize,
+    /// Whether the kernel records what it refuses and programs do not expect.
+    pub log: Log,
     /// The program; not part of what is printed.
     #[serde(skip)]
-    pub program: crate::policy::seccomp::Program,
+    pub program: Program,
+    /// The one by which that is recorded.
+    #[serde(skip)]
+    pub told: Option<Program>,
 }
 
 /// The cgroup.

@@ -411,6 +411,7 @@ fn allow(name: &str, policy: &mut Policy) {
     let rule = Rule {
         when: Vec::new(),
         action: Action::Allow,
+        log: false,
         reason: "a test".to_owned(),
         place: Place::outside("test", ""),
     };

@@ -4,9 +4,11 @@ use super::gatekeeper::Gatekeeper;
 use super::person::{Person, Typing, own_size, terminals};
 use super::wait::Waiter;
 use super::{Ending, ShimError};
+use crate::alerts::event::Teller;
 use crate::jail::protocol::{Order, Report};
 use crate::launch::{Jail, Standard, launch};
 use crate::limits::Meter;
+use crate::limits::journal::Journal;
 use crate::plan::Plan;
 use crate::terminal::relay::{Side, Status};
 use crate::terminal::size::Size;
@@ -39,8 +41,10 @@ pub fn exec(plan: &Plan, timings: &mut Vec<(String, Duration)>) -> Result<Ending
         Standard::Terminal { replaces, .. } => Some(Person::attach(Typing::Command, replaces)?),
         Standard::Inherit => None,
     };
-    let meter = Meter::new(&jail.name(), jail.kept());
-    let gate = keeper(&mut jail, plan)?;
+    let kept = jail.kept();
+    let journal = Journal::new(&kept.log, (&kept.agent, &jail.name()), Teller::default());
+    let meter = Meter::new(journal.clone(), kept);
+    let gate = keeper(&mut jail, plan, journal)?;
     let mut exec = Exec { jail, meter, gate, person, asked: 0, failed: None };
     let started = Instant::now();
     while !exec.turn(&waiter)? {}
@@ -69,10 +73,10 @@ struct Events {
 }
 
 /// The keeper of the jail's gate, where it has one.
-fn keeper(jail: &mut Jail, plan: &Plan) -> Result<Option<Gatekeeper>, ShimError> {
+fn keeper(jail: &mut Jail, plan: &Plan, journal: Journal) -> Result<Option<Gatekeeper>, ShimError> {
     let (Some(gate), Some(egress)) = (jail.take_gate(), &plan.egress) else { return Ok(None) };
     let (listens, rules) = (egress.listens, &egress.rules);
-    Ok(Some(Gatekeeper::new(&jail.name(), jail.kept(), gate, listens, rules)?))
+    Ok(Some(Gatekeeper::new(journal, jail.kept(), gate, listens, rules)?))
 }
 
 struct Exec {

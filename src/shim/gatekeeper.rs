@@ -2,11 +2,14 @@
 
 use super::asker;
 use super::protocol::GateMemory;
+use crate::alerts::event::{Event, Kind, Label};
 use crate::control::network::{self, Answer, Request, Shown};
+use crate::denial::{Denial, Process, Refusal};
 use crate::egress::rules::{Change, Rules};
 use crate::gate::protocol::{Counts, Refused, Report};
 use crate::launch::{Gate, GateBorn, LaunchError};
-use crate::limits::{Kept, journal};
+use crate::limits::Kept;
+use crate::limits::journal::Journal;
 use rustix::event::PollFlags;
 use rustix::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
@@ -28,8 +31,7 @@ const ASKED_AGAIN: Duration = Duration::from_secs(60);
 /// The gate, and who may change it.
 #[derive(Debug)]
 pub(super) struct Gatekeeper {
-    /// The name of the jail.
-    jail: String,
+    journal: Journal,
     kept: Kept,
     /// None once it has ended.
     gate: Option<Gate>,
@@ -71,20 +73,19 @@ enum Stage {
 /// How long they may take to say what they want, and the gate to say what it counts.
 const LATE: Duration = Duration::from_secs(3);
 
-/// A refusal, as it is written down.
+/// A refusal, as it is written down: with what only the gate knows.
 #[derive(Debug, Serialize)]
 struct Written<'r> {
     to: &'r str,
     #[serde(skip_serializing_if = "Option::is_none")]
     port: Option<u16>,
-    wall: &'static str,
     reason: &'r str,
-    why: &'r str,
     #[serde(skip_serializing_if = "str::is_empty")]
     allow: &'r str,
     #[serde(skip_serializing_if = "Option::is_none")]
     process: Option<String>,
-    times: u32,
+    #[serde(flatten)]
+    denial: Denial,
 }
 
 impl Gatekeeper {
@@ -93,33 +94,33 @@ impl Gatekeeper {
     /// # Errors
     /// [`LaunchError`] where no orders can be taken.
     pub(super) fn new(
-        jail: &str,
+        journal: Journal,
         kept: Kept,
         gate: Gate,
         listens: bool,
         rules: &Rules,
     ) -> Result<Self, LaunchError> {
-        Self::over(jail, kept, Some(gate), (listens, rules))
+        Self::over(journal, kept, Some(gate), (listens, rules))
     }
 
-    /// Takes over the gate of the session `jail`, as it was `born`, where an earlier owner with that `memory` left off. One
+    /// Takes over the gate of the session of that `journal`, as it was `born`, where an earlier owner with that `memory` left off. One
     /// that is not reached is given up.
     ///
     /// # Errors
     /// [`LaunchError`] where no orders can be taken.
     pub(super) fn adopt(
-        jail: &str,
+        journal: Journal,
         kept: &Kept,
         born: &GateBorn,
         memory: Option<&GateMemory>,
     ) -> Result<Self, LaunchError> {
         let known = memory.map_or(&born.kept, |memory| &memory.kept);
-        let reached = Gate::adopt(jail, kept.init, known);
+        let reached = Gate::adopt(journal.jail(), kept.init, known);
         let (gate, lost) = match reached {
             Ok(gate) => (Some(gate), None),
             Err(error) => (None, Some(error)),
         };
-        let mut keeper = Self::over(jail, kept.clone(), gate, (born.listens, &born.rules))?;
+        let mut keeper = Self::over(journal, kept.clone(), gate, (born.listens, &born.rules))?;
         if let Some(memory) = memory {
             keeper.rules = memory.rules.clone();
         }
@@ -130,14 +131,14 @@ impl Gatekeeper {
     }
 
     fn over(
-        jail: &str,
+        journal: Journal,
         kept: Kept,
         gate: Option<Gate>,
         (listens, rules): (bool, &Rules),
     ) -> Result<Self, LaunchError> {
-        let orders = network::Listener::new(jail)?;
+        let orders = network::Listener::new(journal.jail())?;
         Ok(Self {
-            jail: jail.to_owned(),
+            journal,
             kept,
             gate,
             orders: Some(orders),
@@ -319,23 +320,19 @@ impl Gatekeeper {
     }
 
     fn write(&mut self, refused: &Refused) {
-        let Kept { agent, init, uid, log, .. } = &self.kept;
+        let Kept { agent, init, uid, .. } = &self.kept;
         self.refused += u64::from(refused.times);
         let from = refused.from.filter(|_| self.looks.take(Instant::now()));
         let process = from.and_then(|from| asker::of(*init, *uid, from));
-        let denial = Written {
-            to: &refused.to,
-            port: refused.port,
-            wall: "gate",
-            reason: &refused.word,
-            why: &refused.why,
-            allow: &refused.cure,
-            process,
-            times: refused.times,
-        };
-        let port = refused.port.map(|port| format!(":{port}")).unwrap_or_default();
-        let told = format!("{}{port} was refused: {}", refused.to, refused.why);
-        if let Err(errno) = journal::write_denial(log, agent, &self.jail, denial, told) {
+        let Refused { to, port, word, why, cure, times, .. } = refused;
+        let mut denial = Denial::of_gate(&Refusal { to, port: *port, why, cure });
+        denial.process = process.as_deref().and_then(Process::parse);
+        denial.times = u64::from(*times);
+        let told = denial.told();
+        let event = Event::new(Kind::Denial, Some(agent), &told).times((*times).into());
+        let event = event.with(Label::Wall, "gate");
+        let denial = Written { to, port: *port, reason: word, allow: cure, process, denial };
+        if let Err(errno) = self.journal.write_denial(event, denial) {
             tracing::warn!(%errno, agent, "a refusal was not written down");
         }
     }

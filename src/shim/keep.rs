@@ -10,6 +10,7 @@ use super::stay::Stay;
 use super::view::{Of, Part, View, Wish};
 use crate::control::agent::Answer;
 use crate::jail;
+use crate::jail::protocol::MAX_OWN;
 use crate::launch::{Jail, Switches};
 use crate::limits::journal::now;
 use crate::wire::{self, Link};
@@ -214,10 +215,12 @@ impl Keep {
                     self.born.session = true;
                     self.tell(Report::Said(said));
                 }
-                Said::Own { pids, pane } => {
-                    (self.born.own, self.born.pane) = (pids, pane);
-                    let (pids, pane) = (self.born.own.clone(), pane);
-                    self.tell_owner(Report::Said(Said::Own { pids, pane }));
+                Said::Own(mut own) => {
+                    // Init's word: more than that it never starts.
+                    own.clients.truncate(MAX_OWN);
+                    own.commands.truncate(MAX_OWN);
+                    self.born.own = own.clone();
+                    self.tell_owner(Report::Said(Said::Own(own)));
                 }
                 Said::Panes(_) | Said::Typed { .. } => self.tell_owner(Report::Said(said)),
                 Said::Failed { .. }

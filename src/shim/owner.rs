@@ -7,11 +7,14 @@ use super::ShimError;
 use super::gatekeeper::Gatekeeper;
 use super::protocol::{Ask, Born, GateMemory, Greeting, Line, Looker, Order, Report};
 use super::stay::{self, Stay};
+use crate::alerts::event::Teller;
 use crate::control::agent;
 use crate::gate::protocol::Counts;
-use crate::jobs::ledger::Ledger;
+use crate::jail;
+use crate::jobs::ledger::{Ledger, Refusal};
 use crate::jobs::{Jobs, Told};
 use crate::launch::{LaunchError, Session, record, session_of, start_own};
+use crate::limits::journal::Journal;
 use crate::limits::{Figures, Kept, Meter};
 use crate::plan::Plan;
 use crate::sys::{self, Cloned};
@@ -21,7 +24,7 @@ use crate::wire::{self, Link};
 use rustix::event::PollFlags;
 use rustix::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How often a client that records is started again.
 const RECORDED_AGAIN: u32 = 100;
@@ -106,22 +109,23 @@ impl Starting {
     /// # Errors
     /// [`ShimError::Refused`] where there is no jail, [`ShimError::NoShim`] where it has ended.
     pub fn wait(self) -> Result<Owner, ShimError> {
-        self.wait_with(None, None)
+        self.wait_with((None, None), &Teller::default())
     }
 
-    /// The same, where an earlier owner remembers something of its gate, and of its jobs.
+    /// The same, where an earlier owner remembers something of its gate, and of its jobs; `teller` is told of what is written down.
     ///
     /// # Errors
     /// As [`Starting::wait`].
     pub fn wait_with(
         self,
-        memory: Option<&GateMemory>,
-        ledger: Option<Ledger>,
+        (memory, ledger): (Option<&GateMemory>, Option<Ledger>),
+        teller: &Teller,
     ) -> Result<Owner, ShimError> {
         let Self { jail, link, process } = self;
         match wire::hear::<Greeting>(&link) {
             Ok(Some(Greeting::Born(born))) => {
-                Owner::new((link, process), jail, *born, (memory, ledger))
+                let from = (jail, *born);
+                Owner::new((link, process), from, (memory, ledger), teller)
             }
             Ok(Some(Greeting::Failed { cause, hint, status })) => {
                 Err(ShimError::Refused { cause, hint, status })
@@ -149,6 +153,8 @@ pub struct Heard {
     pub gone: bool,
     /// Bytes in use, where the memory watch has ended the agent.
     pub watched: Option<u64>,
+    /// Limits that it has reached, in sentences.
+    pub limits: Vec<String>,
     /// What happened with its jobs and notes: the event, and the same in a sentence.
     pub told: Vec<Told>,
 }
@@ -179,14 +185,15 @@ pub struct Owner {
 impl Owner {
     fn new(
         (link, process): (Link, Option<Cloned>),
-        jail: String,
-        born: Born,
+        (jail, born): (String, Born),
         (memory, ledger): (Option<&GateMemory>, Option<Ledger>),
+        teller: &Teller,
     ) -> Result<Self, ShimError> {
         let (kept, gate) = record::kept(&jail)?;
         let jobs = Jobs::new(&kept, ledger);
-        let meter = Meter::new(&jail, kept.clone());
-        let gate = gate.map(|gate| Gatekeeper::adopt(&jail, &kept, &gate, memory)).transpose()?;
+        let journal = Journal::new(&kept.log, (&kept.agent, &jail), teller.clone());
+        let meter = Meter::new(journal.clone(), kept.clone());
+        let gate = gate.map(|gate| Gatekeeper::adopt(journal, &kept, &gate, memory)).transpose()?;
         // Numbers that earlier owners gave are not given again: who they were for may look still.
         let last = u32::from_ne_bytes(random()?) & 0x7fff_0000;
         Ok(Self {
@@ -277,6 +284,7 @@ impl Owner {
             heard.watched = Some(used);
             self.kill()?;
         }
+        heard.limits = self.meter.take_reached();
         Ok(heard)
     }
 
@@ -305,15 +313,29 @@ impl Owner {
         self.jobs.take_changed()
     }
 
-    /// Does what somebody outside asks for of its jobs and notes.
-    pub fn ask_jobs(&mut self, request: agent::Request) -> agent::Answer {
-        self.jobs.answer(request).0
+    /// Its jobs.
+    #[must_use]
+    pub fn shown_jobs(&self) -> Vec<agent::ShownJob> {
+        self.jobs.shown()
+    }
+
+    /// Ends one of its jobs; what there is to say about that.
+    ///
+    /// # Errors
+    /// Why it is not ended.
+    pub fn stop_job(&mut self, number: u32) -> Result<String, Refusal> {
+        self.jobs.stop(number)
     }
 
     fn hear(&mut self, heard: &mut Heard) -> Result<(), ShimError> {
         for _ in 0..HEARD {
             match wire::hear_now::<Report>(&self.link) {
-                Ok(Some(report)) => heard.reports.push(report),
+                Ok(Some(report)) => {
+                    if let Report::Said(jail::protocol::Report::Own(own)) = &report {
+                        self.born.own = own.clone();
+                    }
+                    heard.reports.push(report);
+                }
                 // Or what brings descriptors: nothing after it is heard.
                 Ok(None) | Err(Errno::CONNRESET | Errno::BADMSG) => {
                     heard.gone = true;
@@ -491,6 +513,12 @@ impl Owner {
     /// that has said anything yet.
     pub fn counted(&mut self) -> Option<Counts> {
         self.gate.as_mut()?.counted()
+    }
+
+    /// When that was.
+    #[must_use]
+    pub fn looked(&self) -> Instant {
+        self.meter.looked()
     }
 
     /// What the jail used when it was looked at last; of the ceiling alone where that has not been.

@@ -15,6 +15,7 @@ use crate::jail;
 use crate::launch::GateKept;
 use crate::planning::Wanted;
 use crate::terminal::size::Size;
+use crate::watch::state::Own;
 use crate::wire;
 use rustix::fd::OwnedFd;
 use rustix::io::Errno;
@@ -71,10 +72,8 @@ pub struct Born {
     pub recording: bool,
     /// Who looks, by the number of their view.
     pub people: Vec<(u32, Looker)>,
-    /// What init has started itself, as it said last, by numbers inside.
-    pub own: Vec<i32>,
-    /// The first process of the agent's pane, as init said, by its number inside.
-    pub pane: Option<i32>,
+    /// What init has started itself, as it said last.
+    pub own: Own,
 }
 
 /// Somebody who looks, in the words of the owner who let them: the shim keeps that for the next one.

@@ -6,9 +6,12 @@ use super::person::own_size;
 use super::protocol::{End, Looker, Report as Told};
 use super::wait::Waiter;
 use super::{Ending, ShimError, ended, was_ended};
+use crate::alerts::event::{Event, Kind, Label, Teller};
+use crate::denial::Denial;
 use crate::jail::protocol::Report as Said;
 use crate::launch::{LaunchError, record};
-use crate::limits::journal::{self, now};
+use crate::limits::Kept;
+use crate::limits::journal::{Journal, now};
 use crate::plan::Plan;
 use crate::sys::Cloned;
 use crate::terminal::plain::plain_lines;
@@ -34,6 +37,16 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 pub trait Notices {
     /// The person left; the agent goes on.
     fn detached(&mut self, agent: &str);
+    /// The agent stands still, for this reason, until the person comes back.
+    fn frozen(&mut self, agent: &str, why: &str);
+}
+
+/// At the end nobody is told anything by the terminal.
+struct Nobody;
+
+impl Notices for Nobody {
+    fn detached(&mut self, _: &str) {}
+    fn frozen(&mut self, _: &str, _: &str) {}
 }
 
 /// Keeps the session of `plan` to its end.
@@ -49,7 +62,8 @@ pub fn run(
     let on_terminal = isatty(rustix::stdio::stdin()) && isatty(rustix::stdio::stdout());
     // Before there is an agent: without a watch there is none.
     let watch = plan.watch.as_ref();
-    let watch = watch.map(|watch| Keeper::start(watch.uids, watch.events_per_second.into()));
+    let watch =
+        watch.map(|watch| Keeper::start(watch.uids, watch.events_per_second.into(), watch.audit));
     let watch = watch.transpose()?;
     let starting = Starting::fork(plan)?;
     let mut stopped = None;
@@ -69,6 +83,7 @@ pub fn run(
         client: None,
         on_terminal,
         up: false,
+        is_frozen: false,
         told: Vec::new(),
         said: None,
         status: None,
@@ -98,6 +113,8 @@ struct Run {
     client: Option<Client>,
     on_terminal: bool,
     up: bool,
+    /// Whether the watch has frozen it.
+    is_frozen: bool,
     told: Vec<String>,
     /// What init said last about the session.
     said: Option<Said>,
@@ -144,9 +161,11 @@ impl Run {
         };
         let count = owners.len();
         let persons_end = count + persons.len();
-        let watch = self.watch.as_ref().map(|watch| (watch.link(), PollFlags::IN));
+        let watch = self.watch.as_ref().map(|watch| (watch.link(), watch.wants()));
         let all: Vec<_> = owners.into_iter().chain(persons).chain(watch).collect();
-        let (signal, came) = waiter.wait(&all, Some(self.owner.patience()))?;
+        let ask = self.watch.as_ref().map(Keeper::patience);
+        let patience = ask.into_iter().chain([self.owner.patience()]).min();
+        let (signal, came) = waiter.wait(&all, patience)?;
         drop(all);
         // Who asks for the end does not wait for a look at a jail that keeps every processor busy.
         match signal {
@@ -155,8 +174,9 @@ impl Run {
             Some(_) | None => {}
         }
         self.carry(&came[count..persons_end], notices)?;
-        if came[persons_end..].iter().any(|flags| !flags.is_empty()) {
-            self.hear_watch()?;
+        let due = self.watch.as_ref().is_some_and(|watch| watch.patience().is_zero());
+        if due || came[persons_end..].iter().any(|flags| !flags.is_empty()) {
+            self.hear_watch(notices)?;
         }
         let heard = self.owner.turn(&came[..count])?;
         // Nobody comes after this owner who would have to know.
@@ -215,6 +235,9 @@ impl Run {
             self.on_terminal = false;
             return Ok(());
         }
+        if std::mem::take(&mut self.is_frozen) {
+            self.owner.freeze(false)?;
+        }
         self.show()
     }
 
@@ -226,27 +249,29 @@ impl Run {
 
     fn react(&mut self, heard: Heard) -> Result<bool, ShimError> {
         for (event, told) in heard.told {
-            self.note(event, (), told);
+            self.note(event, (), &told);
+        }
+        for told in heard.limits {
+            self.tell_watch(|watch, jail| watch.limit(jail, told));
         }
         for report in heard.reports {
             match report {
                 Told::Said(Said::Up) => {
                     self.owner.prove()?;
-                    self.watch_session()?;
+                    self.watch_session();
                     self.owner.record()?;
                     self.up = true;
                     if self.on_terminal {
                         self.show()?;
                     }
                 }
-                Told::Said(Said::Own { pids, pane }) => self
-                    .tell_watch(|watch, jail| watch.own(jail, pids.into_iter().collect(), pane))?,
-                Told::Said(Said::Panes(panes)) => self.tell_watch(|watch, jail| {
-                    panes.map_or(Ok(()), |panes| watch.panes(jail, panes.into_iter().collect()))
-                })?,
+                Told::Said(Said::Own(own)) => self.tell_watch(|watch, jail| watch.own(jail, own)),
+                Told::Said(Said::Panes(panes)) => {
+                    self.tell_watch(|watch, jail| watch.panes(jail, panes));
+                }
                 Told::Said(Said::Typed { note, done }) => {
                     let told = if done { "was typed" } else { "could not be typed" };
-                    self.note("note", (), format!("note {note} {told}"));
+                    self.note(Kind::Note, (), &format!("note {note} {told}"));
                 }
                 Told::Said(said) => self.said = Some(said),
                 Told::Over { status } => self.status = Some(status),
@@ -256,53 +281,81 @@ impl Run {
                         self.told.push(format!("{} is not recorded any more: {error}", self.agent));
                     }
                 }
-                Told::ViewOver { .. } | Told::Frozen { .. } | Told::Asked { .. } => {}
+                Told::Frozen { frozen, cause: None } => {
+                    self.tell_watch(|watch, jail| watch.frozen(jail, frozen));
+                }
+                Told::Frozen { cause: Some(cause), .. } => tracing::warn!(cause, "the shim"),
+                Told::ViewOver { .. } | Told::Asked { .. } => {}
             }
         }
         Ok(heard.gone || self.status.is_some())
     }
 
-    fn tell_watch(
-        &mut self,
-        tell: impl FnOnce(&mut Keeper, &str) -> Result<(), Errno>,
-    ) -> Result<(), ShimError> {
-        let jail = self.owner.jail();
-        let told = self.watch.as_mut().map_or(Ok(()), |watch| tell(watch, jail));
-        told.map_err(|errno| {
-            let object = "the watch".to_owned();
-            ShimError::Launch(LaunchError::Call { verb: "tell", object, errno })
-        })
+    fn tell_watch(&mut self, tell: impl FnOnce(&mut Keeper, &str)) {
+        if let Some(watch) = &mut self.watch {
+            tell(watch, self.owner.jail());
+        }
     }
 
     fn watch_agent(&mut self) -> Result<(), ShimError> {
-        let kept = self.owner.kept().clone();
-        self.tell_watch(|watch, jail| watch.add(jail, &kept))
+        let (jail, kept) = (self.owner.jail().to_owned(), self.owner.kept().clone());
+        let added = self.watch.as_mut().map_or(Ok(()), |watch| watch.add(&jail, &kept, false));
+        added.map_err(|errno| {
+            let object = "the agent's cgroup for the watch".to_owned();
+            ShimError::Launch(LaunchError::Call { verb: "open", object, errno })
+        })
     }
 
-    fn watch_session(&mut self) -> Result<(), ShimError> {
+    fn watch_session(&mut self) {
         let server = self.owner.server();
-        self.tell_watch(|watch, jail| server.map_or(Ok(()), |pid| watch.server(jail, pid)))
+        self.tell_watch(|watch, jail| {
+            if let Some(pid) = server {
+                watch.server(jail, pid);
+            }
+        });
+    }
+
+    /// The watch has frozen the agent: the person is told where they look, and lets it go on by coming back.
+    fn freeze(&mut self, told: &str, notices: &mut dyn Notices) -> Result<(), ShimError> {
+        self.note(Kind::Frozen, (), &format!("the watch froze {}: {told}", self.agent));
+        self.is_frozen = true;
+        self.owner.freeze(true)?;
+        if let Some(client) = self.client.take() {
+            client.close()?;
+        }
+        notices.frozen(&self.agent, told);
+        if !self.on_terminal {
+            // Nobody could ever let it go on.
+            self.told.push(format!("stopped by the watch: {told}"));
+            self.owner.kill()?;
+        }
+        Ok(())
     }
 
     /// What the watch has found is written down; whether it has said everything about the agent. Where it has ended, the agent is
     /// watched by nobody, and does not go on.
-    fn hear_watch(&mut self) -> Result<bool, ShimError> {
+    fn hear_watch(&mut self, notices: &mut dyn Notices) -> Result<bool, ShimError> {
         let Some(watch) = &mut self.watch else { return Ok(true) };
         let FromWatch { reports, gone } = watch.hear();
         let mut is_done = false;
         for (_, report) in reports {
             match report {
                 Report::Forgotten(_) => is_done = true,
-                Report::Found(_, finding) => self.note("finding", &*finding, finding.told()),
-                Report::Acted(_, told) => self.note("acted", (), format!("the watch: {told}")),
-                Report::Froze(_) => {
-                    self.note("frozen", (), "the watch froze it".to_owned());
-                    tracing::warn!("the watch froze the agent: its journal says over what");
+                Report::Found(_, finding) => self.note(Kind::Finding, &*finding, &finding.told()),
+                Report::Denied(_, denial) => self.denied(&denial),
+                Report::Hears(Err(cause)) => {
+                    tracing::info!(cause, "the watch does not hear all that is refused");
+                }
+                Report::Hears(Ok(())) => {}
+                Report::Acted(_, told) => {
+                    self.note(Kind::Acted, (), &format!("the watch: {told}"));
                 }
                 Report::Stop(_, told) => {
                     self.told.push(format!("stopped by the watch: {told}"));
                     self.owner.kill()?;
                 }
+                Report::Froze(_, told) => self.freeze(&told, notices)?,
+                Report::Pong => {}
                 Report::AskPanes(_) => self.owner.ask_for_panes()?,
                 Report::Sees(Err(cause)) => tracing::warn!(cause, "the watch only scans"),
                 Report::Sees(Ok(())) => {}
@@ -312,7 +365,7 @@ impl Run {
                 }
             }
         }
-        if gone {
+        if gone || self.watch.as_mut().is_some_and(Keeper::is_lost) {
             return Err(LaunchError::Unwatched("the watch has ended".to_owned()).into());
         }
         Ok(is_done)
@@ -320,12 +373,12 @@ impl Run {
 
     /// Hears what the watch has still to say.
     fn end_watch(&mut self) -> Result<(), ShimError> {
-        self.tell_watch(|watch, jail| watch.forget(jail))?;
+        self.tell_watch(Keeper::forget);
         let until = Instant::now() + LAST_WORDS;
-        while !self.hear_watch()? {
+        while !self.hear_watch(&mut Nobody)? {
             let left = until.saturating_duration_since(Instant::now());
             let Some(watch) = self.watch.as_ref().filter(|_| !left.is_zero()) else { break };
-            let mut waited = [PollFd::from_borrowed_fd(watch.link(), PollFlags::IN)];
+            let mut waited = [PollFd::from_borrowed_fd(watch.link(), watch.wants())];
             let patience = Timespec::try_from(left).ok();
             match poll(&mut waited, patience.as_ref()) {
                 Ok(_) | Err(Errno::INTR) => {}
@@ -335,11 +388,22 @@ impl Run {
         Ok(())
     }
 
-    fn note(&self, event: &'static str, what: impl serde::Serialize, told: String) {
-        let kept = self.owner.kept();
-        let about = (self.owner.jail(), event);
-        if let Err(errno) = journal::write_event(&kept.log, &kept.agent, about, what, told) {
-            tracing::warn!(%errno, event, "an event was not written down");
+    /// What the kernel refused to it is written down.
+    fn denied(&self, denial: &Denial) {
+        let Kept { log, agent, .. } = self.owner.kept();
+        let journal = Journal::new(log, (agent, self.owner.jail()), Teller::default());
+        let event = Event::new(Kind::Denial, Some(agent), &denial.told());
+        let event = event.times(denial.times).with(Label::Wall, denial.wall.clone());
+        if let Err(errno) = journal.write_denial(event, denial) {
+            tracing::warn!(%errno, "a denial was not written down");
+        }
+    }
+
+    fn note(&self, kind: Kind, what: impl serde::Serialize, told: &str) {
+        let Kept { log, agent, .. } = self.owner.kept();
+        let journal = Journal::new(log, (agent, self.owner.jail()), Teller::default());
+        if let Err(errno) = journal.write(Event::new(kind, Some(agent), told), what) {
+            tracing::warn!(%errno, event = kind.name(), "an event was not written down");
         }
     }
 

@@ -10,6 +10,7 @@ use crate::launch::{Jail, Standard, Timings, launch};
 use crate::plan::{Mode, Plan, WallState};
 use crate::planning::{self, PlanningError};
 use crate::sys;
+use crate::watch::state::Own;
 use crate::wire;
 use nix::sys::signal::SigSet;
 use rustix::fd::{AsFd as _, AsRawFd as _, OwnedFd};
@@ -167,8 +168,7 @@ fn settle(
         up: false,
         recording: false,
         people: Vec::new(),
-        own: Vec::new(),
-        pane: None,
+        own: Own::default(),
         records: recording.is_some(),
     };
     let switches = match jail.switches().and_then(|switches| {
@@ -232,6 +232,7 @@ impl Keep {
         kept.extend(self.gate.as_ref().map(|gate| gate.as_fd().as_raw_fd()));
         let switches = self.switches.iter().flat_map(crate::launch::Switches::descriptors);
         kept.extend(switches.map(|fd| fd.as_raw_fd()));
+        kept.extend(self.door.interests().0.map(|fd| fd.as_raw_fd()));
         if let Stay::Lasting { listener, seen } = &self.stay {
             kept.extend([listener.as_fd().as_raw_fd(), seen.as_fd().as_raw_fd()]);
         }

@@ -7,6 +7,7 @@
 //! ```
 
 use super::state::{Outcome, Record};
+use crate::alerts::event::Kind;
 use crate::control::protocol::{Shown, State, Traffic, Used};
 use crate::gate::protocol::Counts;
 use crate::jail::protocol::Report as Said;
@@ -67,8 +68,6 @@ pub(super) struct Up {
     pub(super) endings: u32,
     /// Troubles that were written down.
     pub(super) troubles: u32,
-    /// Whether somebody wants it to stand still.
-    pub(super) frozen: bool,
 }
 
 /// Where it stands.
@@ -294,8 +293,8 @@ impl Agent {
 }
 
 /// The event of an agent that was frozen, or let go on, and what it does then.
-pub(super) fn frozen_words(frozen: bool) -> (&'static str, &'static str) {
-    if frozen { ("frozen", "is frozen") } else { ("thawed", "goes on") }
+pub(super) fn frozen_words(frozen: bool) -> (Kind, &'static str) {
+    if frozen { (Kind::Frozen, "is frozen") } else { (Kind::Thawed, "goes on") }
 }
 
 /// By the kernel's word: whoever froze it.
@@ -321,7 +320,7 @@ pub(super) fn outcome(name: &str, said: Option<&Said>, status: u8) -> Outcome {
             | Said::Detached { .. }
             | Said::Screen(_)
             | Said::JobEnded { .. }
-            | Said::Own { .. }
+            | Said::Own(_)
             | Said::Panes(_)
             | Said::Typed { .. },
         )

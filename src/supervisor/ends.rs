@@ -1,11 +1,13 @@
 //! How agents end: asked to, by themselves, or lost; and what is done about what is left of them.
 
 use super::agent::{Agent, Phase, Up, Wait, outcome};
+use super::alerts::By;
 use super::life::UP;
 use super::reach::{adopted, has_left, reach};
 use super::restart::{self, End};
 use super::state::{Outcome, Stage};
 use super::{Supervisor, apart};
+use crate::alerts::event::{Event, Kind, Label};
 use crate::config::Restart;
 use crate::control::protocol::Answer;
 use crate::launch::{self, record};
@@ -58,7 +60,7 @@ impl Supervisor {
         let ran = up.since.elapsed();
         self.watch_no_more(name);
         for told in told {
-            self.note(name, "told", None, told);
+            self.note(name, Kind::Told, None, told);
         }
         self.clean(name, ran);
     }
@@ -99,7 +101,7 @@ impl Supervisor {
                 return self.clean(name, ran);
             }
             let told = format!("something of {name} is left; its next start removes it");
-            self.note(name, "trouble", None, told);
+            self.note(name, Kind::Trouble, None, told);
         }
         self.ended(name, ran);
     }
@@ -107,6 +109,7 @@ impl Supervisor {
     /// Nothing is left of it: it rests, or stays ended.
     pub(super) fn ended(&mut self, name: &str, ran: Duration) {
         let Some(agent) = self.agents.get_mut(name) else { return };
+        self.alerts.ended(name);
         let record = &mut agent.record;
         let end = record.outcome.clone().unwrap_or_default();
         let asked = record.again;
@@ -133,7 +136,9 @@ impl Supervisor {
             next.map(|(pause, _)| format!("; it is started again in {} s", pause.as_secs()));
         let how = end.how.clone();
         let saved = self.try_save(name);
-        self.note(name, "ended", None, format!("{how}{}", again.unwrap_or_default()));
+        let told = format!("{how}{}", again.unwrap_or_default());
+        let ended = Event::new(Kind::Ended, Some(name), &told).with(Label::Outcome, kind.word());
+        self.write_down(ended, By::nobody());
         let done = saved.map_or_else(
             |cause| Answer::failed(format!("{how}, but {NOT_WRITTEN}: {cause}"), MAKE_ROOM),
             |()| Answer::Done(vec![how.clone()]),

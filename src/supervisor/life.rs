@@ -1,25 +1,25 @@
 //! How agents begin and go on: what the supervisor does about each in a turn.
 
-use super::agent::{Agent, Phase, Up, Wait, frozen_words, is_frozen};
+use super::agent::{Agent, Phase, Up, Wait, frozen_words};
 use super::ends::{due, end_by_root, end_maker, killed};
 use super::people::MOST_PEOPLE;
 use super::reach::{adopted, reach};
 use super::state::{Outcome, Record, Stage, boot};
 use super::{SuperviseError, Supervisor};
+use crate::alerts::event::Kind;
 use crate::control::protocol::Answer;
 use crate::control::roles::Verb;
 use crate::control::socket;
 use crate::jail::protocol::Report as Said;
 use crate::jobs::Told;
-use crate::launch::{self, LaunchError};
-use crate::limits::journal::{self, now};
+use crate::launch::LaunchError;
+use crate::limits::journal::now;
 use crate::planning::Wanted;
 use crate::shim::ShimError;
 use crate::shim::owner::{Heard, Starting};
 use crate::shim::protocol::{Ask, Report};
 use rustix::event::PollFlags;
 use rustix::io::Errno;
-use serde::Serialize;
 use std::time::{Duration, Instant};
 
 /// How long a session may take to come up.
@@ -33,25 +33,7 @@ const TROUBLES: u32 = 50;
 /// The longest trouble, in characters.
 const TROUBLE: usize = 300;
 
-/// An event of an agent's life, in its journal.
-#[derive(Debug, Serialize)]
-struct Event {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    by_uid: Option<u32>,
-}
-
 impl Supervisor {
-    /// Writes an event of `name` down.
-    pub(super) fn note(&self, name: &str, event: &'static str, by_uid: Option<u32>, told: String) {
-        tracing::info!(agent = name, event, by_uid, told, "agent");
-        let folder = self.log();
-        let what = Event { by_uid };
-        let jail = launch::session_of(name);
-        if let Err(errno) = journal::write_event(&folder, name, (&jail, event), what, told) {
-            tracing::warn!(%errno, agent = name, event, "an event was not written down");
-        }
-    }
-
     /// Writes down what is known of `name`. Where that is not done the log tells of it: what was written before is as good.
     pub(super) fn save(&self, name: &str) {
         if self.try_save(name).is_err() {
@@ -75,7 +57,7 @@ impl Supervisor {
         (record.goes, record.again) = (true, false);
         record.boot = boot();
         record.since = now();
-        (record.gate, record.ledger) = (None, None);
+        (record.gate, record.ledger, record.frozen) = (None, None, false);
         // One that lives is nobody's to replace: its owner comes back to it.
         let path = self.folders.socket(&name);
         if reach(&path).is_ok() {
@@ -167,7 +149,7 @@ impl Supervisor {
         let Some(agent) = self.agents.get_mut(name) else { return };
         let taken_over = shim.is_adopted();
         let ledger = agent.record.ledger.clone().filter(|_| taken_over);
-        match shim.wait_with(agent.record.gate.as_ref(), ledger) {
+        match shim.wait_with((agent.record.gate.as_ref(), ledger), &self.alerts.teller) {
             Ok(mut owner) => {
                 agent.record.kept = Some(owner.kept().clone());
                 // Its word, as everything about those who look is: it has their lines.
@@ -178,8 +160,6 @@ impl Supervisor {
                 // Roles may have changed since they came.
                 agent.recheck |= taken_over;
                 let until_up = (!owner.born().up).then(|| Instant::now() + UP);
-                // Of one that was taken over nobody here knows who froze it.
-                let frozen = is_frozen(&owner);
                 let up = Up {
                     owner: Box::new(owner),
                     since: Instant::now(),
@@ -190,13 +170,13 @@ impl Supervisor {
                     ended_for: None,
                     endings: 0,
                     troubles: 0,
-                    frozen,
                 };
                 agent.phase = Phase::Up(up);
                 self.watch(name);
                 self.save(name);
                 if taken_over {
                     self.catch_up(name);
+                    self.let_go_on(name);
                 }
                 self.send_away(name);
                 if self.agents.get(name).is_some_and(|agent| !agent.record.goes) {
@@ -244,7 +224,7 @@ impl Supervisor {
                 // The owner has answered it.
                 Report::Asked { .. } => {}
                 Report::Said(Said::Typed { note, done }) => self.typed(name, note, done),
-                Report::Said(said @ (Said::Own { .. } | Said::Panes(_))) => {
+                Report::Said(said @ (Said::Own(_) | Said::Panes(_))) => {
                     self.watch_said(name, said);
                 }
                 Report::Said(said) => {
@@ -271,6 +251,7 @@ impl Supervisor {
         {
             up.ended_for = Some("the memory watch ended it".to_owned());
         }
+        self.watch_limits(name, heard.limits);
         self.keep_ledger(name, heard.told);
         self.answer_network(name);
         match (over, heard.gone) {
@@ -296,7 +277,7 @@ impl Supervisor {
 
     fn typed(&self, name: &str, note: u32, done: bool) {
         let told = if done { "was typed" } else { "could not be typed" };
-        self.note(name, "note", None, format!("note {note} {told}"));
+        self.note(name, Kind::Note, None, format!("note {note} {told}"));
     }
 
     /// Answers who waits for the gate of `name`. A change of its rules is written down first.
@@ -331,7 +312,7 @@ impl Supervisor {
         let Some(Agent { phase: Phase::Up(up), .. }) = self.agents.get_mut(name) else { return };
         up.troubles += 1;
         if up.troubles <= TROUBLES {
-            self.note(name, "trouble", None, cause.chars().take(TROUBLE).collect());
+            self.note(name, Kind::Trouble, None, cause.chars().take(TROUBLE).collect());
         }
     }
 
@@ -388,7 +369,7 @@ impl Supervisor {
                 0 => String::new(),
                 times => format!(" again, for the {times}. time"),
             };
-            self.note(name, "started", None, format!("{name} was started{again}"));
+            self.note(name, Kind::Started, None, format!("{name} was started{again}"));
         }
         if let Err(error) = recorded {
             self.trouble(name, &format!("{name} is not recorded: {error}"));
@@ -437,6 +418,11 @@ impl Supervisor {
             match &mut agent.phase {
                 Phase::Resting(until) if *until <= now => {
                     let record = agent.record.clone();
+                    if record.row > 0 {
+                        let row = record.row;
+                        let told = format!("{name} is started again, for the {row}. time in a row");
+                        self.note(&name, Kind::Restarted, None, told);
+                    }
                     self.try_begin(record);
                 }
                 Phase::Starting { shim: Some(shim), until } if *until <= now => {

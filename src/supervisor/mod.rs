@@ -11,10 +11,13 @@
 //! and the next one takes them over from their shims.
 
 mod agent;
+mod alerts;
 mod apart;
 mod conn;
+mod desk;
 mod ends;
 mod errands;
+mod figures;
 mod life;
 mod names;
 mod partings;
@@ -34,6 +37,7 @@ use crate::shim::wait::Waiter;
 use crate::systemd::notify::{Notifier, NotifyError};
 use crate::wire;
 use agent::{Agent, Phase, Wait};
+use alerts::Alerts;
 use conn::{Came, Conn, Groups};
 use errands::Errand;
 use names::Names;
@@ -130,6 +134,7 @@ struct Supervisor {
     partings: Partings,
     /// Sees what agents start.
     watching: Watching,
+    alerts: Alerts,
     /// How often the configuration was read anew, and whether it is to be again.
     reads: u64,
     reload: bool,
@@ -144,6 +149,7 @@ enum Whose {
     Listener,
     Conn(u64),
     Errand(u64),
+    Desk,
     Agent(String),
     Watch,
 }
@@ -175,6 +181,7 @@ pub fn supervise(
     let (control, group, listener) = listen(&config, &run)?;
     let watching = Watching::start(&config).map_err(ShimError::Launch)?;
     let mut supervisor = Supervisor {
+        alerts: Alerts::new(&config),
         config,
         named,
         roles,
@@ -206,16 +213,12 @@ pub fn supervise(
     while !supervisor.ended {
         supervisor.turn(&waiter, &notifier)?;
         if std::mem::take(&mut supervisor.reload) {
-            notifier.reloading();
-            let answer = supervisor.read_anew(read);
-            for number in std::mem::take(&mut supervisor.reload_for) {
-                supervisor.answer(number, &answer, &[]);
-            }
-            supervisor.end_unallowed();
-            notifier.ready();
+            supervisor.reload(read, &notifier);
         }
     }
     notifier.stopping();
+    // What this turn has told, too.
+    supervisor.alert();
     supervisor.close();
     Ok(())
 }
@@ -320,6 +323,7 @@ impl Supervisor {
         self.partings.add(0, wire::left());
         self.partings.settle();
         self.reap();
+        self.alert();
         Ok(())
     }
 
@@ -334,11 +338,17 @@ impl Supervisor {
                 Whose::Conn(number) if any => self.hear(number),
                 Whose::Errand(number) if any => self.hear_errand(number),
                 Whose::Watch if any => self.hear_watch(),
-                Whose::Listener | Whose::Conn(_) | Whose::Errand(_) | Whose::Watch => {}
+                Whose::Desk if any => self.hear_desk(),
+                Whose::Listener
+                | Whose::Conn(_)
+                | Whose::Errand(_)
+                | Whose::Watch
+                | Whose::Desk => {}
             }
         }
         for (name, flags) in of_agents {
             self.turn_agent(&name, &flags);
+            self.look_at(&name);
         }
     }
 
@@ -354,7 +364,8 @@ impl Supervisor {
         for (number, errand) in &self.errands {
             wanted.push((Whose::Errand(*number), errand.as_fd(), PollFlags::IN));
         }
-        wanted.extend(self.watching.link().map(|fd| (Whose::Watch, fd, PollFlags::IN)));
+        wanted.extend(self.watching.link().map(|(fd, flags)| (Whose::Watch, fd, flags)));
+        wanted.extend(self.alerts.desk.interest().map(|(fd, flags)| (Whose::Desk, fd, flags)));
         for (name, agent) in &self.agents {
             let mut add = |whose, fd, flags| wanted.push((whose, fd, flags));
             match &agent.phase {
@@ -393,8 +404,10 @@ impl Supervisor {
         let waits = waits.filter_map(|(_, wait, since)| Some(until(*since + wait.patience()?)));
         let behind = self.partings.is_behind().then_some(Duration::from_secs(1));
         let of_conns = self.conns.values().filter(|conn| !conn.waits).map(|conn| until(conn.until));
-        let watch = self.watching.again().map(until);
+        let watch = self.watching.next().map(until);
+        let alerts = self.alerts.next().map(|at| until(at).max(TOGETHER));
         let own = behind.into_iter().chain(watch).chain(waits).chain(notifier.watchdog_period());
+        let own = own.chain(alerts);
         of_agents.chain(of_conns).chain(own).min()
     }
 
@@ -464,7 +477,7 @@ impl Supervisor {
 
     /// Ends: nobody is waited for even now, and nobody by whom it waits to be taken.
     fn close(self) {
-        let Self { conns, errands, mut partings, listener, agents, .. } = self;
+        let Self { conns, errands, mut partings, listener, agents, alerts, .. } = self;
         for conn in conns.into_values() {
             let uid = conn.uid;
             conn.leave().into_iter().for_each(|left| partings.add_connection(uid, left));
@@ -472,7 +485,8 @@ impl Supervisor {
         for (uid, line) in errands.into_values().filter_map(Errand::give_up) {
             partings.add(uid, line);
         }
-        drop(agents);
+        // Who tells alerts goes on for a moment, and ends by itself.
+        drop((agents, alerts));
         partings.add(0, wire::left().into_iter().chain([listener]));
         partings.settle();
     }
@@ -505,6 +519,10 @@ impl Supervisor {
     fn reap(&mut self) {
         while let Ok(Some((pid, status))) = rustix::process::wait(WaitOptions::NOHANG) {
             if self.partings.reaped(pid) {
+                continue;
+            }
+            if self.alerts.desk.has(pid) {
+                self.desk_ended(pid);
                 continue;
             }
             let cleaned = self.agents.iter().find_map(|(name, agent)| match &agent.phase {
@@ -547,6 +565,16 @@ impl Supervisor {
         self.partings.settle();
     }
 
+    fn reload(&mut self, read: &ReadConfig<'_>, notifier: &Notifier) {
+        notifier.reloading();
+        let answer = self.read_anew(read);
+        for number in std::mem::take(&mut self.reload_for) {
+            self.answer(number, &answer, &[]);
+        }
+        self.end_unallowed();
+        notifier.ready();
+    }
+
     fn read_anew(&mut self, read: &ReadConfig<'_>) -> Answer {
         match read() {
             Ok(config) => {
@@ -570,6 +598,7 @@ impl Supervisor {
                     );
                 }
                 self.config = config;
+                self.alerts_read_anew();
                 Answer::Done(told)
             }
             Err(cause) => {

@@ -4,6 +4,7 @@ use super::agent::{Agent, Phase};
 use super::errands::{self, For, Refusal};
 use super::verbs::{Answered, failed, not_running, refused};
 use super::{Supervisor, conn};
+use crate::alerts::event::Kind;
 use crate::control::handed;
 use crate::control::protocol::Answer;
 use crate::control::roles::{Caller, Verb};
@@ -187,7 +188,7 @@ impl Supervisor {
         });
         if let Some(looker) = looker {
             let told = format!("uid {} came to {name} ({})", looker.uid, looker.verb);
-            self.note(&name, "attached", Some(looker.uid), told);
+            self.note(&name, Kind::Attached, Some(looker.uid), told);
         }
         if has_left {
             self.left(&name, view);
@@ -215,7 +216,7 @@ impl Supervisor {
         agent.sent_away.remove(&view);
         if let Some(looked) = agent.people.remove(&view) {
             let told = format!("uid {} left {name} ({})", looked.uid, looked.verb);
-            self.note(name, "detached", Some(looked.uid), told);
+            self.note(name, Kind::Detached, Some(looked.uid), told);
         }
     }
 
@@ -250,7 +251,7 @@ impl Supervisor {
         agent.sent_away.extend(leave.iter().map(|(view, _)| *view));
         for (_, Looker { uid, verb, .. }) in leave {
             let told = format!("uid {uid} may not look at {name} any more ({verb})");
-            self.note(name, "sent-away", Some(uid), told);
+            self.note(name, Kind::SentAway, Some(uid), told);
         }
     }
 }

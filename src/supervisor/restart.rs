@@ -21,6 +21,17 @@ pub(super) enum End {
     Asked,
 }
 
+impl End {
+    /// The word for it in events.
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Self::Well => "well",
+            Self::Badly => "badly",
+            Self::Asked => "asked",
+        }
+    }
+}
+
 /// After which pause an agent is started again, and how many times in a row it then was; `None` where it is not.
 ///
 /// `row` is how often it was started again in a row before, `ran` how long it ran this time.

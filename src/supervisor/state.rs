@@ -65,6 +65,8 @@ pub(super) struct Record {
     pub(super) kept: Option<Kept>,
     /// What its gate works by now.
     pub(super) gate: Option<GateMemory>,
+    /// Whether somebody wants it to stand still.
+    pub(super) frozen: bool,
     /// Its jobs and notes.
     pub(super) ledger: Option<Ledger>,
     /// How it ended the last time.

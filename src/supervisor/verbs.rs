@@ -1,10 +1,12 @@
 //! What callers ask for.
 
 use super::agent::{Agent, Phase, Up, Wait, frozen_words};
+use super::alerts::By;
 use super::ends::{MAKE_ROOM, NOT_WRITTEN};
 use super::errands::{self, For, Refusal};
 use super::state::{Record, SCHEMA, boot};
 use super::{SuperviseError, Supervisor};
+use crate::alerts::event::{Event, Kind};
 use crate::config::{AgentEntry, Restart};
 use crate::control::protocol::{Answer, Looks, Request, Status, name_of};
 use crate::control::roles::Caller;
@@ -78,6 +80,8 @@ impl Supervisor {
             Request::Denials { agent, lines } => {
                 self.logs((number, caller.uid), (&agent, &journal::denials_of(&agent)), lines)
             }
+            Request::Alerts { agent, lines } => self.alerts_of((number, caller), agent, lines),
+            Request::TryAlerts { sinks } => self.try_sinks(number, caller.uid, &sinks),
             Request::Status { agent } => self.with(&agent, |this| {
                 // Its gate is asked, and not waited for in the meantime.
                 let asked = this.running(&agent).is_some_and(|up| up.owner.ask_for_network());
@@ -100,12 +104,12 @@ impl Supervisor {
             Request::Restart { agent } => {
                 self.with(&agent, |this| this.restart(number, caller, &agent))
             }
-            Request::Freeze { agent } => {
-                self.with(&agent, |this| this.freeze(number, caller, &agent, true))
+            Request::Jobs { agent } => self.with(&agent, |this| this.jobs(&agent)),
+            Request::StopJob { agent, number: job } => {
+                self.with(&agent, |this| this.stop_job(caller, &agent, job))
             }
-            Request::Thaw { agent } => {
-                self.with(&agent, |this| this.freeze(number, caller, &agent, false))
-            }
+            Request::Freeze { agent } => self.freeze(number, caller, &agent, true),
+            Request::Thaw { agent } => self.freeze(number, caller, &agent, false),
             Request::Remove { agent } => self.with(&agent, |this| at_once(this.remove(&agent))),
         }
     }
@@ -124,7 +128,9 @@ impl Supervisor {
 
     fn note_refusal(&mut self, caller: &Caller, agent: Option<&str>, told: String) {
         // Only where there is such an agent: a caller makes no files by names of their choice.
-        let Some(name) = agent.filter(|name| self.agents.contains_key(*name)) else { return };
+        let known = agent.filter(|name| self.agents.contains_key(*name));
+        let refused = Event::new(Kind::RefusedCall, known, &told);
+        let Some(name) = known else { return self.alerts.teller.tell(refused) };
         let Some(agent) = self.agents.get_mut(name) else { return };
         // So many at the most: they must not push out of the journal what else happened.
         if agent.refusals.is_none_or(|(since, _)| since.elapsed() >= REFUSALS.1) {
@@ -135,7 +141,10 @@ impl Supervisor {
             *count
         });
         if count <= REFUSALS.0 {
-            self.note(name, "refused", Some(caller.uid), told);
+            self.write_down(refused, By { by_uid: Some(caller.uid) });
+        } else {
+            // It counts all the same.
+            self.alerts.teller.tell(refused);
         }
     }
 
@@ -188,6 +197,40 @@ impl Supervisor {
         }
     }
 
+    /// The newest alerts of `agent`, or of all that `caller` may know of, read by a child as [`Supervisor::logs`].
+    fn alerts_of(
+        &mut self,
+        (number, caller): (u64, &Caller),
+        agent: Option<String>,
+        lines: u32,
+    ) -> Answered {
+        let agent = agent.as_deref();
+        let folder = self.log();
+        let conn = self.conns.get(&number)?;
+        let roles = &self.roles;
+        let is_meant = |line: &Value| match (line["agent"].as_str(), agent) {
+            (Some(about), Some(agent)) => about == agent,
+            (Some(about), None) => roles.sees(caller, about),
+            (None, Some(_)) => false,
+            // Of all agents together.
+            (None, None) => roles.of(caller, None).is_some(),
+        };
+        let child = errands::start(conn.as_fd(), &[], || {
+            let answered = conn.say(&read_alerts(&folder, lines, is_meant), &[]);
+            let gone = |errno: Errno| Refusal::new(&errno.to_string(), "");
+            (answered.map_err(gone), Vec::new())
+        });
+        match child {
+            Ok(child) => {
+                self.await_errand((number, caller.uid), child, For::Answer);
+                None
+            }
+            Err(errno) => {
+                refused(format!("cannot make the process that reads alerts: {errno}"), "")
+            }
+        }
+    }
+
     fn list(&mut self, caller: &Caller) -> Answer {
         let roles = &self.roles;
         let seen = self.agents.iter_mut().filter(|(name, _)| roles.sees(caller, name));
@@ -229,6 +272,24 @@ impl Supervisor {
             watch: up.map(|_| sight),
             findings: journal::newest_of(&folder, name, (&agent.jail(), "finding"), FINDINGS),
         }))
+    }
+
+    fn jobs(&mut self, name: &str) -> Answered {
+        let Some(up) = self.running(name) else { return not_running(name) };
+        at_once(Answer::Jobs(up.owner.shown_jobs()))
+    }
+
+    fn stop_job(&mut self, caller: &Caller, name: &str, number: u32) -> Answered {
+        let Some(up) = self.running(name) else { return not_running(name) };
+        match up.owner.stop_job(number) {
+            Ok(told) => {
+                let uid = caller.uid;
+                let noted = format!("uid {uid} ends job {number}");
+                self.note(name, Kind::JobStopped, Some(uid), noted);
+                at_once(Answer::Done(vec![told]))
+            }
+            Err((cause, hint)) => at_once(Answer::failed(cause, hint)),
+        }
     }
 
     fn screen(&mut self, number: u64, name: &str) -> Answered {
@@ -273,7 +334,7 @@ impl Supervisor {
         let record = Record { wanted, caller, restart, ..Record::default() };
         match self.start_new(&name, record) {
             Ok(()) => {
-                self.note(&name, "start", Some(uid), format!("uid {uid} starts {name}"));
+                self.note(&name, Kind::Start, Some(uid), format!("uid {uid} starts {name}"));
                 self.wait(number, &name, Wait::Start)
             }
             Err(answer) => at_once(answer),
@@ -412,7 +473,7 @@ impl Supervisor {
         let saved = self.try_save(name);
         if active || rests {
             let told = format!("uid {} stops {name}", caller.uid);
-            self.note(name, "stop", Some(caller.uid), told);
+            self.note(name, Kind::Stop, Some(caller.uid), told);
         }
         if !active {
             let stopped = Answer::failed(format!("{name} was stopped"), "");
@@ -430,7 +491,7 @@ impl Supervisor {
 
     fn restart(&mut self, number: u64, caller: &Caller, name: &str) -> Answered {
         let told = format!("uid {} restarts {name}", caller.uid);
-        self.note(name, "restart", Some(caller.uid), told);
+        self.note(name, Kind::Restart, Some(caller.uid), told);
         let Some(agent) = self.agents.get_mut(name) else { return not_running(name) };
         let active = agent.is_active();
         agent.waits.push((number, Wait::Restart, Instant::now()));
@@ -448,6 +509,10 @@ impl Supervisor {
     }
 
     fn freeze(&mut self, number: u64, caller: &Caller, name: &str, frozen: bool) -> Answered {
+        self.with(name, |this| this.freeze_known(number, caller, name, frozen))
+    }
+
+    fn freeze_known(&mut self, number: u64, caller: &Caller, name: &str, frozen: bool) -> Answered {
         let Some(up) = self.running(name) else { return not_running(name) };
         if up.owner.kept().cgroup.is_none() {
             return refused(
@@ -476,6 +541,7 @@ impl Supervisor {
                     waits.into_iter().flatten().map(|(_, wait, _)| *wait).collect();
                 self.answer_waits(name, &waits, &forgotten);
                 self.agents.remove(name);
+                self.alerts.forget(name);
                 Answer::Done(vec![format!("{name} is forgotten; its journal stays")])
             }
             Err(error) => Answer::failed(error.to_string(), error.hint()),
@@ -497,6 +563,19 @@ fn read(folder: &Path, (name, of): (&str, &str), lines: u32) -> Answer {
     match journal::last(folder, of, most) {
         Ok(lines) => Answer::Logs(lines),
         Err(errno) => Answer::failed(format!("cannot read the journal of {name}: {errno}"), ""),
+    }
+}
+
+/// The newest alerts, of those that are meant.
+fn read_alerts(folder: &Path, lines: u32, is_meant: impl Fn(&Value) -> bool) -> Answer {
+    let most = usize::try_from(lines.min(MOST_LINES)).unwrap_or(usize::MAX);
+    match journal::last(folder, journal::ALERTS, usize::MAX) {
+        Ok(mut lines) => {
+            lines.retain(is_meant);
+            lines.drain(..lines.len().saturating_sub(most));
+            Answer::Logs(lines)
+        }
+        Err(errno) => Answer::failed(format!("cannot read the alerts: {errno}"), ""),
     }
 }
 

@@ -89,3 +89,19 @@ pub fn inherited(number: i32) -> Result<OwnedFd, Errno> {
     // process could own it.
     Ok(unsafe { OwnedFd::from_raw_fd(number) })
 }
+
+/// Binds the calling process by `filter`, and has the kernel record what that refuses (seccomp(2), `SECCOMP_FILTER_FLAG_LOG`,
+/// Linux 4.14). The process must have given up new privileges.
+///
+/// # Errors
+/// The kernel's answer; `EINVAL` where `filter` is empty or longer than the kernel takes.
+pub fn install_logged_filter(filter: &[seccompiler::sock_filter]) -> Result<(), Errno> {
+    let len = u16::try_from(filter.len()).map_err(|_| Errno::INVAL)?;
+    // `struct sock_filter` is laid out alike in both crates, and the kernel only reads it.
+    let program = libc::sock_fprog { len, filter: filter.as_ptr().cast_mut().cast() };
+    let pointer = std::ptr::from_ref(&program);
+    let (mode, log) = (libc::SECCOMP_SET_MODE_FILTER, libc::SECCOMP_FILTER_FLAG_LOG);
+    // SAFETY: the kernel copies `len` instructions that `filter` holds for the whole call, and writes nothing.
+    result(unsafe { libc::syscall(libc::SYS_seccomp, mode, log, pointer) })?;
+    Ok(())
+}

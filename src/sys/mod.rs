@@ -16,8 +16,8 @@ mod quota;
 pub use attempt::{Argument, Entry, attempt, attempt_clone, attempt_clone3};
 pub use clone::{CloneFlags, Cloned, clone_into, user_namespace_holder};
 pub use kernel::{
-    close_on_exec_from, inherited, join_new_session_keyring, landlock_abi, null_call,
-    raise_loopback,
+    close_on_exec_from, inherited, install_logged_filter, join_new_session_keyring, landlock_abi,
+    null_call, raise_loopback,
 };
 pub use mount::{TreeAttributes, set_tree_attributes};
 pub use netlink::{Instruction, MOST_AT_ONCE, attach_filter, receive_many};

@@ -180,6 +180,7 @@ struct Silent;
 
 impl shim::run::Notices for Silent {
     fn detached(&mut self, _agent: &str) {}
+    fn frozen(&mut self, _agent: &str, _why: &str) {}
 }
 
 /// Becomes another program with an environment of its own; returns only if it cannot.

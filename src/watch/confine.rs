@@ -8,9 +8,6 @@ use std::path::PathBuf;
 /// What it may use: descriptors of the files that freeze agents and of what it reads, and memory for the processes of a storm.
 const BOUNDS: Bounds = Bounds { descriptors: 8192, memory: 2 << 30, file: 4096 };
 
-/// Where it reads.
-const READ: [&str; 2] = ["/proc", "/sys/fs/cgroup"];
-
 /// Becomes `uid`, with the right to signal processes, and on a host that hides processes with the right to see them.
 pub(super) fn confine(uid: u32) -> Result<(), String> {
     let hides = proc::hides();
@@ -22,7 +19,8 @@ pub(super) fn confine(uid: u32) -> Result<(), String> {
         &[Capability::CAP_KILL]
     };
     confine::give_up_rights_but(uid, true, kept).map_err(told)?;
-    let folders: Vec<PathBuf> = READ.iter().map(PathBuf::from).filter(|at| at.is_dir()).collect();
+    let mount = crate::host::cgroups::probe().mount;
+    let folders: Vec<PathBuf> = [PathBuf::from("/proc")].into_iter().chain(mount).collect();
     // Who is behind Landlock may not see what the host hides, whatever right it has (Documentation/userspace-api/landlock.rst,
     // ptrace restrictions): there the filter of system calls alone lets it do nothing but read.
     let landlock = !hides && crate::sys::landlock_abi().is_some();

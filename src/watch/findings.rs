@@ -16,7 +16,7 @@ pub const TOGETHER: Duration = Duration::from_secs(10);
 pub const NAMED: usize = 5;
 
 /// The longest that is told of a process' words, in characters.
-const LONGEST_WORDS: usize = 200;
+pub const LONGEST_WORDS: usize = 200;
 
 /// A process as it is told of.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -124,6 +124,12 @@ impl Folds {
                 Some(finding)
             }
         }
+    }
+
+    /// Whether a finding of this rule would be told now.
+    #[must_use]
+    pub fn is_told_now(&self, agent: AgentId, rule: Rule) -> bool {
+        !self.folds.contains_key(&(agent, rule))
     }
 
     /// When something is to be told.

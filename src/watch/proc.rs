@@ -5,6 +5,7 @@
 
 use super::state::Look;
 use crate::host::{cgroups, text};
+use crate::jobs::FOLDER;
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use std::collections::BTreeSet;
@@ -21,7 +22,7 @@ const HANGUP: u64 = 1;
 /// One process, by the fields of `stat` (proc_pid_stat(5)).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stat {
-    /// Whether nothing of it runs any more. Where only the thread has ended that began it, the others run on.
+    /// Whether nothing of it runs any more.
     pub is_ended: bool,
     /// Its parent.
     pub parent: i32,
@@ -44,6 +45,8 @@ pub struct Place {
     pub cgroup_path: String,
     /// Its uid.
     pub uid: u32,
+    /// The first process of its jail.
+    pub init: i32,
 }
 
 fn read(pid: i32, name: &str, most: usize) -> Option<Vec<u8>> {
@@ -76,13 +79,9 @@ pub fn parse_stat(text: &str) -> Option<Stat> {
     let number = |at: usize| field(at)?.parse::<i64>().ok();
     let id = |at| i32::try_from(number(at)?).ok();
     let ticks = (14..=17).filter_map(number).fold(0_i64, i64::saturating_add);
-    let is_ended = match field(3)? {
-        "X" => true,
-        "Z" => number(20)? <= 1,
-        _ => false,
-    };
     Some(Stat {
-        is_ended,
+        // Others of its threads may go on where the first has ended.
+        is_ended: field(3)? == "X" || field(3)? == "Z" && number(20)? <= 1,
         parent: id(4)?,
         session: id(6)?,
         terminal: number(7)?,
@@ -141,19 +140,42 @@ pub fn start(pid: i32) -> Option<u64> {
 /// Whether the process `pid` is of the agent at `place`, and the one that started at `start`.
 #[must_use]
 pub fn is_of(pid: i32, start: u64, place: &Place) -> bool {
-    let Some(text) = read(pid, "cgroup", MOST) else { return false };
-    let path = cgroups::path_in(&String::from_utf8_lossy(&text));
-    let below = |path: &str| {
-        let rest = path.strip_prefix(place.cgroup_path.as_str());
-        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    whose(pid, start, place).is_some()
+}
+
+/// The same, and whether it is in a job of the agent.
+#[must_use]
+pub fn whose(pid: i32, start: u64, place: &Place) -> Option<Part> {
+    let path = cgroup_path(pid);
+    let part = match (&place.cgroup, path) {
+        (Some(_), path) => match path?.strip_prefix(place.cgroup_path.as_str())? {
+            "" => Part::Session,
+            below if below.starts_with(&format!("/{FOLDER}")) => Part::Job,
+            below if below.starts_with('/') => Part::Session,
+            _ => return None,
+        },
+        // Without one of its own: all processes of a pid namespace descend from its first one (pid_namespaces(7)).
+        (None, _) => {
+            let is_inside = uid(pid)? == place.uid && descends_from(pid, place.init);
+            is_inside.then_some(Part::Session)?
+        }
     };
-    let is_member = match (&place.cgroup, path) {
-        (Some(_), Some(path)) => below(&path),
-        (Some(_), None) => false,
-        // Without one of its own it has a uid that nobody else has.
-        (None, _) => uid(pid) == Some(place.uid),
-    };
-    is_member && stat(pid).is_some_and(|now| now.start == start)
+    (stat(pid)?.start == start).then_some(part)
+}
+
+/// Where a process of an agent belongs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// To its session.
+    Session,
+    /// To a job that it has declared.
+    Job,
+}
+
+/// Where the process `pid` is, as a path below the mount of cgroups.
+#[must_use]
+pub fn cgroup_path(pid: i32) -> Option<String> {
+    cgroups::path_in(&String::from_utf8_lossy(&read(pid, "cgroup", MOST)?))
 }
 
 fn uid(pid: i32) -> Option<u32> {
@@ -191,10 +213,25 @@ pub fn ticks(pids: &[i32]) -> u64 {
 /// The processes of the agent at `place`, those in cgroups below its own among them; nothing where that cannot be read.
 #[must_use]
 pub fn members(place: &Place) -> Option<BTreeSet<i32>> {
-    let Some(cgroup) = &place.cgroup else { return by_uid(place.uid) };
+    let Some(cgroup) = &place.cgroup else { return by_descent(place) };
     let mut found = BTreeSet::new();
     add_members(cgroup, &mut found)?;
     Some(found)
+}
+
+/// Those of them that are in jobs.
+#[must_use]
+pub fn in_jobs(place: &Place) -> BTreeSet<i32> {
+    let mut found = BTreeSet::new();
+    let below =
+        place.cgroup.iter().flat_map(|cgroup| std::fs::read_dir(cgroup).into_iter().flatten());
+    let jobs = below
+        .flatten()
+        .filter(|entry| entry.file_name().to_str().is_some_and(|name| name.starts_with(FOLDER)));
+    jobs.for_each(|entry| {
+        add_members(&entry.path(), &mut found);
+    });
+    found
 }
 
 fn add_members(folder: &Path, found: &mut BTreeSet<i32>) -> Option<()> {
@@ -209,10 +246,28 @@ fn add_members(folder: &Path, found: &mut BTreeSet<i32>) -> Option<()> {
     Some(())
 }
 
-fn by_uid(wanted: u32) -> Option<BTreeSet<i32>> {
+/// How deep a line of descent is followed.
+const DEEPEST: usize = 4096;
+
+fn descends_from(pid: i32, init: i32) -> bool {
+    let mut at = pid;
+    for _ in 0..DEEPEST {
+        if at == init {
+            return true;
+        }
+        match stat(at) {
+            Some(stat) if stat.parent > 1 => at = stat.parent,
+            Some(_) | None => return false,
+        }
+    }
+    false
+}
+
+fn by_descent(place: &Place) -> Option<BTreeSet<i32>> {
     let all = std::fs::read_dir("/proc").ok()?.flatten();
     let pids = all.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
-    Some(pids.filter(|pid| uid(*pid) == Some(wanted)).collect())
+    let inside = |pid: &i32| uid(*pid) == Some(place.uid) && descends_from(*pid, place.init);
+    Some(pids.filter(inside).collect())
 }
 
 /// The processor time that the agent at `place` has used, in microseconds.
@@ -257,12 +312,6 @@ mod tests {
         assert_eq!((stat.parent, stat.session, stat.terminal, stat.ticks), (5, 7, 34816, 10));
         assert_eq!((stat.start, stat.is_ended), (4242, false));
         assert_eq!(parse_stat("7 (a"), None);
-        // The thread that began it has ended: all of it only where there is no other one.
-        let of = |state: &str, threads: u32| {
-            let text = format!("7 (a) {state} 5 6 7 0 9 0 0 0 0 0 1 2 3 4 20 0 {threads} 0 42 0");
-            parse_stat(&text).unwrap().is_ended
-        };
-        assert!(of("Z", 1) && of("Z", 0) && of("X", 0) && !of("Z", 2) && !of("S", 1));
         let text = "Name:\tSigIgn:\\nx\nNSpid:\t100\t7\nSigIgn:\t0000000000001001\n";
         assert_eq!(parse_status(text), Some((true, 7)));
         assert_eq!(parse_status("NSpid:\t1\n"), None);
@@ -275,7 +324,8 @@ mod tests {
         assert!(look.start > 0 && !look.is_ended && look.inside > 0);
         assert!(words(me).unwrap().contains("cellblock"));
         let uid = rustix::process::getuid().as_raw();
-        let place = Place { cgroup: None, cgroup_path: String::new(), uid };
+        let init = me;
+        let place = Place { cgroup: None, cgroup_path: String::new(), uid, init };
         assert!(is_of(me, look.start, &place) && !is_of(me, look.start + 1, &place));
         assert!(!is_of(me, look.start, &Place { uid: uid + 1, ..place.clone() }));
         let in_cgroup = Place { cgroup: Some("/none".into()), ..place.clone() };

@@ -6,7 +6,9 @@
 use super::findings::Finding;
 use super::proc::Place;
 use super::rules::Rules;
+use super::state::Own;
 use super::tree::AgentId;
+use crate::denial::Denial;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -33,13 +35,20 @@ pub struct Agent {
     pub cgroup_path: String,
     /// What is to be found, and done.
     pub rules: Rules,
+    /// Whether somebody has frozen it.
+    pub is_frozen: bool,
 }
 
 impl Agent {
     /// Where its processes are found.
     #[must_use]
     pub fn place(&self) -> Place {
-        Place { cgroup: self.cgroup.clone(), cgroup_path: self.cgroup_path.clone(), uid: self.uid }
+        Place {
+            cgroup: self.cgroup.clone(),
+            cgroup_path: self.cgroup_path.clone(),
+            uid: self.uid,
+            init: self.init,
+        }
     }
 }
 
@@ -50,10 +59,12 @@ pub enum Order {
     Add(Box<Agent>),
     /// Its tmux server is this process: its session is there.
     Server(AgentId, i32),
-    /// What its init has started itself, and the first process of the agent's pane, by their numbers inside.
-    Own(AgentId, BTreeSet<i32>, Option<i32>),
-    /// The first processes of the panes of its session, by their numbers inside.
-    Panes(AgentId, BTreeSet<i32>),
+    /// What its init has started itself.
+    Own(AgentId, Own),
+    /// The first processes of the panes of its session, by their numbers inside; nothing where tmux does not tell.
+    Panes(AgentId, Option<BTreeSet<i32>>),
+    /// Say that you are there.
+    Ping,
     /// A limit was reached; in a sentence.
     Limit(AgentId, String),
     /// It was frozen by somebody else, or let go on.
@@ -69,12 +80,18 @@ pub enum Report {
     Sees(Result<(), String>),
     /// It has found something.
     Found(AgentId, Box<Finding>),
+    /// Whether it hears what the kernel refuses, or why not all of it.
+    Hears(Result<(), String>),
+    /// The kernel has refused something to it.
+    Denied(AgentId, Box<Denial>),
     /// It has done something about that; in a sentence.
     Acted(AgentId, String),
-    /// It has frozen this agent over a finding, until somebody lets it go on.
-    Froze(AgentId),
     /// An action of the owner's is due: the agent is to be stopped.
     Stop(AgentId, String),
+    /// It has frozen the agent, and the owner is to keep it so.
+    Froze(AgentId, String),
+    /// It is there.
+    Pong,
     /// The panes of this agent's session must be known.
     AskPanes(AgentId),
     /// It watches this agent no more, and has told everything.

@@ -2,8 +2,10 @@
 
 use super::act::Hands;
 use super::connector::Connector;
+use super::denied::Jail;
 use super::findings::{Finding, Folds, NAMED, Process, TOGETHER};
-use super::proc;
+use super::hearing::{Came, Hearing};
+use super::proc::{self, Part};
 use super::protocol::{Agent, Bounds, Order, Report};
 use super::rules::{Action, Rule};
 use super::state::{Event, Question, State};
@@ -29,6 +31,10 @@ const BATCHES: u32 = 64;
 const ORDERS: u32 = 64;
 /// Reports that wait for an owner who is slow.
 const MOST_UNSENT: usize = 4096;
+/// Losses within [`CROSS_CHECK`] that are made good by a scan each.
+const MOST_LOSSES: usize = 3;
+/// An exit of a process that lives longer than this is looked at: its first thread may have ended alone.
+const SHORT: Duration = Duration::from_millis(100);
 /// Processes that are looked at to say what most of an agent's are.
 const MOST_COUNTED: usize = 256;
 
@@ -47,25 +53,25 @@ enum Sight {
 #[derive(Debug)]
 struct Watched {
     hands: Hands,
+    /// PID 1 of its jail, by its number outside.
+    init: i32,
     /// When all its processes are looked at.
     next: Moment,
     /// The processor time that it had used then, in microseconds.
     used: Option<u64>,
-    /// The number inside that was given last, where no events tell of new processes.
-    newest: Option<i32>,
-    /// Whether its owner was told to stop it.
+    /// The highest number that a process of it had inside.
+    highest: i32,
+    /// Whether it is about to be stopped.
     is_stopping: bool,
-    /// How many were ended since that was told, and when it was.
-    ended: u64,
-    told: Option<Moment>,
+    /// What was done, and not told yet.
+    acted: Acted,
 }
 
-impl Watched {
-    /// When it is told how many were ended.
-    fn tells_at(&self) -> Option<Moment> {
-        let next = self.told.map_or(Moment::ZERO, |told| told + TOGETHER);
-        (self.ended > 0).then_some(next)
-    }
+/// Processes that were ended, to be told of together.
+#[derive(Debug, Default)]
+struct Acted {
+    ended: u64,
+    told: Option<Moment>,
 }
 
 /// The watch.
@@ -73,6 +79,7 @@ pub(super) struct Watch {
     link: OwnedFd,
     sight: Sight,
     bounds: Bounds,
+    hearing: Hearing,
     state: State,
     agents: BTreeMap<AgentId, Watched>,
     folds: Folds,
@@ -80,6 +87,10 @@ pub(super) struct Watch {
     lost: u64,
     /// Events in this second.
     second: (u64, u64),
+    /// When events were lost of late.
+    losses: Vec<Moment>,
+    /// Before this all are not scanned again: a scan takes its share and no more.
+    rests: Moment,
     /// When it was told that events were lost.
     loss_told: Option<Moment>,
     /// When events were read again, and how long they had not been.
@@ -92,7 +103,12 @@ fn now() -> Moment {
 }
 
 impl Watch {
-    pub(super) fn new(link: OwnedFd, connector: Result<Connector, String>, bounds: Bounds) -> Self {
+    /// Watches for who is at the other end of `link`, with what was opened with rights.
+    pub(super) fn new(
+        link: OwnedFd,
+        (connector, (hearing, hears)): (Result<Connector, String>, (Hearing, Result<(), String>)),
+        bounds: Bounds,
+    ) -> Self {
         let (sight, sees) = match connector {
             Ok(connector) => (Sight::Events(connector), Ok(())),
             Err(cause) => (Sight::Scans, Err(cause)),
@@ -101,16 +117,20 @@ impl Watch {
             link,
             sight,
             bounds,
+            hearing,
             state: State::default(),
             agents: BTreeMap::new(),
             folds: Folds::default(),
             unsent: VecDeque::new(),
             lost: 0,
             second: (0, 0),
+            losses: Vec::new(),
+            rests: Moment::ZERO,
             loss_told: None,
             resumed: None,
         };
         watch.say(Report::Sees(sees));
+        watch.say(Report::Hears(hears));
         watch
     }
 
@@ -121,7 +141,7 @@ impl Watch {
     }
 
     fn turn(&mut self) -> Result<bool, Errno> {
-        let [orders, events] = self.wait()?;
+        let [orders, events, audit] = self.wait()?;
         if orders && !self.obey()? {
             return Ok(false);
         }
@@ -129,27 +149,32 @@ impl Watch {
             self.read_events();
         }
         self.look();
+        self.hear(audit);
         self.by_the_clock();
         self.flush();
         Ok(true)
     }
 
-    /// Whether there are orders, and events.
-    fn wait(&self) -> Result<[bool; 2], Errno> {
+    /// Whether there are orders, events, and records of what was refused.
+    fn wait(&self) -> Result<[bool; 3], Errno> {
         let patience = self.patience();
         let flags =
             if self.unsent.is_empty() { PollFlags::IN } else { PollFlags::IN | PollFlags::OUT };
         let mut fds = vec![PollFd::new(&self.link, flags)];
-        if let Sight::Events(connector) = &self.sight {
-            fds.push(PollFd::from_borrowed_fd(connector.as_fd(), PollFlags::IN));
-        }
+        let events = match &self.sight {
+            Sight::Events(connector) => Some(connector.as_fd()),
+            Sight::Paused(..) | Sight::Scans => None,
+        };
+        let (sees, hears) = (events.is_some(), self.hearing.fd());
+        let both = events.into_iter().chain(hears);
+        fds.extend(both.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)));
         match poll(&mut fds, patience.and_then(|it| Timespec::try_from(it).ok()).as_ref()) {
             Ok(_) | Err(Errno::INTR) => {}
             Err(errno) => return Err(errno),
         }
         let other = PollFlags::IN | PollFlags::HUP | PollFlags::ERR;
         let ready = |index: usize| fds.get(index).is_some_and(|fd| fd.revents().intersects(other));
-        Ok([ready(0), ready(1)])
+        Ok([ready(0), sees && ready(1), hears.is_some() && ready(1 + usize::from(sees))])
     }
 
     fn patience(&self) -> Option<Duration> {
@@ -159,9 +184,11 @@ impl Watch {
         };
         let scans = self.agents.values().map(|agent| agent.next);
         let ends = self.agents.values().filter_map(|agent| agent.hands.next());
-        let ends = ends.chain(self.agents.values().filter_map(Watched::tells_at));
-        let all = scans.chain(ends).chain(self.state.next()).chain(self.folds.next());
-        all.chain(resumes).min().map(|next| next.saturating_sub(now()))
+        let acted = self.agents.values().filter(|agent| agent.acted.ended > 0);
+        let acted = acted.filter_map(|agent| Some(agent.acted.told? + TOGETHER));
+        let all = scans.chain(ends).chain(acted).chain(self.state.next()).chain(self.folds.next());
+        let next = all.chain(resumes).min().map(|next| next.saturating_sub(now()));
+        next.into_iter().chain(self.hearing.patience()).min()
     }
 
     fn obey(&mut self) -> Result<bool, Errno> {
@@ -183,11 +210,12 @@ impl Watch {
         match order {
             Order::Add(agent) => self.add(*agent, descriptors),
             Order::Server(agent, pid) => self.state.set_server(agent, pid),
-            Order::Own(agent, own, pane) => {
-                self.state.set_own(agent, own, pane);
+            Order::Own(agent, own) => {
+                self.state.set_own(agent, &own);
                 self.seek_pane(agent);
             }
             Order::Panes(agent, panes) => self.state.set_panes(agent, panes),
+            Order::Ping => self.say(Report::Pong),
             Order::Limit(agent, told) => self.state.limit_reached(agent, told),
             Order::Frozen(agent, frozen) => {
                 let hands = self.agents.get_mut(&agent).map(|agent| &mut agent.hands);
@@ -205,14 +233,16 @@ impl Watch {
         if let Err(cause) = self.state.add(now(), number, agent.init, agent.rules) {
             return self.trouble(format!("cannot watch an agent: {cause}"));
         }
+        let freezer = descriptors.into_iter().next();
+        let hands = Hands::new(place, freezer, agent.is_frozen);
         let watched = Watched {
-            hands: Hands::new(place, descriptors.into_iter().next()),
+            hands,
+            init: agent.init,
             next: now(),
             used: None,
-            newest: None,
+            highest: 0,
             is_stopping: false,
-            ended: 0,
-            told: None,
+            acted: Acted::default(),
         };
         self.agents.insert(number, watched);
     }
@@ -228,7 +258,7 @@ impl Watch {
         let Some(watched) = self.agents.get(&agent) else { return };
         for pid in self.state.nameless(agent) {
             if let Some(look) = proc::look(pid)
-                && proc::is_of(pid, look.start, &watched.hands.place)
+                && proc::whose(pid, look.start, &watched.hands.place).is_some()
             {
                 self.state.named(pid, &look);
             }
@@ -247,7 +277,15 @@ impl Watch {
         for finding in self.folds.rest(agent) {
             self.say(Report::Found(agent, Box::new(finding)));
         }
-        self.tell_ended(agent);
+        // What was refused to it a moment ago may be on its way.
+        self.hear(true);
+        let (rest, lost) = self.hearing.forget(agent);
+        for denial in rest {
+            self.say(Report::Denied(agent, Box::new(denial)));
+        }
+        if lost > 0 {
+            self.trouble(format!("{lost} denials of an agent were not told: there were too many"));
+        }
         self.agents.remove(&agent);
         self.say(Report::Forgotten(agent));
     }
@@ -260,6 +298,11 @@ impl Watch {
             lost |= came.lost;
             let count = came.events.len();
             for (at, event) in came.events {
+                if let Event::Exit { pid, .. } = event
+                    && self.goes_on(at, pid)
+                {
+                    continue;
+                }
                 self.state.event(at, event);
                 if matches!(event, Event::Exit { .. }) {
                     self.name_leftovers();
@@ -271,9 +314,21 @@ impl Watch {
             }
         }
         if lost {
-            self.scan_all_now();
-            self.tell_loss();
+            self.lose();
         }
+    }
+
+    /// Events were lost. Where that happens again and again there are too many: it scans for a while.
+    fn lose(&mut self) {
+        let at = now();
+        self.losses.retain(|loss| *loss + CROSS_CHECK > at);
+        self.losses.push(at);
+        self.tell_loss();
+        if self.losses.len() > MOST_LOSSES {
+            self.losses.clear();
+            return self.pause();
+        }
+        self.scan_all_now();
     }
 
     /// Once in a while: it is told what the kernel lost, and not how often.
@@ -283,6 +338,16 @@ impl Watch {
             let told = "the kernel had more events than it keeps, and lost some: all processes are looked at";
             self.trouble(told.to_owned());
         }
+    }
+
+    /// Whether a process goes on whose first thread has ended, or has run another program from a thread: the kernel tells of both
+    /// as of an end. Only for those that have lived a moment: it costs a look.
+    fn goes_on(&self, at: Moment, pid: i32) -> bool {
+        let tree = self.state.tree();
+        let node = tree.of(pid).and_then(|id| tree.get(id));
+        let Some(node) = node.filter(|node| node.born + SHORT < at) else { return false };
+        let same = |look: &super::state::Look| node.start.is_none_or(|start| start == look.start);
+        proc::look(pid).is_some_and(|look| !look.is_ended && same(&look))
     }
 
     /// With too many events it stops to read them: the host has other work.
@@ -315,8 +380,8 @@ impl Watch {
             Some(_) | None => PAUSE,
         };
         self.sight = Sight::Paused(connector, now() + pause, pause);
-        // By events they were counted one by one: what was given meanwhile is not counted again.
-        self.agents.values_mut().for_each(|agent| agent.newest = None);
+        // What was started while events told of it is not counted twice.
+        self.agents.values_mut().for_each(|agent| agent.highest = 0);
         let most = self.bounds.events_per_second;
         let why = format!("this host had more than {most} events of processes within a second");
         self.say(Report::Sees(Err(why)));
@@ -349,7 +414,8 @@ impl Watch {
     }
 
     fn scan_all_now(&mut self) {
-        self.agents.values_mut().for_each(|agent| agent.next = Moment::ZERO);
+        let at = self.rests.max(now());
+        self.agents.values_mut().for_each(|agent| agent.next = agent.next.min(at));
     }
 
     /// Looks at those who are due.
@@ -366,18 +432,18 @@ impl Watch {
         let Some(suspect) = self.state.looked(now(), question, &look) else { return };
         let Some(watched) = self.agents.get(&agent) else { return };
         let words = proc::words(pid);
-        if !proc::is_of(pid, suspect.start, &watched.hands.place) {
-            return;
-        }
-        if let Some(words) = words {
-            self.state.confirmed(now(), &suspect, words);
+        match (proc::whose(pid, suspect.start, &watched.hands.place), words) {
+            (Some(Part::Session), Some(words)) => self.state.confirmed(now(), &suspect, words),
+            (Some(Part::Job), _) => self.state.tree_mut().mark_job(suspect.id),
+            (_, _) => {}
         }
     }
 
     /// Does what is to be done about findings, and tells of them.
     fn tell_found(&mut self) {
         for (agent, mut finding) in self.state.take_found() {
-            if matches!(finding.rule, Rule::Spawns | Rule::Count) {
+            let is_told = self.folds.is_told_now(agent, finding.rule);
+            if is_told && matches!(finding.rule, Rule::Spawns | Rule::Count) {
                 finding.seen.push_str(&self.most_common(agent));
             }
             self.act(agent, &finding);
@@ -408,15 +474,36 @@ impl Watch {
                     watched.hands.ask_to_end(&mut self.state, now(), top);
                 }
             }
-            Action::Freeze => match watched.hands.freeze() {
-                Ok(true) => self.say(Report::Froze(agent)),
-                Ok(false) => {}
+            Action::Freeze if watched.hands.is_frozen() => {}
+            Action::Freeze => match watched.hands.set_frozen(true) {
+                Ok(()) => self.say(Report::Froze(agent, finding.told())),
                 Err(errno) => self.trouble(format!("cannot freeze an agent: {errno}")),
             },
-            // Once: however much is found until it has ended.
-            Action::Stop if std::mem::replace(&mut watched.is_stopping, true) => {}
-            Action::Stop => self.say(Report::Stop(agent, finding.told())),
+            Action::Stop if watched.is_stopping => {}
+            Action::Stop => {
+                watched.is_stopping = true;
+                self.say(Report::Stop(agent, finding.told()));
+            }
         }
+    }
+
+    /// Tells what the kernel has refused to agents, where something `came` or is due.
+    fn hear(&mut self, came: bool) {
+        if !came && self.hearing.patience().is_none_or(|patience| !patience.is_zero()) {
+            return;
+        }
+        let jail = |watched: &Watched, init| {
+            let place = &watched.hands.place;
+            let cgroup = place.cgroup.as_ref().map(|_| place.cgroup_path.clone());
+            Jail { init, uid: place.uid, cgroup }
+        };
+        let jails = self.agents.iter().map(|(number, it)| (*number, jail(it, it.init)));
+        let jails: Vec<_> = jails.collect();
+        let Came { denials, trouble } = self.hearing.hear(&jails);
+        for (agent, denial) in denials {
+            self.say(Report::Denied(agent, Box::new(denial)));
+        }
+        trouble.into_iter().for_each(|told| self.trouble(told));
     }
 
     fn by_the_clock(&mut self) {
@@ -427,6 +514,22 @@ impl Watch {
         for (agent, finding) in self.folds.due(now()) {
             self.say(Report::Found(agent, Box::new(finding)));
         }
+        self.tell_acted();
+    }
+
+    /// How many were ended, at most once in a while.
+    fn tell_acted(&mut self) {
+        let at = now();
+        let mut all = Vec::new();
+        for (agent, watched) in &mut self.agents {
+            let is_due = watched.acted.told.is_none_or(|told| told + TOGETHER <= at);
+            if watched.acted.ended > 0 && is_due {
+                let ended = std::mem::take(&mut watched.acted.ended);
+                watched.acted.told = Some(at);
+                all.push((*agent, format!("{ended} processes were signalled, and have ended")));
+            }
+        }
+        all.into_iter().for_each(|(agent, told)| self.say(Report::Acted(agent, told)));
     }
 
     fn end_doomed(&mut self) {
@@ -441,25 +544,16 @@ impl Watch {
             let Self { state, sight, .. } = self;
             let mut lost = false;
             let mut catch_up = |state: &mut State| lost = catch_up(sight, state);
-            let ends = watched.hands.end(agent, state, now(), &mut catch_up);
+            let ended = watched.hands.end(agent, state, now(), &mut catch_up);
             if lost {
                 watched.next = Moment::ZERO;
             }
-            watched.ended += ends.ended;
+            if let Ok(ended) = ended {
+                watched.acted.ended += ended;
+            }
             self.agents.insert(agent, watched);
-            ends.trouble.into_iter().for_each(|trouble| self.trouble(trouble));
+            ended.err().into_iter().for_each(|trouble| self.trouble(trouble));
         }
-        let tell = self.agents.iter();
-        let tell = tell.filter(|(_, watched)| watched.tells_at().is_some_and(|at| at <= due));
-        let tell: Vec<AgentId> = tell.map(|(agent, _)| *agent).collect();
-        tell.into_iter().for_each(|agent| self.tell_ended(agent));
-    }
-
-    fn tell_ended(&mut self, agent: AgentId) {
-        let Some(watched) = self.agents.get_mut(&agent).filter(|it| it.ended > 0) else { return };
-        watched.told = Some(now());
-        let ended = std::mem::take(&mut watched.ended);
-        self.say(Report::Acted(agent, format!("{ended} processes were signalled, and have ended")));
     }
 
     /// Looks at all processes of those agents whose time it is.
@@ -482,7 +576,8 @@ impl Watch {
             Sight::Events(_) => CROSS_CHECK,
             Sight::Paused(..) | Sight::Scans => SCAN,
         };
-        let next = now() + pause.max(took * SCAN_SHARE);
+        self.rests = now() + took * SCAN_SHARE;
+        let next = self.rests.max(now() + pause);
         for agent in due {
             if let Some(watched) = self.agents.get_mut(&agent) {
                 watched.next = next;
@@ -504,7 +599,12 @@ impl Watch {
         // Parents before children: of the same tick, by number.
         unknown.sort_by_key(|(pid, look)| (look.start, *pid));
         self.state.scanned(now(), agent, &there, &unknown);
-        self.count_numbers(agent, unknown.last().map(|(_, look)| look.inside));
+        for pid in proc::in_jobs(&place) {
+            if let Some(id) = self.state.tree().of(pid) {
+                self.state.tree_mut().mark_job(id);
+            }
+        }
+        self.count_numbers(agent, unknown.iter().map(|(_, look)| look.inside).max());
         // What nobody tells of is looked for at those that did something.
         if !rests {
             self.state.judge_all(now(), agent);
@@ -524,16 +624,14 @@ impl Watch {
         })
     }
 
-    /// Without events new processes are counted by their numbers inside, which are given one after the other, and begin anew at
-    /// some time. `newest` is that of the process that was started last, of those that were not known.
-    fn count_numbers(&mut self, agent: AgentId, newest: Option<i32>) {
+    /// Without events new processes are counted by their numbers inside, which are given one after the other.
+    fn count_numbers(&mut self, agent: AgentId, highest: Option<i32>) {
         let Some(watched) = self.agents.get_mut(&agent) else { return };
-        let Some(newest) = newest.filter(|_| !matches!(self.sight, Sight::Events(_))) else {
-            return;
-        };
-        let before = watched.newest.replace(newest);
-        let new = before.and_then(|before| u64::try_from(newest - before).ok());
-        if let Some(new) = new {
+        let Some(highest) = highest else { return };
+        // Numbers that begin anew are a new beginning here, too.
+        let before = std::mem::replace(&mut watched.highest, highest);
+        if before > 0 && highest > before && !matches!(self.sight, Sight::Events(_)) {
+            let new = u64::try_from(highest - before).unwrap_or(0);
             self.state.count_spawns(now(), agent, new);
         }
     }
@@ -582,7 +680,7 @@ impl Watch {
 
 /// Reads all events that there are; whether some were lost.
 fn catch_up(sight: &mut Sight, state: &mut State) -> bool {
-    let Sight::Events(connector) = sight else { return true };
+    let Sight::Events(connector) = sight else { return false };
     let mut lost = false;
     loop {
         let came = connector.read();

@@ -9,20 +9,28 @@
 //!
 //! Does not protect against: a process that takes the words of one that is excepted, and one that stays below every bound.
 
-use super::findings::{Finding, Process};
+use super::findings::{Finding, LONGEST_WORDS, Process};
 use super::rules::{Action, Rule, Rules, Sign};
 use super::tree::{AgentId, Moment, Node, NodeId, Tree};
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 /// Processes of an agent that wait to be looked at, at the most. Beyond that all are looked at by the next scan.
 const MOST_DUE: usize = 100_000;
+/// How long init may take to ask tmux something.
+const QUESTION: Duration = Duration::from_secs(8);
 /// Who was found by a scan is judged no sooner: what init has started itself it tells a moment later. Nor is a child of the tmux
 /// server: it has yet to become the first process of a pane.
 const FOUND: Duration = Duration::from_secs(1);
-/// How soon it is asked again which panes the session has.
-const ASK_AGAIN: Duration = Duration::from_secs(1);
+/// How soon it is asked again which panes the session has, and how seldom where tmux does not answer: init waits for it.
+const ASK_AGAIN: Duration = Duration::from_secs(4);
+const ASK_SELDOM: Duration = Duration::from_secs(120);
+/// Processes of an agent that are looked at in one turn.
+const MOST_LOOKS: usize = 256;
+/// Those left behind whose processor time is added up.
+const MOST_BEHIND: usize = 64;
 
 /// What the kernel tells (connector/cn_proc.h).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -114,6 +122,17 @@ struct Behind {
     used: u64,
 }
 
+/// What init says of the programs that it has started itself, by their numbers inside.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Own {
+    /// Those that show the session.
+    pub clients: Vec<i32>,
+    /// Further commands.
+    pub commands: Vec<i32>,
+    /// The first process of the agent's pane, once it is looked after.
+    pub pane: Option<i32>,
+}
+
 /// One agent.
 #[derive(Debug)]
 struct Watched {
@@ -124,6 +143,8 @@ struct Watched {
     server: Option<i32>,
     /// The programs that init has started itself, by their numbers inside.
     own: BTreeSet<i32>,
+    /// Those of them that show the session: they run one program, and no other.
+    clients: BTreeSet<i32>,
     /// The first process of the agent's own pane, by its number inside.
     pane: Option<i32>,
     /// Those of all panes of its session, as it was at that moment or later.
@@ -132,13 +153,13 @@ struct Watched {
     asked: Option<Moment>,
     unanswered: Option<Moment>,
     /// Those about whom that must be known.
-    waiting: Vec<NodeId>,
-    /// By when they are due.
-    due: VecDeque<(Moment, NodeId)>,
-    /// The same of those that a scan has found.
-    due_later: VecDeque<(Moment, NodeId)>,
+    waiting: BTreeSet<NodeId>,
+    /// How long an answer is waited for before it is asked again.
+    patience: Duration,
+    /// By when they are due, each once.
+    due: BTreeSet<(Moment, NodeId)>,
     /// Those to be looked at now.
-    again: Vec<NodeId>,
+    again: BTreeSet<NodeId>,
     /// Where more were due than are kept: until when scans look at all, as the last of those is due then.
     judge_until: Option<Moment>,
     spawns: Rate,
@@ -190,14 +211,15 @@ impl State {
             init,
             server: None,
             own: BTreeSet::new(),
+            clients: BTreeSet::new(),
             pane: None,
             panes: None,
             asked: None,
             unanswered: None,
-            waiting: Vec::new(),
-            due: VecDeque::new(),
-            due_later: VecDeque::new(),
-            again: Vec::new(),
+            waiting: BTreeSet::new(),
+            patience: ASK_AGAIN,
+            due: BTreeSet::new(),
+            again: BTreeSet::new(),
             judge_until: None,
             spawns,
             is_many: false,
@@ -219,14 +241,19 @@ impl State {
     pub fn set_server(&mut self, agent: AgentId, pid: i32) {
         if let Some(watched) = self.agents.get_mut(&agent) {
             watched.server = Some(pid);
+            // Whoever started it has ended, as was meant: nobody is left behind by that.
+            for id in self.tree.of(pid).map(|id| self.tree.family(id)).unwrap_or_default() {
+                self.tree.get_mut(id).into_iter().for_each(|node| node.behind = None);
+            }
         }
     }
 
-    /// What its init says: the programs that it has started itself, and the first process of the agent's pane.
-    pub fn set_own(&mut self, agent: AgentId, own: BTreeSet<i32>, pane: Option<i32>) {
+    /// What its init says of the programs that it has started itself.
+    pub fn set_own(&mut self, agent: AgentId, own: &Own) {
         if let Some(watched) = self.agents.get_mut(&agent) {
-            watched.own = own;
-            watched.pane = pane.or(watched.pane);
+            watched.own = own.commands.iter().chain(&own.clients).copied().collect();
+            watched.clients = own.clients.iter().copied().collect();
+            watched.pane = own.pane.or(watched.pane);
         }
     }
 
@@ -260,14 +287,22 @@ impl State {
         self.ended.insert(agent);
     }
 
-    /// The first processes of the panes of its session, by the word of its tmux server.
-    pub fn set_panes(&mut self, agent: AgentId, panes: BTreeSet<i32>) {
+    /// The first processes of the panes of its session, by the word of its tmux server; nothing where that does not answer. They
+    /// are those of when it was asked.
+    pub fn set_panes(&mut self, agent: AgentId, panes: Option<BTreeSet<i32>>) {
         let Some(watched) = self.agents.get_mut(&agent) else { return };
-        // The server may have said it long before it is heard of: it holds for when it was asked.
         let said = watched.panes.as_ref().map(|(said, _)| *said);
-        let Some(said) = watched.unanswered.take().or(said) else { return };
-        watched.panes = Some((said, panes));
-        watched.again.append(&mut watched.waiting);
+        // An answer that comes late is one to the first question.
+        let Some(said) = watched.unanswered.or(said) else { return };
+        match panes {
+            Some(panes) => {
+                watched.unanswered = None;
+                watched.panes = Some((said, panes));
+                watched.patience = ASK_AGAIN;
+                watched.again.extend(std::mem::take(&mut watched.waiting));
+            }
+            None => watched.patience = (watched.patience * 2).min(ASK_SELDOM),
+        }
     }
 
     /// The rules of an agent.
@@ -299,9 +334,15 @@ impl State {
                     self.spawned(at, id, 1);
                 }
             }
-            Event::Exec { pid } => self.changed(at, pid, |detached| {
-                detached.signs.iter().any(|sign| matches!(sign, Sign::Hangup))
-            }),
+            Event::Exec { pid } => {
+                let id = self.tree.of(pid);
+                if let Some(node) = id.and_then(|id| self.tree.get_mut(id)) {
+                    node.execs = node.execs.saturating_add(1);
+                }
+                self.changed(at, pid, |detached| {
+                    detached.signs.iter().any(|sign| matches!(sign, Sign::Hangup | Sign::Line))
+                });
+            }
             Event::Session { pid } => self.changed(at, pid, |detached| {
                 detached.signs.iter().any(|sign| matches!(sign, Sign::Terminal))
             }),
@@ -314,7 +355,7 @@ impl State {
         let Some(agent) = self.tree.get(id).map(|node| node.agent) else { return };
         self.is_due(agent, id, at);
         self.count_spawns(at, agent, count);
-        let total = self.tree.count(agent);
+        let total = self.tree.count(agent).saturating_sub(self.tree.count_jobs(agent));
         let Some(watched) = self.agents.get_mut(&agent) else { return };
         let most = watched.rules.count.processes;
         let action = watched.rules.count.action;
@@ -359,12 +400,12 @@ impl State {
         }
         let (agent, inside) = (node.agent, node.inside);
         for left in self.tree.exit(pid, at) {
-            self.is_left(agent, left, at);
+            self.is_due(agent, left, at);
         }
-        let total = self.tree.count(agent);
+        let total = self.tree.count(agent).saturating_sub(self.tree.count_jobs(agent));
         let Some(watched) = self.agents.get_mut(&agent) else { return };
         watched.behind.remove(&id);
-        watched.is_many &= total * 10 > watched.rules.count.processes * 9;
+        watched.is_many &= total * 4 > watched.rules.count.processes * 3;
         if let Some(leftovers) = &mut watched.leftovers {
             leftovers.killed += u64::from(killed && leftovers.there.contains(&pid));
         } else if inside != 0 && watched.pane == Some(inside) {
@@ -375,32 +416,35 @@ impl State {
         }
     }
 
-    /// Whoever started it has ended. Where that was so of what it descends from long enough, it is looked at now: it may be about
-    /// to put another one in its place.
-    fn is_left(&mut self, agent: AgentId, id: NodeId, at: Moment) {
-        let since = self.tree.get(id).and_then(|node| Some((node.left?, node)));
-        if let (Some((since, node)), Some(watched)) = (since, self.agents.get_mut(&agent))
-            && since < at
-            && since + watched.grace(&self.tree, node) <= at
-        {
-            watched.again.push(id);
-        } else {
-            self.is_due(agent, id, at);
-        }
-    }
-
     fn is_due(&mut self, agent: AgentId, id: NodeId, at: Moment) {
         let Some(watched) = self.agents.get_mut(&agent) else { return };
+        let Some(least) = self.tree.get(id).map(|node| watched.least(&self.tree, node)) else {
+            return;
+        };
+        let Some(node) = self.tree.get_mut(id) else { return };
         // Also where nothing is done about it: what runs in the background is told of by another rule.
-        let Some(node) = self.tree.get(id) else { return };
-        let grace = watched.grace(&self.tree, node);
-        let is_later = watched.is_judged_later(&self.tree, node);
-        let queue = if is_later { &mut watched.due_later } else { &mut watched.due };
-        if queue.len() >= MOST_DUE {
-            watched.judge_until = watched.judge_until.max(Some(at + grace));
+        let grace = watched.rules.detached.grace;
+        let due = match node.behind {
+            Some(since) if node.is_orphaned => (since + grace).max(at + least),
+            Some(_) | None => at + grace.max(least),
+        };
+        if watched.due.len() >= MOST_DUE {
+            watched.judge_until = watched.judge_until.max(Some(due));
             return;
         }
-        queue.push_back((at + grace, id));
+        // Each once, and as soon as it must.
+        match node.due {
+            Some(before) if before <= due => {}
+            Some(before) => {
+                watched.due.remove(&(before, id));
+                watched.due.insert((due, id));
+                node.due = Some(due);
+            }
+            None => {
+                watched.due.insert((due, id));
+                node.due = Some(due);
+            }
+        }
     }
 
     /// When somebody is to be looked at.
@@ -408,10 +452,9 @@ impl State {
     pub fn next(&self) -> Option<Moment> {
         let ready = self.agents.values().filter(|watched| watched.server.is_some());
         let next = ready.filter_map(|watched| {
-            let firsts = [watched.due.front(), watched.due_later.front()];
-            let first = firsts.into_iter().flatten().map(|(due, _)| *due).min();
+            let first = watched.due.first().map(|(due, _)| *due);
             let asks = watched.asked.filter(|_| !watched.waiting.is_empty());
-            let next = first.into_iter().chain(asks.map(|asked| asked + ASK_AGAIN)).min();
+            let next = first.into_iter().chain(asks.map(|it| it + watched.patience)).min();
             if watched.again.is_empty() { next } else { Some(Moment::ZERO) }
         });
         next.min()
@@ -424,16 +467,22 @@ impl State {
             if watched.server.is_none() {
                 continue;
             }
-            if watched.asked.is_none_or(|asked| asked + ASK_AGAIN <= now) {
-                watched.again.append(&mut watched.waiting);
+            if watched.asked.is_none_or(|asked| asked + watched.patience <= now) {
+                watched.again.extend(std::mem::take(&mut watched.waiting));
             }
             let mut ids = std::mem::take(&mut watched.again);
-            for queue in [&mut watched.due, &mut watched.due_later] {
-                while queue.front().is_some_and(|(due, _)| *due <= now) {
-                    ids.extend(queue.pop_front().map(|(_, id)| id));
-                }
+            while let Some((_, id)) = watched.due.first().copied().filter(|(due, _)| *due <= now) {
+                watched.due.pop_first();
+                ids.insert(id);
             }
-            let alive = ids.into_iter().filter_map(|id| Some((id, self.tree.get(id)?)));
+            for id in &ids {
+                self.tree.get_mut(*id).into_iter().for_each(|node| node.due = None);
+            }
+            // The others in the next turn: orders and events come between.
+            let late = ids.iter().copied().skip(MOST_LOOKS).collect();
+            watched.again = late;
+            let ids = ids.into_iter().take(MOST_LOOKS);
+            let alive = ids.filter_map(|id| Some((id, self.tree.get(id)?)));
             let alive =
                 alive.filter(|(_, node)| !node.is_told && !node.is_job && node.doomed.is_none());
             questions.extend(alive.map(|(id, node)| Question { agent: *agent, id, pid: node.pid }));
@@ -450,18 +499,26 @@ impl State {
             return None;
         }
         node.inside = look.inside;
+        let watched = self.agents.get_mut(&agent)?;
+        let is_own = watched.is_own(node, look);
+        if is_own {
+            node.behind = None;
+        }
         let node = node.clone();
         let of_parent = self.tree.parent_of(look.parent);
-        let watched = self.agents.get_mut(&agent)?;
-        let is_own = watched.is_own(&node, look);
-        if is_own {
-            self.tree.get_mut(id)?.left = None;
-        }
         if look.is_ended || pid == watched.init || Some(pid) == watched.server {
             return None;
         }
+        if watched.is_question(now, &node, look) && !is_own {
+            self.is_due(agent, id, now + FOUND);
+            return None;
+        }
         let mut signs = Vec::new();
-        if watched.has_no_line(&node, look) {
+        let grace = watched.rules.detached.grace;
+        let lasts = node.behind.is_none_or(|since| since + grace <= now);
+        // One that was due for another reason a moment ago.
+        let is_early = watched.has_no_line(&node, look) && !lasts;
+        if watched.has_no_line(&node, look) && lasts {
             signs.push(Sign::Line);
         }
         match watched.is_foreign_pane(pid, &node, look) {
@@ -469,8 +526,8 @@ impl State {
             Some(false) => {}
             None => {
                 // Nobody has said since it is there.
-                watched.waiting.push(id);
-                if watched.asked.is_none_or(|asked| asked + ASK_AGAIN <= now) {
+                watched.waiting.insert(id);
+                if watched.asked.is_none_or(|asked| asked + watched.patience <= now) {
                     watched.asked = Some(now);
                     watched.unanswered.get_or_insert(now);
                     self.panes.insert(agent);
@@ -488,6 +545,9 @@ impl State {
         if leads && look.parent_session != look.session && !is_own {
             signs.push(Sign::Terminal);
         }
+        if is_early {
+            watched.due.extend(node.behind.map(|since| (since + grace, id)));
+        }
         let wanted = &watched.rules.detached.signs;
         let counts = signs.iter().any(|sign| wanted.contains(sign));
         let (inside, start) = (look.inside, look.start);
@@ -498,14 +558,15 @@ impl State {
     pub fn confirmed(&mut self, now: Moment, suspect: &Suspect, words: String) {
         let Suspect { agent, id, pid, inside, signs, .. } = suspect;
         let Some(watched) = self.agents.get_mut(agent) else { return };
-        let count = self.tree.family(*id).len() as u64;
         let Some(node) = self.tree.get_mut(*id) else { return };
         // What it starts from now on is told of no sooner than anything else: one finding, or none, stands for all.
-        node.left = None;
+        node.behind = None;
         if node.is_told || watched.except.is_match(&words) {
             return;
         }
         node.is_told = true;
+        let count = self.tree.family(*id).len() as u64;
+        let words: String = words.chars().take(LONGEST_WORDS).collect();
         let process = Process { pid: *pid, inside: *inside, words };
         let behind = Behind { process: process.clone(), since: now, ticks: None, used: 0 };
         watched.behind.insert(*id, behind);
@@ -549,12 +610,14 @@ impl State {
         for pid in gone {
             self.exited(now, pid, false);
         }
+        let server = self.agents.get(&agent).and_then(|watched| watched.server);
         for (pid, look) in unknown {
             // The number of one whose end was not told.
             self.exited(now, *pid, false);
             if let Some(id) = self.tree.find(agent, *pid, look.parent, now) {
                 if let Some(node) = self.tree.get_mut(id) {
                     (node.start, node.inside) = (Some(look.start), look.inside);
+                    node.behind = node.behind.filter(|_| Some(*pid) != server);
                 }
                 self.spawned(now, id, 0);
             }
@@ -569,9 +632,12 @@ impl State {
     /// Looks at all processes of an agent once more: what they do about SIGHUP no event tells.
     pub fn judge_all(&mut self, now: Moment, agent: AgentId) {
         let Some(watched) = self.agents.get_mut(&agent) else { return };
+        let grace = watched.rules.detached.grace;
         let old = self.tree.all_of(agent);
-        let old = old.filter(|(_, node)| node.born + watched.grace(&self.tree, node) <= now);
-        watched.again = old.map(|(id, _)| id).collect();
+        let is_old = |node: &Node| node.born + grace.max(watched.least(&self.tree, node)) <= now;
+        let old = old.filter(|(_, node)| !node.is_told && is_old(node));
+        let old: Vec<NodeId> = old.map(|(id, _)| id).collect();
+        watched.again.extend(old);
     }
 
     /// Those left behind, whose processor time is to be told by [`State::used`].
@@ -585,7 +651,7 @@ impl State {
             let family = self.tree.family(id);
             family.into_iter().filter_map(|id| Some(self.tree.get(id)?.pid)).collect()
         };
-        watched.behind.keys().map(|id| (*id, pids(*id))).collect()
+        watched.behind.keys().take(MOST_BEHIND).map(|id| (*id, pids(*id))).collect()
     }
 
     /// Processor time of one left behind and of all that descend from it, in hundredths of a second.
@@ -669,21 +735,23 @@ impl State {
 }
 
 impl Watched {
-    /// Whether it may still become what is no sign.
-    fn is_judged_later(&self, tree: &Tree, node: &Node) -> bool {
+    /// How old it must be at least: before that it may still become what is no sign.
+    fn least(&self, tree: &Tree, node: &Node) -> Duration {
         let is_of_server = self.server.is_some() && tree.parent_of(node.pid) == self.server;
-        node.is_found || is_of_server
+        let waits = node.is_found || node.is_of_init || is_of_server;
+        if waits { FOUND } else { Duration::ZERO }
     }
 
-    /// How old a process must be to be judged.
-    fn grace(&self, tree: &Tree, node: &Node) -> Duration {
-        let grace = self.rules.detached.grace;
-        if self.is_judged_later(tree, node) { grace.max(FOUND) } else { grace }
-    }
-
-    /// Whether init has started it: what shows the session, or a further command.
+    /// Whether init has started it, by init's own word: a process may have another one's parent made its child's
+    /// (clone(2), `CLONE_PARENT`). What shows the session runs nothing else.
     fn is_own(&self, node: &Node, look: &Look) -> bool {
-        node.is_of_init || self.own.contains(&look.inside)
+        let is_client = self.clients.contains(&look.inside);
+        self.own.contains(&look.inside) && !(is_client && node.execs > 1)
+    }
+
+    /// Whether it may be one that init has started to ask tmux something: that takes a moment, and is not told of.
+    fn is_question(&self, now: Moment, node: &Node, look: &Look) -> bool {
+        look.parent == self.init && look.session == self.init && now < node.born + QUESTION
     }
 
     fn has_no_line(&self, node: &Node, look: &Look) -> bool {

@@ -33,11 +33,14 @@ pub struct Node {
     pub born: Moment,
     /// Whether whoever started it had ended before it was seen, or has since.
     pub is_orphaned: bool,
-    /// Since when it, or what it descends from, has been left behind by who started it: who takes its own place again and again
-    /// does not grow younger by that.
-    pub left: Option<Moment>,
+    /// Since when it descends from somebody who was left behind: who forks and ends, again and again, does not begin anew.
+    pub behind: Option<Moment>,
     /// Whether the first process of the jail has started it.
     pub is_of_init: bool,
+    /// How often it has begun to run another program.
+    pub execs: u32,
+    /// When it is to be looked at next, if it is.
+    pub due: Option<Moment>,
     /// By when it is ended, where it is. Its children are, too.
     pub doomed: Option<Moment>,
     /// When it started, in clock ticks since the boot, once somebody has looked.
@@ -65,8 +68,10 @@ impl Node {
             agent,
             born,
             is_orphaned: false,
-            left: None,
+            behind: None,
             is_of_init: false,
+            execs: 0,
+            due: None,
             doomed: None,
             start: None,
             is_told: false,
@@ -103,6 +108,8 @@ pub struct Tree {
 struct Whole {
     init: NodeId,
     live: u64,
+    /// Those of them that are in jobs.
+    jobs: u64,
 }
 
 impl Tree {
@@ -112,7 +119,7 @@ impl Tree {
         self.forget(init, now);
         let index = self.insert(Node::new(agent, init, now));
         let init = self.id(index);
-        self.agents.insert(agent, Whole { init, live: 1 });
+        self.agents.insert(agent, Whole { init, live: 1, jobs: 0 });
     }
 
     /// Watches it no more.
@@ -140,9 +147,9 @@ impl Tree {
         self.forget(child, now);
         let parent = *self.by_pid.get(&parent)?;
         let of = self.node(parent)?;
-        let (agent, left, doomed, is_job) = (of.agent, of.left, of.doomed, of.is_job);
+        let (agent, doomed, is_job, behind) = (of.agent, of.doomed, of.is_job, of.behind);
         let is_of_init = self.agents.get(&agent)?.init == self.id(parent);
-        let node = Node { is_of_init, left, doomed, is_job, ..Node::new(agent, child, now) };
+        let node = Node { is_of_init, doomed, is_job, behind, ..Node::new(agent, child, now) };
         Some(self.insert_below(node, parent))
     }
 
@@ -157,12 +164,11 @@ impl Tree {
         let known = known.filter(|index| self.node(*index).is_some_and(|of| of.agent == agent));
         let above = known.unwrap_or(init);
         let of = self.node(above)?;
-        let (left, doomed, is_job) = (of.left, of.doomed, of.is_job);
-        let is_orphaned = above == init;
+        let (doomed, is_job, behind) = (of.doomed, of.is_job, of.behind);
         let node = Node {
-            is_orphaned,
-            left: left.or(is_orphaned.then_some(now)),
+            is_orphaned: above == init,
             is_found: true,
+            behind: behind.or((above == init).then_some(now)),
             doomed,
             is_job,
             ..Node::new(agent, pid, now)
@@ -170,24 +176,26 @@ impl Tree {
         Some(self.insert_below(node, above))
     }
 
-    /// A process has ended; those that it leaves behind.
-    pub fn exit(&mut self, pid: i32, now: Moment) -> Vec<NodeId> {
+    /// A process has ended at `at`; those that it leaves behind.
+    pub fn exit(&mut self, pid: i32, at: Moment) -> Vec<NodeId> {
         let Some(index) = self.by_pid.remove(&pid) else { return Vec::new() };
         let mut left = Vec::new();
         let mut child = self.node(index).and_then(|node| node.first);
-        while let Some(at) = child {
-            child = self.node(at).and_then(|node| node.next);
-            if let Some(node) = self.node_mut(at).filter(|node| node.lives && !node.is_orphaned) {
+        while let Some(index) = child {
+            child = self.node(index).and_then(|node| node.next);
+            if let Some(node) = self.node_mut(index).filter(|node| node.lives && !node.is_orphaned)
+            {
                 node.is_orphaned = true;
-                node.left.get_or_insert(now);
-                left.push(self.id(at));
+                node.behind.get_or_insert(at);
+                left.push(self.id(index));
             }
         }
         let Some(node) = self.node_mut(index) else { return left };
         node.lives = false;
-        let agent = node.agent;
+        let (agent, is_job) = (node.agent, node.is_job);
         if let Some(whole) = self.agents.get_mut(&agent) {
             whole.live = whole.live.saturating_sub(1);
+            whole.jobs = whole.jobs.saturating_sub(u64::from(is_job));
         }
         self.settle(index);
         left
@@ -219,6 +227,21 @@ impl Tree {
         let node = self.node(*self.by_pid.get(&pid)?)?;
         let parent = self.node(node.parent?)?;
         (parent.lives && !node.is_orphaned).then_some(parent.pid)
+    }
+
+    /// How many of an agent's processes are in jobs.
+    #[must_use]
+    pub fn count_jobs(&self, agent: AgentId) -> u64 {
+        self.agents.get(&agent).map_or(0, |whole| whole.jobs)
+    }
+
+    /// A process was seen in a job. What it starts from now on is in it, too.
+    pub fn mark_job(&mut self, id: NodeId) {
+        let Some(node) = self.get_mut(id) else { return };
+        let (agent, was) = (node.agent, std::mem::replace(&mut node.is_job, true));
+        if let (false, Some(whole)) = (was, self.agents.get_mut(&agent)) {
+            whole.jobs += 1;
+        }
     }
 
     /// How many processes an agent has.
@@ -311,11 +334,12 @@ impl Tree {
     }
 
     fn insert_below(&mut self, node: Node, parent: u32) -> NodeId {
-        let agent = node.agent;
+        let (agent, is_job) = (node.agent, node.is_job);
         let index = self.insert(node);
         self.link(index, parent);
         if let Some(whole) = self.agents.get_mut(&agent) {
             whole.live += 1;
+            whole.jobs += u64::from(is_job);
         }
         self.id(index)
     }

@@ -184,6 +184,10 @@ fn lack(need: &str) -> Option<String> {
         program if PROGRAMS.contains(&program) => {
             missing(installed(&[program]).is_some(), "it is not installed")
         }
+        "audit" => {
+            let known = matches!(cellblock::host::audit::probe(), cellblock::host::Audit::Known(_));
+            missing(known, "the kernel has none, or does not say")
+        }
         "pip" => {
             let there = Path::new("/usr/lib/python3/dist-packages/pip").is_dir();
             missing(there, "Debian's own Python does not have it")

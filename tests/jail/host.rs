@@ -132,6 +132,8 @@ pub(crate) fn left_of(agent: &str) -> Vec<String> {
     left.extend(processes.iter().map(|(pid, name)| format!("process {pid} {name}")));
     left.extend(cgroups(agent).iter().map(|name| format!("cgroup {name}")));
     left.extend(records(agent).iter().map(|name| format!("record {name}")));
+    let outlines = entries_of(Path::new("/run/cellblock/outlines"), agent);
+    left.extend(outlines.iter().map(|name| format!("outline {name}")));
     let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
     let ours = mounts.lines().filter(|line| line.contains("/run/cellblock"));
     left.extend(ours.map(|line| format!("mount {line}")));

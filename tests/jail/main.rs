@@ -10,6 +10,8 @@
 #[macro_use]
 mod harness;
 
+mod alerts;
+mod alerts_bad;
 mod attach_ends;
 mod bad_input;
 mod battery;
@@ -18,8 +20,10 @@ mod burning;
 mod ceiling;
 mod cgroup;
 mod claude;
+mod denials;
 mod descriptors;
 mod disk;
+mod disk_full;
 mod egress;
 mod exec_running;
 mod gate_orders;

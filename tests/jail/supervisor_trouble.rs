@@ -1,53 +1,10 @@
 //! What goes wrong around a supervisor: full disks for what it writes beside its state, an init that is killed, a clock that
 //! is set back.
 
-use crate::harness::{Ended, cellblock, command, eventually, finish, start};
+use crate::disk_full::{SmallDisk, run};
+use crate::harness::{cellblock, command, eventually, finish, start};
 use crate::host;
 use crate::installation::{COUNTS, Installation, count};
-use std::path::{Path, PathBuf};
-
-/// A small disk of a test's own, which can be filled to its last page.
-struct SmallDisk(tempfile::TempDir);
-
-fn run(words: &[&str]) -> Ended {
-    finish(command("/usr/bin/env").args(words))
-}
-
-impl SmallDisk {
-    fn new(size: &str) -> Self {
-        let folder = tempfile::tempdir_in("/var/tmp").unwrap();
-        let options = format!("size={size},mode=755");
-        let at = folder.path().display().to_string();
-        run(&["mount", "-t", "tmpfs", "-o", &options, "none", &at]).expect(0);
-        Self(folder)
-    }
-
-    fn path(&self) -> &Path {
-        self.0.path()
-    }
-
-    fn filler(&self) -> PathBuf {
-        self.path().join("filler")
-    }
-
-    fn fill(&self) {
-        let of = format!("of={}", self.filler().display());
-        run(&["dd", "if=/dev/zero", &of, "bs=4k"]).expect(1);
-    }
-
-    fn make_room(&self) {
-        std::fs::remove_file(self.filler()).unwrap();
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        let ended = run(&["umount", &self.path().display().to_string()]);
-        if !std::thread::panicking() {
-            ended.expect(0);
-        }
-    }
-}
 
 fn logs(supervisor: &Installation, name: &str) -> String {
     supervisor.ask("logs", &[name]).expect(0).out.clone()

@@ -2,8 +2,10 @@
 //!
 //! [`Supervisor`] is what they share: which one is asked, and how it is asked.
 
+pub mod alerts;
 pub mod attach;
 pub mod freeze;
+pub mod job;
 pub mod logs;
 pub mod ls;
 pub mod reload;
@@ -105,6 +107,8 @@ fn told(answer: &Answer) -> Result<&[String], CliError> {
         | Answer::Status(_)
         | Answer::Screen(_)
         | Answer::Logs(_)
+        | Answer::Jobs(_)
+        | Answer::Sinks(_)
         | Answer::Line
         | Answer::Failed { .. } => Err(ClientError::Other.into()),
     }

@@ -53,7 +53,7 @@ fn principals(
     raw.value.iter().filter_map(|word| principal(check, word)).collect()
 }
 
-fn is_root(principal: &Principal) -> bool {
+pub(super) fn is_root(principal: &Principal) -> bool {
     match principal {
         Principal::Name(name) => name == "root",
         Principal::Id(id) => *id == 0,

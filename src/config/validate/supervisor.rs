@@ -1,9 +1,9 @@
-//! `[paths]`, `[supervisor]`, `[uids]` and `[defaults]`.
+//! `[paths]`, `[supervisor]`, `[uids]`, `[watch]` and `[defaults]`.
 
 use super::roles::principal;
 use super::{Checker, absolute, profile};
 use crate::config::raw::{RawDefaults, RawPaths, RawSupervisor, RawUids, RawWatch};
-use crate::config::{Defaults, Paths, Restart, Supervisor, Watch};
+use crate::config::{Audit, Defaults, Paths, Restart, Supervisor, Watch};
 use crate::document::{Located, duration};
 use crate::host::uids::UidRange;
 use std::time::Duration;
@@ -83,6 +83,7 @@ pub(super) fn watch(check: &mut Checker, raw: &RawWatch) -> Watch {
             MOST_EVENTS,
             "write how many events of processes on this host are read a second",
         ),
+        audit: check.or(raw.audit.as_ref(), Audit::parse, default.audit),
     }
 }
 

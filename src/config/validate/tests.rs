@@ -141,7 +141,8 @@ fn every_mistake_about_the_supervisor_is_told_with_its_cure() {
         ("[supervisor]\nmax_names = 4097", "max_names: is 4097, and not from 1 to 4096"),
         ("[supervisor]\npatience = 10", "c:3:12: supervisor.patience: `10` has no unit"),
         ("[supervisor]\npatience = 'soon'", "`soon` is not a duration"),
-        ("[supervisor]\npatience = '1h'", "`1h` is not a duration"),
+        ("[supervisor]\npatience = '1h'", "`1h` is more than anybody waits"),
+        ("[supervisor]\npatience = '1d'", "`1d` is not a duration"),
         ("[supervisor]\npatience = '11m'", "`11m` is more than anybody waits"),
         ("[supervisor]\npatience = '-1s'", "`-1s` is not a duration"),
         ("[defaults]\nrestart = 'sometimes'", "`sometimes` is not never, on-failure or always"),
@@ -259,4 +260,128 @@ fn every_mistake_about_agents_is_told_with_its_cure() {
     let problems = parse("c", text).unwrap_err();
     let told: Vec<_> = problems.0.iter().map(|problem| problem.place.key.as_str()).collect();
     assert_eq!(told, ["agents[0].name", "agents[0].profile", "roles[0].role", "roles[0].users"]);
+}
+
+#[test]
+fn the_shipped_rules_have_no_problem() {
+    let (raw, problems) = RawConfig::parse_whole("shipped", alerts::SHIPPED);
+    let mut check = Checker { problems };
+    let rules = alerts::alerts(&mut check, &raw.alerts);
+    assert!(check.problems.0.is_empty(), "{}", check.problems);
+    assert_eq!(rules.rules(), Config::default().alerts.rules());
+    assert!(rules.rules().len() > 15 && rules.sinks.is_empty());
+}
+
+#[test]
+fn every_mistake_of_a_rule_is_told_with_its_cure() {
+    let rule = |text: &str| told(&format!("[[alerts.rules]]\nname = 'x'\n{text}"));
+    for (text, cause) in [
+        ("", "says neither what it counts nor at what it looks"),
+        ("on = []", "is empty"),
+        ("on = ['strange']", "is no kind of event"),
+        ("on = ['denial']\ngauge = 'memory'", "stands beside `on`"),
+        ("on = ['denial']\nabove = 3", "is for a `gauge`"),
+        ("on = ['denial']\nlimit = 'tasks'", "nothing that events of the kind denial tell"),
+        ("on = ['limit', 'denial']\nlimit = 'tasks'", "events of the kind denial"),
+        ("on = ['denial']\nmore_than = -1", "not from 0 to 1000"),
+        ("on = ['denial']\nmore_than = 1001", "not from 0 to 1000"),
+        ("on = ['denial']\nwithin = '0s'", "is not from 1s to 24h"),
+        ("on = ['denial']\nwithin = '60'", "has no unit"),
+        ("on = ['denial']\nwithin = 'soon'", "is not a duration"),
+        ("on = ['denial']\nby = 'me'", "is not agent or all"),
+        ("on = ['denial']\nseverity = 'bad'", "is not info, warning, high or critical"),
+        ("on = ['denial']\nsinks = ['nobody']", "is no sink"),
+        ("on = ['denial']\nagents = ['A']", "matches no agent's name"),
+        ("on = ['denial']\ncontains = ['']", "is empty"),
+        ("on = ['denial']\nagain_after = '169h'", "is not from 1s to 168h"),
+        ("gauge = 'heat'\nabove = 3", "is none of tasks, memory"),
+        ("gauge = 'memory'", "has no `above`"),
+        ("gauge = 'memory'\nabove = '0%'", "not from 1% to 100%"),
+        ("gauge = 'tasks'\nabove = 'many'", "is not a number"),
+        ("gauge = 'memory'\nabove = '2G'\nmore_than = 1", "is for events"),
+        ("gauge = 'memory'\nabove = '2G'\nlimit = 'x'", "is for events"),
+    ] {
+        let told = rule(text);
+        assert!(told.contains(cause), "{text}: {told}");
+    }
+    let twice = "[[alerts.rules]]\nname = 'x'\non = ['denial']\n".repeat(2);
+    assert!(told(&twice).contains("as the one at c:3:8 is"), "{}", told(&twice));
+    assert!(told("[[alerts.rules]]\non = ['denial']").contains("has no `name`"));
+    assert!(told("[[alerts.rules]]\nname = 'A b'\non = ['denial']").contains("is not a name"));
+    assert!(told("[alerts]\nrules = 3").contains("write [[alerts.rules]] above each"));
+}
+
+#[test]
+fn every_mistake_of_a_sink_is_told_with_its_cure() {
+    let sink = |text: &str| told(&format!("[[alerts.sinks]]\nname = 'x'\n{text}"));
+    let hook = |text: &str| sink(&format!("kind = 'webhook'\n{text}"));
+    let command = |text: &str| sink(&format!("kind = 'command'\n{text}"));
+    for (told, cause) in [
+        (sink(""), "has no `kind`"),
+        (sink("kind = 'pigeon'"), "is no kind of sink"),
+        (sink("kind = 'log'\nurl = 'https://a.test/'"), "means nothing for a sink of kind `log`"),
+        (sink("kind = 'log'\nleast = 'much'"), "is not info"),
+        (sink("kind = 'log'\nattempts = 0"), "not from 1 to 10"),
+        (sink("kind = 'log'\ntimeout = '5m'"), "is not from 1s to 2m"),
+        (sink("kind = 'journald'\nsocket = 'here'"), "is not an absolute path"),
+        (command("user = 'x'"), "has no `command`"),
+        (command("command = ['/bin/true']"), "has no `user`"),
+        (command("command = ['true']\nuser = 'x'"), "is not an absolute path"),
+        (command("command = []\nuser = 'x'"), "is not an absolute path"),
+        (command("command = ['/bin/true']\nuser = 0"), "no command of a sink runs as root"),
+        (command("command = ['/bin/true']\nuser = 'root'"), "no command of a sink runs as root"),
+        (hook(""), "has no `url`"),
+        (hook("url = 'ftp://a.test'"), "is not https://NAME/PATH"),
+        (hook("url = 'https://'"), "is not https://NAME/PATH"),
+        (hook("url = 'https://a.test:x/'"), "is not https://NAME/PATH"),
+        (hook("url = 'https://[::1]/'"), "is not https://NAME/PATH"),
+        (hook("url = 'https://a.test/a b'"), "that a request cannot have"),
+        (hook("url = 'https://u:p@a.test/'"), "in the file of `secret`"),
+        (hook("url = 'https://a.test/'\nauth = 'hmac'"), "stands alone"),
+        (hook("url = 'https://a.test/'\nsecret = '/k'"), "stands alone"),
+        (hook("url = 'http://a.test/'\nauth = 'bearer'\nsecret = '/k'"), "could read the secret"),
+        (hook("url = 'https://a.test/'\nauth = 'basic'\nsecret = '/k'"), "is not hmac or bearer"),
+        (hook("url = 'https://a.test/'\nauth = 'hmac'\nsecret = 'k'"), "is not an absolute path"),
+        (told("[metrics]\nlisten = '0.0.0.0:9617'"), "is not an address of this machine alone"),
+        (told("[metrics]\nlisten = '[::]:9617'"), "is not an address of this machine alone"),
+        (told("[metrics]\nlisten = '127.0.0.1:0'"), "has no port"),
+        (told("[metrics]\nlisten = 'here'"), "is no place to listen at"),
+        (told("[metrics]\nlisten = 'unix:x'"), "is not an absolute path"),
+        (told("[metrics]\nlisten = '127.0.0.1:9617'\ngroup = 'x'"), "means nothing for a port"),
+    ] {
+        assert!(told.contains(cause), "{cause}: {told}");
+    }
+    // What may be a password is not shown.
+    assert!(!hook("url = 'https://u:p4ss@a.test/'").contains("p4ss"));
+}
+
+#[test]
+fn sinks_and_metrics_are_read_with_their_defaults() {
+    use crate::config::{Auth, Listen, Url, Way};
+    let text = "schema = 1\n[metrics]\nlisten = '[::1]:9617'\n[[alerts.sinks]]\nname = 'hook'\n\
+        kind = 'webhook'\nurl = 'https://Hooks.Example.com/a?b=c'\nauth = 'hmac'\n\
+        secret = 'credential:hook'\nleast = 'high'\n[[alerts.sinks]]\nname = 'j'\nkind = 'journald'\n\
+        [[alerts.rules]]\nname = 'x'\non = ['denial']\nsinks = ['hook']\n";
+    let config = parse("c", text).unwrap();
+    let [hook, journal] = &config.alerts.sinks[..] else { panic!() };
+    let url = Url { tls: true, host: "hooks.example.com".into(), port: 443, path: "/a?b=c".into() };
+    let auth = Some((Auth::Hmac, "credential:hook".to_owned()));
+    assert_eq!(hook.way, Way::Webhook { url, auth, ca: None });
+    assert_eq!((hook.least.word(), hook.timeout.as_secs(), hook.attempts), ("high", 10, 5));
+    assert_eq!(journal.way, Way::Journald { socket: "/run/systemd/journal/socket".to_owned() });
+    let listen = config.metrics.listen.unwrap().value;
+    assert_eq!(listen, Listen::Loopback("[::1]:9617".parse().unwrap()));
+    let rules = config.alerts.rules();
+    let own = rules.iter().find(|rule| rule.name == "x").unwrap();
+    assert_eq!(own.sinks, Some(vec!["hook".to_owned()]));
+    for (text, host, port, path) in [
+        ("http://localhost:80", "localhost", 80, "/"),
+        ("https://10.0.0.7:8443/x", "10.0.0.7", 8443, "/x"),
+        ("http://a.test?q", "a.test", 80, "/?q"),
+    ] {
+        let url = Url::parse(text).unwrap();
+        assert_eq!((url.host.as_str(), url.port, url.path.as_str()), (host, port, path));
+    }
+    assert!(Url::parse("http://127.0.0.1/").unwrap().is_safe());
+    assert!(!Url::parse("http://10.0.0.1/").unwrap().is_safe());
 }

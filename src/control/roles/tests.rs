@@ -42,9 +42,9 @@ fn caller(uid: u32, groups: &[u32]) -> Caller {
 
 /// The verbs as the design has them, for each role what it adds.
 const TABLE: [(Role, &[&str]); 3] = [
-    (Role::Viewer, &["list", "status", "screen", "logs", "watch"]),
+    (Role::Viewer, &["list", "status", "screen", "logs", "alerts", "watch"]),
     (Role::Operator, &["attach", "start", "stop", "restart", "freeze", "thaw", "exec", "remove"]),
-    (Role::Admin, &["up", "reload"]),
+    (Role::Admin, &["up", "reload", "try-alerts"]),
 ];
 
 #[test]

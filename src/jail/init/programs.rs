@@ -123,9 +123,13 @@ impl Programs {
         }
     }
 
-    /// The numbers of those that run.
-    pub(super) fn pids(&self) -> Vec<i32> {
-        self.running.keys().copied().collect()
+    /// The numbers of those that run: those that show the session, and the others.
+    pub(super) fn pids(&self) -> (Vec<i32>, Vec<i32>) {
+        let all = self.running.iter();
+        let (clients, others): (Vec<_>, Vec<_>) =
+            all.partition(|(_, program)| matches!(program, Program::Client(_)));
+        let numbers = |of: Vec<(&i32, &Program)>| of.into_iter().map(|(pid, _)| *pid).collect();
+        (numbers(clients), numbers(others))
     }
 
     /// Which program it was that ended, with its status as a shell gives it.

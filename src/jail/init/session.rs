@@ -8,6 +8,7 @@ use super::children::{Children, reap};
 use super::programs::{NotStarted, Program, Programs, Standard};
 use super::tmux::Tmux;
 use super::{FAILED, Task, fail};
+use crate::watch::state::Own;
 use crate::wire::{say, take};
 use rustix::fd::{AsFd as _, OwnedFd};
 use rustix::io::Errno;
@@ -144,7 +145,8 @@ impl Session<'_> {
     /// Tells which programs are no orphans, though their parent is init.
     fn tell_own(&mut self) -> Result<(), String> {
         let pane = self.pane.as_ref().map(|(pid, _)| pid.as_raw_nonzero().get());
-        let own = Report::Own { pids: self.programs.pids(), pane };
+        let (clients, commands) = self.programs.pids();
+        let own = Report::Own(Own { clients, commands, pane });
         if self.told.as_ref() != Some(&own) {
             self.tell(&own)?;
             self.told = Some(own);

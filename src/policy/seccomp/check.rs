@@ -1,18 +1,19 @@
 //! The part of a filter that looks at arguments, for calls whose rules have conditions.
 
 use super::assemble::{Assembler, Jump, Label};
-use super::{Action, Call, Compare, Condition, Constant, Width};
+use super::rules::Branches;
+use super::{Compare, Condition, Constant, Width};
 
 /// Offset of the first argument in `struct seccomp_data` (`include/uapi/linux/seccomp.h`). Arguments are 64
 /// bits wide and loaded by halves; on little-endian machines the low half comes first.
 pub(super) const ARGUMENTS: u32 = 16;
 
 /// Writes the rules of one call: the first that applies decides.
-pub(super) fn rules(assembler: &mut Assembler, call: &Call) -> Label {
-    let mut next = assembler.end(Action::Refuse(call.otherwise));
-    for rule in call.rules.iter().rev() {
-        let mut matched = assembler.end(rule.action);
-        for condition in rule.when.iter().rev() {
+pub(super) fn rules(assembler: &mut Assembler, call: &Branches<'_>) -> Label {
+    let mut next = assembler.end(call.otherwise);
+    for (when, action) in call.rules.iter().rev() {
+        let mut matched = assembler.end(*action);
+        for condition in when.iter().rev() {
             matched = Check { assembler, condition, yes: matched, no: next }.write();
         }
         next = matched;

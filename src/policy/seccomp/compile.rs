@@ -8,6 +8,7 @@
 
 use super::assemble::{Assembler, Jump, Label};
 use super::check;
+use super::rules::Branches;
 use super::{Action, Arch, Call, Errno, Policy, Program};
 use std::collections::BTreeMap;
 
@@ -48,8 +49,31 @@ pub fn compile(policy: &Policy, arch: Arch) -> Result<Program, CompileError> {
     if !numbered.values().any(|call| call.can_be_allowed()) {
         return Err(CompileError::AllowsNothing { policy: policy.name.clone(), arch });
     }
+    let calls = numbered.into_iter().map(|(number, call)| (number, call.branches())).collect();
+    build(policy, arch, calls)
+}
+
+/// Compiles what `policy` refuses and programs do not expect: a filter that refuses this alone, with the same errors, and
+/// is installed after the one of [`compile()`] for the kernel to record what it refuses.
+///
+/// Of two filters that both refuse, the kernel acts on the one that was installed last (`seccomp_run_filters`,
+/// kernel/seccomp.c). So this one decides what is recorded, and never what is refused.
+///
+/// # Errors
+/// Where the filter would be too long for the kernel.
+pub fn compile_told(policy: &Policy, arch: Arch) -> Result<Program, CompileError> {
+    let calls = policy.calls.iter();
+    let told = calls.filter_map(|(name, call)| Some((arch.number(name)?, call.told_branches())));
+    build(policy, arch, told.collect())
+}
+
+fn build(
+    policy: &Policy,
+    arch: Arch,
+    calls: BTreeMap<u32, Branches<'_>>,
+) -> Result<Program, CompileError> {
     let mut builder = Builder::default();
-    let ranges = builder.ranges(&numbered, Action::Refuse(policy.default), arch);
+    let ranges = builder.ranges(calls, Action::Refuse(policy.default), arch);
     let start = builder.tree(&ranges);
     let foreign = Action::Refuse(Errno::Enosys);
     let instructions = builder.assembler.finish(arch, foreign, start);
@@ -80,7 +104,7 @@ struct Range {
 struct Builder<'p> {
     assembler: Assembler,
     /// Argument checks written so far; calls with the same ones share them.
-    checks: Vec<(&'p Call, Label)>,
+    checks: Vec<(Branches<'p>, Label)>,
 }
 
 fn add(ranges: &mut Vec<Range>, first: u32, fate: Fate) {
@@ -89,28 +113,21 @@ fn add(ranges: &mut Vec<Range>, first: u32, fate: Fate) {
     }
 }
 
-/// Whether two calls are decided alike; reasons and places do not matter.
-fn alike(a: &Call, b: &Call) -> bool {
-    a.otherwise == b.otherwise
-        && a.rules.len() == b.rules.len()
-        && a.rules.iter().zip(&b.rules).all(|(a, b)| a.action == b.action && a.when == b.when)
-}
-
 impl<'p> Builder<'p> {
     /// All numbers from 0 on, cut where the fate changes.
     fn ranges(
         &mut self,
-        calls: &BTreeMap<u32, &'p Call>,
+        calls: BTreeMap<u32, Branches<'p>>,
         default: Action,
         arch: Arch,
     ) -> Vec<Range> {
         let mut ranges = Vec::new();
         let mut next = 0;
         for (number, call) in calls {
-            if *number > next {
+            if number > next {
                 add(&mut ranges, next, Fate::Constant(default));
             }
-            add(&mut ranges, *number, self.fate(call));
+            add(&mut ranges, number, self.fate(call));
             next = number + 1;
         }
         add(&mut ranges, next, Fate::Constant(default));
@@ -120,14 +137,14 @@ impl<'p> Builder<'p> {
         ranges
     }
 
-    fn fate(&mut self, call: &'p Call) -> Fate {
+    fn fate(&mut self, call: Branches<'p>) -> Fate {
         if let Some(action) = call.constant() {
             return Fate::Constant(action);
         }
-        if let Some((_, label)) = self.checks.iter().find(|(other, _)| alike(other, call)) {
+        if let Some((_, label)) = self.checks.iter().find(|(other, _)| *other == call) {
             return Fate::Checked(*label);
         }
-        let label = check::rules(&mut self.assembler, call);
+        let label = check::rules(&mut self.assembler, &call);
         self.checks.push((call, label));
         Fate::Checked(label)
     }

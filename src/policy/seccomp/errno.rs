@@ -72,6 +72,21 @@ impl Errno {
         }
     }
 
+    /// Whether a refusal with this error is worth a record where its rule does not say. The others are the answers
+    /// of a kernel that lacks something: programs ask, and do without.
+    #[must_use]
+    pub const fn is_told(self) -> bool {
+        match self {
+            Self::Eperm | Self::Eacces | Self::Eafnosupport => true,
+            Self::Einval
+            | Self::Enotty
+            | Self::Enosys
+            | Self::Enoprotoopt
+            | Self::Eprotonosupport
+            | Self::Eopnotsupp => false,
+        }
+    }
+
     /// The error called `name`.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {

@@ -27,7 +27,7 @@ mod tests;
 mod when;
 
 pub use arch::Arch;
-pub use compile::{CompileError, MAX_INSTRUCTIONS, compile};
+pub use compile::{CompileError, MAX_INSTRUCTIONS, compile, compile_told};
 pub use condition::{Argument, Compare, Condition, Constant, Width};
 pub use errno::Errno;
 pub use load::load;

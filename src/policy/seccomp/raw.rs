@@ -69,25 +69,32 @@ fn entry(reader: &mut Reader, item: &Item<'_>, list: List) -> Option<Vec<RawRule
     let when = conditions(reader, &mut table, &place);
     let reason = reason(reader, &mut table, &place);
     let (action, otherwise) = match list {
-        List::Allow => (Some(Action::Allow), otherwise(reader, &mut table, conditional)),
+        List::Allow => (Some((Action::Allow, false)), otherwise(reader, &mut table, conditional)),
         List::Refuse => (refusal(reader, &mut table, &place), None),
     };
     table.finish(reader);
-    let (when, reason, action) = (when?, reason?, action?);
+    let (when, reason, (action, log)) = (when?, reason?, action?);
     let rule = |name: Located<String>| RawRule {
         call: name.value,
-        rule: Rule { when: when.clone(), action, reason: reason.clone(), place: name.place },
+        rule: Rule { when: when.clone(), action, log, reason: reason.clone(), place: name.place },
         otherwise: otherwise.clone(),
     };
     Some(names.into_iter().map(rule).collect())
 }
 
-fn refusal(reader: &mut Reader, table: &mut TableReader<'_>, place: &Place) -> Option<Action> {
+/// What is done, and whether it is recorded.
+fn refusal(
+    reader: &mut Reader,
+    table: &mut TableReader<'_>,
+    place: &Place,
+) -> Option<(Action, bool)> {
+    let log = table.boolean(reader, "log");
     let Some(item) = table.take("errno") else {
         reader.report(missing(place, "errno", "EPERM, or ENOSYS where callers fall back"));
         return None;
     };
-    errno(reader, &item).map(|errno| Action::Refuse(errno.value))
+    let errno = errno(reader, &item)?.value;
+    Some((Action::Refuse(errno), log.map_or(errno.is_told(), |log| log.value)))
 }
 
 fn otherwise(

@@ -30,6 +30,8 @@ pub struct Rule {
     pub when: Vec<Condition>,
     /// What then happens.
     pub action: Action,
+    /// Whether the kernel is to record it, where it is a refusal.
+    pub log: bool,
     /// Why, in the words of the policy's author.
     pub reason: String,
     /// Where the rule is written.
@@ -57,10 +59,52 @@ impl Call {
         }
     }
 
+    /// What a filter does with the call.
+    pub(super) fn branches(&self) -> Branches<'_> {
+        let rules = self.rules.iter().map(|rule| (rule.when.as_slice(), rule.action)).collect();
+        Branches { rules, otherwise: Action::Refuse(self.otherwise) }
+    }
+
+    /// What a filter does with the call that refuses what is to be recorded, and nothing else.
+    pub(super) fn told_branches(&self) -> Branches<'_> {
+        let told = |rule: &Rule| if rule.log { rule.action } else { Action::Allow };
+        let rules = self.rules.iter().map(|rule| (rule.when.as_slice(), told(rule)));
+        let mut rules: Vec<_> = rules.collect();
+        let always = rules.iter().position(|(when, _)| when.is_empty());
+        let otherwise = match always.and_then(|always| rules.drain(always..).next()) {
+            Some((_, action)) => action,
+            None if self.otherwise.is_told() => Action::Refuse(self.otherwise),
+            None => Action::Allow,
+        };
+        // What comes to the same as the rest needs no look at arguments.
+        while rules.last().is_some_and(|(_, action)| *action == otherwise) {
+            rules.pop();
+        }
+        Branches { rules, otherwise }
+    }
+
     /// Whether at least one rule allows the call.
     #[must_use]
     pub fn can_be_allowed(&self) -> bool {
         self.rules.iter().any(|rule| rule.action == Action::Allow)
+    }
+}
+
+/// What a filter does with one call: the first rule that applies decides.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Branches<'p> {
+    pub(super) rules: Vec<(&'p [Condition], Action)>,
+    pub(super) otherwise: Action,
+}
+
+impl Branches<'_> {
+    /// The action, where it does not depend on the arguments.
+    pub(super) fn constant(&self) -> Option<Action> {
+        match self.rules.first() {
+            None => Some(self.otherwise),
+            Some(([], action)) => Some(*action),
+            Some(_) => None,
+        }
     }
 }
 

@@ -72,7 +72,7 @@ impl Line {
         Self {
             time: value["time"].as_u64().unwrap_or_default(),
             told: value["told"].as_str().unwrap_or_default().to_owned(),
-            refused: denial || value["event"] == "refused",
+            refused: denial || value["event"] == "refused-call",
         }
     }
 }
@@ -463,7 +463,7 @@ mod tests {
         let mut model = model();
         assert_eq!(press(&mut model, "l"), Some(Wish::Read("alpha".to_owned())));
         let line = |time: u64, event: &str, told: &str| serde_json::json!({ "time": time, "event": event, "told": told });
-        let events = [line(1, "start", "one"), line(3, "refused", "three")];
+        let events = [line(1, "start", "one"), line(3, "refused-call", "three")];
         model.read("alpha", &events, false);
         model.read("alpha", &[line(2, "denial", "two")], true);
         model.read("beta", &[line(9, "start", "of another")], false);

@@ -7,3 +7,4 @@ mod loading;
 mod property;
 mod shape;
 mod shipped;
+mod told;

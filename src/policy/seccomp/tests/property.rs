@@ -1,9 +1,11 @@
 //! For any policy, the filter decides as the policy does.
 
 use super::interpreter::{Data, run};
+use super::told::together;
 use crate::document::Place;
 use crate::policy::seccomp::{
-    Action, Arch, Argument, Call, Compare, Condition, Constant, Errno, Policy, Rule, Width, compile,
+    Action, Arch, Argument, Call, Compare, Condition, Constant, Errno, Policy, Rule, Width,
+    compile, compile_told,
 };
 use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;
@@ -56,11 +58,14 @@ fn action() -> impl Strategy<Value = Action> {
 
 fn call() -> impl Strategy<Value = Call> {
     let rule = |conditions| {
-        (vec(condition(), conditions), action()).prop_map(|(when, action)| Rule {
-            when,
-            action,
-            reason: "a test".to_owned(),
-            place: Place::outside("test", ""),
+        (vec(condition(), conditions), action(), any::<bool>()).prop_map(|(when, action, log)| {
+            Rule {
+                when,
+                action,
+                log,
+                reason: "a test".to_owned(),
+                place: Place::outside("test", ""),
+            }
         })
     };
     let rules = prop_oneof![vec(rule(0..1), 1), vec(rule(0..4), 0..5)];
@@ -103,6 +108,7 @@ proptest! {
     ) {
         prop_assume!(policy.calls.values().any(Call::can_be_allowed));
         let program = compile(&policy, arch).unwrap();
+        let told = compile_told(&policy, arch).unwrap();
         let names = arch.calls().map(|(name, number)| (number, name)).collect();
         for number in (0..=1024).chain(BOUNDARIES) {
             for arguments in &arguments {
@@ -110,6 +116,8 @@ proptest! {
                 let found = run(program.instructions(), &data);
                 let expected = expected(&policy, arch, &data, &names);
                 prop_assert_eq!(found.action, expected, "{} {:?}", number, arguments);
+                let (both, _) = together(program.instructions(), told.instructions(), &data);
+                prop_assert_eq!(both, expected, "with what is recorded: {} {:?}", number, arguments);
             }
         }
     }

@@ -72,7 +72,7 @@ fn allows_numbers(name: &str, count: u64) -> Policy {
         compare: Compare::OneOf(constants.collect()),
     }];
     let place = Place::outside("test", "");
-    let rule = Rule { when, action: Action::Allow, reason: "a test".to_owned(), place };
+    let rule = Rule { when, action: Action::Allow, log: false, reason: "a test".to_owned(), place };
     let call = Call { rules: vec![rule], otherwise: Errno::Eacces };
     Policy {
         name: "long".to_owned(),
