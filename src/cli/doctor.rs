@@ -193,6 +193,24 @@ fn pressure(told: bool) -> Row {
     row(name, State::Lacking, "the kernel does not tell how long processes wait", cure)
 }
 
+/// Not needed to watch: without it the watch sees less.
+fn connector(euid: u32, sees: impl FnOnce() -> Result<(), String>) -> Row {
+    let name = "(connector)";
+    if euid != 0 {
+        let detail = "only root can see whether the kernel tells of processes";
+        return row(name, State::Lacking, detail, "sudo cellblock doctor");
+    }
+    match sees() {
+        Ok(()) => row(name, State::Stands, "the kernel tells the watch of processes", ""),
+        Err(cause) => {
+            let less = "the watch looks at all processes once a second instead: what lives \
+                        shorter is not seen, nor what an agent's end left running";
+            let cure = "run it outside of containers, on a kernel with CONFIG_PROC_EVENTS";
+            row(name, State::Lacking, format!("{cause}; {less}"), cure)
+        }
+    }
+}
+
 /// Not needed for any wall to stand: only for `denials` to tell what the kernel refused.
 fn audit(audit: Audit) -> Row {
     let name = "(audit)";
@@ -243,24 +261,6 @@ fn seccomp_audit(logs: bool) -> Row {
         "`errno` is not in kernel.seccomp.actions_logged: what filters refuse leaves no record",
         "write the setting with `errno` in it (sysctl kernel.seccomp.actions_logged); `cellblock why` answers without it",
     )
-}
-
-/// Not needed to watch: without it the watch sees less.
-fn connector(euid: u32, sees: impl FnOnce() -> Result<(), String>) -> Row {
-    let name = "(connector)";
-    if euid != 0 {
-        let detail = "only root can see whether the kernel tells of processes";
-        return row(name, State::Lacking, detail, "sudo cellblock doctor");
-    }
-    match sees() {
-        Ok(()) => row(name, State::Stands, "the kernel tells the watch of processes", ""),
-        Err(cause) => {
-            let less = "the watch looks at all processes once a second instead: what lives \
-                        shorter is not seen, nor what an agent's end left running";
-            let cure = "run it outside of containers, on a kernel with CONFIG_PROC_EVENTS";
-            row(name, State::Lacking, format!("{cause}; {less}"), cure)
-        }
-    }
 }
 
 /// Not counted as missing: it is the caller's, not the host's.
@@ -434,6 +434,19 @@ mod tests {
     }
 
     #[test]
+    fn where_the_kernel_tells_of_no_processes_it_is_told_what_is_not_seen() {
+        let told = connector(0, || Ok(()));
+        assert_eq!((told.state, told.cure.as_str()), (State::Stands, ""));
+        let told = connector(0, || Err("cannot join the proc events: EPERM".to_owned()));
+        assert_eq!(told.state, State::Lacking);
+        assert!(told.detail.starts_with("cannot join the proc events: EPERM; the watch looks"));
+        assert!(told.detail.contains("is not seen") && told.cure.contains("CONFIG_PROC_EVENTS"));
+        // Who is not root hears nothing of the kernel.
+        let told = connector(1000, || panic!("it is not asked"));
+        assert_eq!((told.state, told.cure.as_str()), (State::Lacking, "sudo cellblock doctor"));
+    }
+
+    #[test]
     fn what_of_refusals_is_not_told_is_said_with_its_cure() {
         let status = |enabled, daemon| Audit::Known(Status { enabled, daemon, lost: 0 });
         let on = audit(status(true, 7));
@@ -450,19 +463,6 @@ mod tests {
             assert_eq!(landlock_audit(&facts).state, state);
         }
         assert_eq!(seccomp_audit(false).state, State::Lacking);
-    }
-
-    #[test]
-    fn where_the_kernel_tells_of_no_processes_it_is_told_what_is_not_seen() {
-        let told = connector(0, || Ok(()));
-        assert_eq!((told.state, told.cure.as_str()), (State::Stands, ""));
-        let told = connector(0, || Err("cannot join the proc events: EPERM".to_owned()));
-        assert_eq!(told.state, State::Lacking);
-        assert!(told.detail.starts_with("cannot join the proc events: EPERM; the watch looks"));
-        assert!(told.detail.contains("is not seen") && told.cure.contains("CONFIG_PROC_EVENTS"));
-        // Who is not root hears nothing of the kernel.
-        let told = connector(1000, || panic!("it is not asked"));
-        assert_eq!((told.state, told.cure.as_str()), (State::Lacking, "sudo cellblock doctor"));
     }
 
     #[test]

@@ -74,10 +74,11 @@ impl Supervisor {
                 return Err(error);
             }
         };
-        let waits = self.agents.remove(&name).map(|agent| agent.waits).unwrap_or_default();
+        let before = self.agents.remove(&name).map(|agent| (agent.waits, agent.findings));
+        let (waits, findings) = before.unwrap_or_default();
         let until = Instant::now() + BORN;
         let agent = Agent::new(record, Phase::Starting { shim: Some(shim), until });
-        self.agents.insert(name, Agent { waits, ..agent });
+        self.agents.insert(name, Agent { waits, findings, ..agent });
         Ok(())
     }
 
@@ -175,6 +176,7 @@ impl Supervisor {
                 self.save(name);
                 if taken_over {
                     self.catch_up(name);
+                    self.let_go_on(name);
                 }
                 self.send_away(name);
                 if self.agents.get(name).is_some_and(|agent| !agent.record.goes) {

@@ -1,13 +1,13 @@
 //! The watch and the supervisor: agents are told to it, and what it finds is written down.
 
 use super::Supervisor;
-use super::agent::{Agent, Phase};
+use super::agent::{Agent, Phase, is_frozen};
 use crate::alerts::event::{Event, Kind, Label};
 use crate::control::protocol::Sight;
 use crate::denial::Denial;
 use crate::jail::protocol::Report as Said;
 use crate::launch::{self, LaunchError};
-use crate::limits::journal::{Journal, now};
+use crate::limits::journal::{self, Journal};
 use crate::watch::findings::Finding;
 use crate::watch::keeper::{Heard, Keeper};
 use crate::watch::protocol::Report;
@@ -73,13 +73,20 @@ impl Supervisor {
         self.watching.keeper = None;
         self.watching.sees = None;
         self.watching.again.get_or_insert(Instant::now() + AGAIN);
-        let agents = self.agents.iter().filter(|(_, agent)| !agent.record.frozen);
-        for (name, agent) in agents {
-            if let Phase::Up(up) = &agent.phase
-                && let Err(error) = up.owner.freeze(false)
-            {
-                tracing::warn!(%error, agent = name, "its shim does not hear");
-            }
+        let names: Vec<String> = self.agents.keys().cloned().collect();
+        names.iter().for_each(|name| self.let_go_on(name));
+    }
+
+    /// A watch that was killed may have left it standing still, which nobody wants.
+    pub(super) fn let_go_on(&self, name: &str) {
+        let Some(Agent { record, phase: Phase::Up(up), .. }) = self.agents.get(name) else {
+            return;
+        };
+        if !record.frozen
+            && is_frozen(&up.owner)
+            && let Err(error) = up.owner.freeze(false)
+        {
+            tracing::warn!(%error, agent = name, "its shim does not hear");
         }
     }
 

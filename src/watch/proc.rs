@@ -22,7 +22,7 @@ const HANGUP: u64 = 1;
 /// One process, by the fields of `stat` (proc_pid_stat(5)).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stat {
-    /// Whether nothing of it runs any more. Where only the thread has ended that began it, the others run on.
+    /// Whether nothing of it runs any more.
     pub is_ended: bool,
     /// Its parent.
     pub parent: i32,
@@ -79,13 +79,9 @@ pub fn parse_stat(text: &str) -> Option<Stat> {
     let number = |at: usize| field(at)?.parse::<i64>().ok();
     let id = |at| i32::try_from(number(at)?).ok();
     let ticks = (14..=17).filter_map(number).fold(0_i64, i64::saturating_add);
-    let is_ended = match field(3)? {
-        "X" => true,
-        "Z" => number(20)? <= 1,
-        _ => false,
-    };
     Some(Stat {
-        is_ended,
+        // Others of its threads may go on where the first has ended.
+        is_ended: field(3)? == "X" || field(3)? == "Z" && number(20)? <= 1,
         parent: id(4)?,
         session: id(6)?,
         terminal: number(7)?,
@@ -316,12 +312,6 @@ mod tests {
         assert_eq!((stat.parent, stat.session, stat.terminal, stat.ticks), (5, 7, 34816, 10));
         assert_eq!((stat.start, stat.is_ended), (4242, false));
         assert_eq!(parse_stat("7 (a"), None);
-        // The thread that began it has ended: all of it only where there is no other one.
-        let of = |state: &str, threads: u32| {
-            let text = format!("7 (a) {state} 5 6 7 0 9 0 0 0 0 0 1 2 3 4 20 0 {threads} 0 42 0");
-            parse_stat(&text).unwrap().is_ended
-        };
-        assert!(of("Z", 1) && of("Z", 0) && of("X", 0) && !of("Z", 2) && !of("S", 1));
         let text = "Name:\tSigIgn:\\nx\nNSpid:\t100\t7\nSigIgn:\t0000000000001001\n";
         assert_eq!(parse_status(text), Some((true, 7)));
         assert_eq!(parse_status("NSpid:\t1\n"), None);

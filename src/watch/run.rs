@@ -59,21 +59,19 @@ struct Watched {
     next: Moment,
     /// The processor time that it had used then, in microseconds.
     used: Option<u64>,
-    /// The number inside that was given last, where no events tell of new processes.
-    newest: Option<i32>,
-    /// Whether its owner was told to stop it.
+    /// The highest number that a process of it had inside.
+    highest: i32,
+    /// Whether it is about to be stopped.
     is_stopping: bool,
-    /// How many were ended since that was told, and when it was.
-    ended: u64,
-    told: Option<Moment>,
+    /// What was done, and not told yet.
+    acted: Acted,
 }
 
-impl Watched {
-    /// When it is told how many were ended.
-    fn tells_at(&self) -> Option<Moment> {
-        let next = self.told.map_or(Moment::ZERO, |told| told + TOGETHER);
-        (self.ended > 0).then_some(next)
-    }
+/// Processes that were ended, to be told of together.
+#[derive(Debug, Default)]
+struct Acted {
+    ended: u64,
+    told: Option<Moment>,
 }
 
 /// The watch.
@@ -186,8 +184,9 @@ impl Watch {
         };
         let scans = self.agents.values().map(|agent| agent.next);
         let ends = self.agents.values().filter_map(|agent| agent.hands.next());
-        let ends = ends.chain(self.agents.values().filter_map(Watched::tells_at));
-        let all = scans.chain(ends).chain(self.state.next()).chain(self.folds.next());
+        let acted = self.agents.values().filter(|agent| agent.acted.ended > 0);
+        let acted = acted.filter_map(|agent| Some(agent.acted.told? + TOGETHER));
+        let all = scans.chain(ends).chain(acted).chain(self.state.next()).chain(self.folds.next());
         let next = all.chain(resumes).min().map(|next| next.saturating_sub(now()));
         next.into_iter().chain(self.hearing.patience()).min()
     }
@@ -235,15 +234,15 @@ impl Watch {
             return self.trouble(format!("cannot watch an agent: {cause}"));
         }
         let freezer = descriptors.into_iter().next();
+        let hands = Hands::new(place, freezer, agent.is_frozen);
         let watched = Watched {
-            hands: Hands::new(place, freezer, agent.is_frozen),
+            hands,
             init: agent.init,
             next: now(),
             used: None,
-            newest: None,
+            highest: 0,
             is_stopping: false,
-            ended: 0,
-            told: None,
+            acted: Acted::default(),
         };
         self.agents.insert(number, watched);
     }
@@ -259,7 +258,7 @@ impl Watch {
         let Some(watched) = self.agents.get(&agent) else { return };
         for pid in self.state.nameless(agent) {
             if let Some(look) = proc::look(pid)
-                && proc::is_of(pid, look.start, &watched.hands.place)
+                && proc::whose(pid, look.start, &watched.hands.place).is_some()
             {
                 self.state.named(pid, &look);
             }
@@ -287,7 +286,6 @@ impl Watch {
         if lost > 0 {
             self.trouble(format!("{lost} denials of an agent were not told: there were too many"));
         }
-        self.tell_ended(agent);
         self.agents.remove(&agent);
         self.say(Report::Forgotten(agent));
     }
@@ -382,8 +380,8 @@ impl Watch {
             Some(_) | None => PAUSE,
         };
         self.sight = Sight::Paused(connector, now() + pause, pause);
-        // By events they were counted one by one: what was given meanwhile is not counted again.
-        self.agents.values_mut().for_each(|agent| agent.newest = None);
+        // What was started while events told of it is not counted twice.
+        self.agents.values_mut().for_each(|agent| agent.highest = 0);
         let most = self.bounds.events_per_second;
         let why = format!("this host had more than {most} events of processes within a second");
         self.say(Report::Sees(Err(why)));
@@ -476,14 +474,16 @@ impl Watch {
                     watched.hands.ask_to_end(&mut self.state, now(), top);
                 }
             }
-            Action::Freeze => match watched.hands.freeze() {
-                Ok(true) => self.say(Report::Froze(agent, finding.told())),
-                Ok(false) => {}
+            Action::Freeze if watched.hands.is_frozen() => {}
+            Action::Freeze => match watched.hands.set_frozen(true) {
+                Ok(()) => self.say(Report::Froze(agent, finding.told())),
                 Err(errno) => self.trouble(format!("cannot freeze an agent: {errno}")),
             },
-            // Once: however much is found until it has ended.
-            Action::Stop if std::mem::replace(&mut watched.is_stopping, true) => {}
-            Action::Stop => self.say(Report::Stop(agent, finding.told())),
+            Action::Stop if watched.is_stopping => {}
+            Action::Stop => {
+                watched.is_stopping = true;
+                self.say(Report::Stop(agent, finding.told()));
+            }
         }
     }
 
@@ -528,25 +528,16 @@ impl Watch {
             let Self { state, sight, .. } = self;
             let mut lost = false;
             let mut catch_up = |state: &mut State| lost = catch_up(sight, state);
-            let ends = watched.hands.end(agent, state, now(), &mut catch_up);
+            let ended = watched.hands.end(agent, state, now(), &mut catch_up);
             if lost {
                 watched.next = Moment::ZERO;
             }
-            watched.ended += ends.ended;
+            if let Ok(ended) = ended {
+                watched.acted.ended += ended;
+            }
             self.agents.insert(agent, watched);
-            ends.trouble.into_iter().for_each(|trouble| self.trouble(trouble));
+            ended.err().into_iter().for_each(|trouble| self.trouble(trouble));
         }
-        let tell = self.agents.iter();
-        let tell = tell.filter(|(_, watched)| watched.tells_at().is_some_and(|at| at <= due));
-        let tell: Vec<AgentId> = tell.map(|(agent, _)| *agent).collect();
-        tell.into_iter().for_each(|agent| self.tell_ended(agent));
-    }
-
-    fn tell_ended(&mut self, agent: AgentId) {
-        let Some(watched) = self.agents.get_mut(&agent).filter(|it| it.ended > 0) else { return };
-        watched.told = Some(now());
-        let ended = std::mem::take(&mut watched.ended);
-        self.say(Report::Acted(agent, format!("{ended} processes were signalled, and have ended")));
     }
 
     /// Looks at all processes of those agents whose time it is.
@@ -597,7 +588,7 @@ impl Watch {
                 self.state.tree_mut().mark_job(id);
             }
         }
-        self.count_numbers(agent, unknown.last().map(|(_, look)| look.inside));
+        self.count_numbers(agent, unknown.iter().map(|(_, look)| look.inside).max());
         // What nobody tells of is looked for at those that did something.
         if !rests {
             self.state.judge_all(now(), agent);
@@ -617,16 +608,14 @@ impl Watch {
         })
     }
 
-    /// Without events new processes are counted by their numbers inside, which are given one after the other, and begin anew at
-    /// some time. `newest` is that of the process that was started last, of those that were not known.
-    fn count_numbers(&mut self, agent: AgentId, newest: Option<i32>) {
+    /// Without events new processes are counted by their numbers inside, which are given one after the other.
+    fn count_numbers(&mut self, agent: AgentId, highest: Option<i32>) {
         let Some(watched) = self.agents.get_mut(&agent) else { return };
-        let Some(newest) = newest.filter(|_| !matches!(self.sight, Sight::Events(_))) else {
-            return;
-        };
-        let before = watched.newest.replace(newest);
-        let new = before.and_then(|before| u64::try_from(newest - before).ok());
-        if let Some(new) = new {
+        let Some(highest) = highest else { return };
+        // Numbers that begin anew are a new beginning here, too.
+        let before = std::mem::replace(&mut watched.highest, highest);
+        if before > 0 && highest > before && !matches!(self.sight, Sight::Events(_)) {
+            let new = u64::try_from(highest - before).unwrap_or(0);
             self.state.count_spawns(now(), agent, new);
         }
     }

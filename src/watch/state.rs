@@ -19,11 +19,11 @@ use std::time::Duration;
 
 /// Processes of an agent that wait to be looked at, at the most. Beyond that all are looked at by the next scan.
 const MOST_DUE: usize = 100_000;
+/// How long init may take to ask tmux something.
+const QUESTION: Duration = Duration::from_secs(8);
 /// Who was found by a scan is judged no sooner: what init has started itself it tells a moment later. Nor is a child of the tmux
 /// server: it has yet to become the first process of a pane.
 const FOUND: Duration = Duration::from_secs(1);
-/// How long init may take to ask tmux something.
-const QUESTION: Duration = Duration::from_secs(8);
 /// How soon it is asked again which panes the session has, and how seldom where tmux does not answer: init waits for it.
 const ASK_AGAIN: Duration = Duration::from_secs(4);
 const ASK_SELDOM: Duration = Duration::from_secs(120);
@@ -241,6 +241,10 @@ impl State {
     pub fn set_server(&mut self, agent: AgentId, pid: i32) {
         if let Some(watched) = self.agents.get_mut(&agent) {
             watched.server = Some(pid);
+            // Whoever started it has ended, as was meant: nobody is left behind by that.
+            for id in self.tree.of(pid).map(|id| self.tree.family(id)).unwrap_or_default() {
+                self.tree.get_mut(id).into_iter().for_each(|node| node.behind = None);
+            }
         }
     }
 
@@ -283,19 +287,22 @@ impl State {
         self.ended.insert(agent);
     }
 
-    /// The first processes of the panes of its session, by the word of its tmux server; nothing where that does not answer.
+    /// The first processes of the panes of its session, by the word of its tmux server; nothing where that does not answer. They
+    /// are those of when it was asked.
     pub fn set_panes(&mut self, agent: AgentId, panes: Option<BTreeSet<i32>>) {
         let Some(watched) = self.agents.get_mut(&agent) else { return };
-        let Some(panes) = panes else {
-            watched.patience = (watched.patience * 2).min(ASK_SELDOM);
-            return;
-        };
-        // The server may have said it long before it is heard of: it holds for when it was asked.
         let said = watched.panes.as_ref().map(|(said, _)| *said);
-        let Some(said) = watched.unanswered.take().or(said) else { return };
-        watched.panes = Some((said, panes));
-        watched.patience = ASK_AGAIN;
-        watched.again.extend(std::mem::take(&mut watched.waiting));
+        // An answer that comes late is one to the first question.
+        let Some(said) = watched.unanswered.or(said) else { return };
+        match panes {
+            Some(panes) => {
+                watched.unanswered = None;
+                watched.panes = Some((said, panes));
+                watched.patience = ASK_AGAIN;
+                watched.again.extend(std::mem::take(&mut watched.waiting));
+            }
+            None => watched.patience = (watched.patience * 2).min(ASK_SELDOM),
+        }
     }
 
     /// The rules of an agent.
@@ -411,13 +418,15 @@ impl State {
 
     fn is_due(&mut self, agent: AgentId, id: NodeId, at: Moment) {
         let Some(watched) = self.agents.get_mut(&agent) else { return };
+        let Some(least) = self.tree.get(id).map(|node| watched.least(&self.tree, node)) else {
+            return;
+        };
+        let Some(node) = self.tree.get_mut(id) else { return };
         // Also where nothing is done about it: what runs in the background is told of by another rule.
-        let Some(node) = self.tree.get(id) else { return };
-        let grace = watched.grace(&self.tree, node);
-        let due = match node.left.filter(|_| node.is_orphaned) {
-            // What it descends from may have been left behind long enough: it may be about to put another one in its place.
-            Some(since) if !watched.is_judged_later(&self.tree, node) => (since + grace).max(at),
-            Some(_) | None => at + grace,
+        let grace = watched.rules.detached.grace;
+        let due = match node.behind {
+            Some(since) if node.is_orphaned => (since + grace).max(at + least),
+            Some(_) | None => at + grace.max(least),
         };
         self.put(agent, id, due);
     }
@@ -490,18 +499,18 @@ impl State {
             return None;
         }
         node.inside = look.inside;
+        let watched = self.agents.get_mut(&agent)?;
+        let is_own = watched.is_own(node, look);
+        if is_own {
+            node.behind = None;
+        }
         let node = node.clone();
         let of_parent = self.tree.parent_of(look.parent);
-        let watched = self.agents.get_mut(&agent)?;
-        let is_own = watched.is_own(&node, look);
-        if is_own {
-            self.tree.get_mut(id)?.left = None;
-        }
         if look.is_ended || pid == watched.init || Some(pid) == watched.server {
             return None;
         }
         if watched.is_question(now, &node, look) && !is_own {
-            self.put(agent, id, now + FOUND);
+            self.is_due(agent, id, now + FOUND);
             return None;
         }
         let mut signs = Vec::new();
@@ -552,7 +561,7 @@ impl State {
         let Some(watched) = self.agents.get_mut(agent) else { return };
         let Some(node) = self.tree.get_mut(*id) else { return };
         // What it starts from now on is told of no sooner than anything else: one finding, or none, stands for all.
-        node.left = None;
+        node.behind = None;
         if node.is_told || watched.except.is_match(&words) {
             return;
         }
@@ -602,12 +611,14 @@ impl State {
         for pid in gone {
             self.exited(now, pid, false);
         }
+        let server = self.agents.get(&agent).and_then(|watched| watched.server);
         for (pid, look) in unknown {
             // The number of one whose end was not told.
             self.exited(now, *pid, false);
             if let Some(id) = self.tree.find(agent, *pid, look.parent, now) {
                 if let Some(node) = self.tree.get_mut(id) {
                     (node.start, node.inside) = (Some(look.start), look.inside);
+                    node.behind = node.behind.filter(|_| Some(*pid) != server);
                 }
                 self.spawned(now, id, 0);
             }
@@ -622,9 +633,11 @@ impl State {
     /// Looks at all processes of an agent once more: what they do about SIGHUP no event tells.
     pub fn judge_all(&mut self, now: Moment, agent: AgentId) {
         let Some(watched) = self.agents.get_mut(&agent) else { return };
+        let grace = watched.rules.detached.grace;
         let old = self.tree.all_of(agent);
-        let old = old.filter(|(_, node)| node.born + watched.grace(&self.tree, node) <= now);
-        let old: Vec<NodeId> = old.filter(|(_, node)| !node.is_told).map(|(id, _)| id).collect();
+        let is_old = |node: &Node| node.born + grace.max(watched.least(&self.tree, node)) <= now;
+        let old = old.filter(|(_, node)| !node.is_told && is_old(node));
+        let old: Vec<NodeId> = old.map(|(id, _)| id).collect();
         watched.again.extend(old);
     }
 
@@ -723,17 +736,11 @@ impl State {
 }
 
 impl Watched {
-    /// Whether it may still become what is no sign.
-    fn is_judged_later(&self, tree: &Tree, node: &Node) -> bool {
+    /// How old it must be at least: before that it may still become what is no sign.
+    fn least(&self, tree: &Tree, node: &Node) -> Duration {
         let is_of_server = self.server.is_some() && tree.parent_of(node.pid) == self.server;
-        // Init's children it tells of a moment later.
-        node.is_found || node.is_of_init || is_of_server
-    }
-
-    /// How old a process must be to be judged.
-    fn grace(&self, tree: &Tree, node: &Node) -> Duration {
-        let grace = self.rules.detached.grace;
-        if self.is_judged_later(tree, node) { grace.max(FOUND) } else { grace }
+        let waits = node.is_found || node.is_of_init || is_of_server;
+        if waits { FOUND } else { Duration::ZERO }
     }
 
     /// Whether init has started it, by init's own word: a process may have another one's parent made its child's

@@ -33,9 +33,8 @@ pub struct Node {
     pub born: Moment,
     /// Whether whoever started it had ended before it was seen, or has since.
     pub is_orphaned: bool,
-    /// Since when it, or what it descends from, has been left behind by who started it: who takes its own place again and again
-    /// does not grow younger by that.
-    pub left: Option<Moment>,
+    /// Since when it descends from somebody who was left behind: who forks and ends, again and again, does not begin anew.
+    pub behind: Option<Moment>,
     /// Whether the first process of the jail has started it.
     pub is_of_init: bool,
     /// How often it has begun to run another program.
@@ -69,7 +68,7 @@ impl Node {
             agent,
             born,
             is_orphaned: false,
-            left: None,
+            behind: None,
             is_of_init: false,
             execs: 0,
             due: None,
@@ -148,9 +147,9 @@ impl Tree {
         self.forget(child, now);
         let parent = *self.by_pid.get(&parent)?;
         let of = self.node(parent)?;
-        let (agent, left, doomed, is_job) = (of.agent, of.left, of.doomed, of.is_job);
+        let (agent, doomed, is_job, behind) = (of.agent, of.doomed, of.is_job, of.behind);
         let is_of_init = self.agents.get(&agent)?.init == self.id(parent);
-        let node = Node { is_of_init, left, doomed, is_job, ..Node::new(agent, child, now) };
+        let node = Node { is_of_init, doomed, is_job, behind, ..Node::new(agent, child, now) };
         Some(self.insert_below(node, parent))
     }
 
@@ -165,11 +164,9 @@ impl Tree {
         let known = known.filter(|index| self.node(*index).is_some_and(|of| of.agent == agent));
         let above = known.unwrap_or(init);
         let of = self.node(above)?;
-        let (left, doomed, is_job) = (of.left, of.doomed, of.is_job);
-        let is_orphaned = above == init;
+        let (doomed, is_job, behind) = (of.doomed, of.is_job, of.behind);
         let node = Node {
-            is_orphaned,
-            left: left.or(is_orphaned.then_some(now)),
+            is_orphaned: above == init,
             is_found: true,
             doomed,
             is_job,
@@ -178,8 +175,8 @@ impl Tree {
         Some(self.insert_below(node, above))
     }
 
-    /// A process has ended; those that it leaves behind.
-    pub fn exit(&mut self, pid: i32, now: Moment) -> Vec<NodeId> {
+    /// A process has ended at `at`; those that it leaves behind.
+    pub fn exit(&mut self, pid: i32, at: Moment) -> Vec<NodeId> {
         let Some(index) = self.by_pid.remove(&pid) else { return Vec::new() };
         let mut left = Vec::new();
         let mut child = self.node(index).and_then(|node| node.first);
@@ -187,8 +184,8 @@ impl Tree {
             child = self.node(at).and_then(|node| node.next);
             if let Some(node) = self.node_mut(at).filter(|node| node.lives && !node.is_orphaned) {
                 node.is_orphaned = true;
-                node.left.get_or_insert(now);
-                left.push(self.id(at));
+                node.behind.get_or_insert(at);
+                left.push(self.id(index));
             }
         }
         let Some(node) = self.node_mut(index) else { return left };

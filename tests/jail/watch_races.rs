@@ -179,16 +179,30 @@ fn an_agent_that_stood_still_for_the_watch_goes_on_when_that_is_killed() {
     needs!("root", "cgroup2", "tmux");
     let folder = Folder::new();
     let agent = "jt-wx-held";
-    let supervisor = installation(&folder, &[agent]);
+    let mut supervisor = installation(&folder, &[agent]);
     start(&supervisor, agent, &profile(&folder, ""), COUNTS);
     goes_on(&supervisor, agent);
     // As the watch leaves it where it ends in the middle of killing.
     let freezer = host::own_cgroup(agent).join("cgroup.freeze");
-    std::fs::write(freezer, "1").unwrap();
+    std::fs::write(&freezer, "1").unwrap();
     supervisor.becomes(agent, "frozen");
     signal(watch_of(&supervisor), Signal::KILL);
     supervisor.becomes(agent, "running");
     goes_on(&supervisor, agent);
+    // Or where its supervisor was killed with it: the next one knows who wants what.
+    std::fs::write(&freezer, "1").unwrap();
+    supervisor.becomes(agent, "frozen");
+    supervisor.dies();
+    supervisor.begin();
+    supervisor.becomes(agent, "running");
+    goes_on(&supervisor, agent);
+    supervisor.ask("freeze", &[agent]).expect(0);
+    supervisor.dies();
+    supervisor.begin();
+    supervisor.becomes(agent, "frozen");
+    std::thread::sleep(patient(Duration::from_secs(1)));
+    assert_eq!(supervisor.state(agent), "frozen");
+    supervisor.ask("thaw", &[agent]).expect(0);
 }
 
 /// The bit of the one capability that the watch keeps (linux/capability.h).

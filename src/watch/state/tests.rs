@@ -28,9 +28,14 @@ fn state(rules: Rules) -> State {
     fork(&mut state, 1000, INIT, SERVER);
     fork(&mut state, 1000, SERVER, PANE);
     state.set_server(AGENT, SERVER);
-    state.set_own(AGENT, &Own { pane: Some(INSIDE), ..Own::default() });
+    own(&mut state, &[], Some(INSIDE));
     state.named(PANE, &pane());
     state
+}
+
+/// Init says what it has started itself.
+fn own(state: &mut State, commands: &[i32], pane: Option<i32>) {
+    state.set_own(AGENT, &Own { clients: Vec::new(), commands: commands.to_vec(), pane });
 }
 
 fn fork(state: &mut State, millis: u64, parent: i32, child: i32) {
@@ -49,9 +54,16 @@ fn kill(state: &mut State, millis: u64, pid: i32) {
     state.event(at(millis), Event::Exit { pid, killed: true });
 }
 
-/// Those who are due, by their numbers.
+/// Those who are due, by their numbers, in as many turns as that takes.
 fn due(state: &mut State, millis: u64) -> Vec<i32> {
-    state.due(at(millis)).iter().map(|question| question.pid).collect()
+    let mut all = BTreeSet::new();
+    loop {
+        let some = state.due(at(millis));
+        all.extend(some.iter().map(|question| question.pid));
+        if some.is_empty() {
+            return all.into_iter().collect();
+        }
+    }
 }
 
 /// A usual process: its parent lives, on the terminal of its pane.
@@ -116,7 +128,13 @@ fn whoever_is_left_behind_is_looked_at_when_the_grace_is_over() {
     assert_eq!(due(&mut state, 2000), [SERVER, PANE]);
     assert_eq!(due(&mut state, 3250), [200, 301]);
     assert_eq!(state.next(), None);
-    // Whoever is looked at again once the sign has lasted.
+    // Its parent ended a moment later than it was forked: the sign must last.
+    assert_eq!(signs(&mut state, 3250, 301, &look(301, INIT)), []);
+    assert_eq!(state.next(), Some(at(3300)));
+    assert_eq!(due(&mut state, 3300), [301]);
+    assert_eq!(signs(&mut state, 3300, 301, &look(301, INIT)), [Sign::Line]);
+    assert_eq!(state.next(), None);
+    // And so it must of who was looked at before that.
     fork(&mut state, 4000, 200, 302);
     fork(&mut state, 4000, 302, 303);
     assert_eq!(due(&mut state, 5000), [302, 303]);
@@ -140,13 +158,15 @@ fn whose_parent_has_ended_has_no_line_but_what_init_started_itself() {
     let mut state = state(rules());
     fork(&mut state, 2000, PANE, 200);
     fork(&mut state, 2000, 200, 201);
-    exit(&mut state, 2001, 200);
+    exit(&mut state, 2000, 200);
     assert_eq!(signs(&mut state, 3000, 201, &look(201, INIT)), [Sign::Line]);
     // Its parent lives: no sign.
     fork(&mut state, 2000, PANE, 202);
     assert_eq!(signs(&mut state, 3000, 202, &look(202, PANE)), []);
-    // By the event of its fork, and by init's word where no event told.
+    // By init's word alone: whose child it is says nothing.
     fork(&mut state, 2000, INIT, 203);
+    assert_eq!(signs(&mut state, 3000, 203, &look(203, INIT)), [Sign::Line]);
+    own(&mut state, &[103], None);
     assert_eq!(signs(&mut state, 3000, 203, &look(203, INIT)), []);
     scan(
         &mut state,
@@ -154,7 +174,7 @@ fn whose_parent_has_ended_has_no_line_but_what_init_started_itself() {
         &[201, 202, 203, 204, 205],
         &[(204, look(204, INIT)), (205, look(205, INIT))],
     );
-    state.set_own(AGENT, &Own { commands: vec![104], pane: None, ..Own::default() });
+    own(&mut state, &[104], None);
     assert_eq!(signs(&mut state, 4000, 204, &look(204, INIT)), []);
     assert_eq!(signs(&mut state, 4000, 205, &look(205, INIT)), [Sign::Line]);
 }
@@ -190,22 +210,25 @@ fn a_pane_waits_until_the_server_has_said_which_are_of_the_session() {
     let mut state = state(rules());
     fork(&mut state, 2000, SERVER, 200);
     let other = Look { session: 200, inside: 70, ..look(200, SERVER) };
-    state.due(at(3000));
+    due(&mut state, 3000);
     assert_eq!(signs(&mut state, 3000, 200, &other), []);
     assert_eq!(state.take_asks(), [AGENT].into());
-    // It is asked once a second, however many wait.
+    // It is asked once in a while, however many wait.
     assert_eq!(signs(&mut state, 3100, 200, &other), []);
     assert!(state.take_asks().is_empty());
-    assert_eq!(state.next(), Some(at(4000)));
-    assert_eq!(due(&mut state, 4000), [200, 200]);
-    assert_eq!(signs(&mut state, 4000, 200, &other), []);
+    assert_eq!(state.next(), Some(at(3000) + ASK_AGAIN));
+    assert_eq!(due(&mut state, 7000), [200]);
+    assert_eq!(signs(&mut state, 7000, 200, &other), []);
     assert_eq!(state.take_asks(), [AGENT].into());
+    // Less often where tmux does not answer.
+    state.set_panes(AGENT, None);
+    assert_eq!(state.next(), Some(at(7000) + 2 * ASK_AGAIN));
     // It is one of its panes.
     state.set_panes(AGENT, Some([INSIDE, 70].into()));
-    assert_eq!(due(&mut state, 4000), [200]);
-    assert_eq!(signs(&mut state, 4000, 200, &other), []);
+    assert_eq!(due(&mut state, 7000), [200]);
+    assert_eq!(signs(&mut state, 7000, 200, &other), []);
     // It is none.
-    assert_eq!(signs(&mut state, 4000, 200, &Look { inside: 71, ..other.clone() }), [Sign::Pane]);
+    assert_eq!(signs(&mut state, 7000, 200, &Look { inside: 71, ..other.clone() }), [Sign::Pane]);
     // Nobody is asked where the sign does not count.
     let mut rules = rules();
     rules.detached.signs = vec![Sign::Line];
@@ -220,18 +243,28 @@ fn panes_are_those_of_when_it_was_asked_not_of_when_it_is_heard() {
     let mut state = state(rules());
     fork(&mut state, 2000, SERVER, 200);
     let of = |pid: i32| Look { session: pid, ..look(pid, SERVER) };
-    state.due(at(3000));
+    due(&mut state, 3000);
     assert_eq!(signs(&mut state, 3000, 200, &of(200)), []);
-    // A pane that comes after the server has answered, and before that is heard.
-    fork(&mut state, 3100, SERVER, 300);
+    // Asked again, and another pane comes; what is heard is the answer to the first question.
+    due(&mut state, 7000);
+    assert_eq!(signs(&mut state, 7000, 200, &of(200)), []);
+    fork(&mut state, 5000, SERVER, 300);
     state.set_panes(AGENT, Some([INSIDE, 100].into()));
-    assert_eq!(signs(&mut state, 4100, 300, &of(300)), []);
+    assert_eq!(signs(&mut state, 8000, 200, &of(200)), []);
+    assert_eq!(signs(&mut state, 8000, 300, &of(300)), []);
+    // The second answer was asked for before that one came, too.
+    state.set_panes(AGENT, Some([INSIDE, 100].into()));
+    assert_eq!(signs(&mut state, 8000, 300, &of(300)), []);
+    state.take_asks();
+    assert_eq!(signs(&mut state, 12_000, 300, &of(300)), []);
     assert_eq!(state.take_asks(), [AGENT].into());
-    state.set_panes(AGENT, Some([INSIDE, 100, 200].into()));
-    assert_eq!(signs(&mut state, 4100, 300, &of(300)), []);
-    // Nobody has asked: it is as old as the last one.
     state.set_panes(AGENT, Some([INSIDE].into()));
-    assert_eq!(signs(&mut state, 4100, 300, &of(300)), [Sign::Pane]);
+    assert_eq!(signs(&mut state, 12_000, 300, &of(300)), [Sign::Pane]);
+    // A pane that came later may have the number of one that was said before.
+    fork(&mut state, 13_000, SERVER, 400);
+    let reused = Look { inside: INSIDE, ..of(400) };
+    assert_eq!(signs(&mut state, 20_000, 400, &reused), []);
+    assert_eq!(state.take_asks(), [AGENT].into());
 }
 
 #[test]
@@ -253,6 +286,7 @@ fn who_ignores_hangups_is_told_of_where_its_parent_does_not() {
     assert_eq!(signs(&mut state, 3000, 200, &ignores(200, PANE, true)), [Sign::Hangup]);
     // What init has started for a person is theirs.
     fork(&mut state, 2000, INIT, 202);
+    own(&mut state, &[102], None);
     assert_eq!(signs(&mut state, 3000, 202, &ignores(202, INIT, false)), []);
 }
 
@@ -274,6 +308,7 @@ fn who_leads_a_session_without_a_terminal_is_told_of_where_that_counts() {
     let both = [Sign::Line, Sign::Terminal];
     assert_eq!(signs(&mut state, 3000, 200, &leads(200, INIT)), both);
     fork(&mut state, 2000, INIT, 201);
+    own(&mut state, &[101], None);
     assert_eq!(signs(&mut state, 3000, 201, &leads(201, INIT)), []);
 }
 
@@ -441,12 +476,12 @@ fn many_processes_are_told_of_once_and_again_after_it_were_less() {
         fork(&mut state, 2200, PANE, pid);
     }
     assert_eq!(found(&mut state), []);
-    // At nine tenths it is over.
-    for pid in 1000..1003 {
+    // At three quarters it is over.
+    for pid in 1000..1006 {
         exit(&mut state, 2300, pid);
     }
-    assert_eq!(state.tree().count(AGENT), 18);
-    for pid in 1000..1003 {
+    assert_eq!(state.tree().count(AGENT), 15);
+    for pid in 1000..1006 {
         fork(&mut state, 2400, PANE, pid);
     }
     assert_eq!(found(&mut state).len(), 1);
@@ -523,7 +558,7 @@ fn what_still_ran_at_the_end_is_told_of_where_it_was_killed() {
     // A person's further command, and one of theirs that no event told of.
     fork(&mut state, 2000, INIT, 300);
     fork(&mut state, 2000, PANE, 301);
-    state.set_own(AGENT, &Own { commands: vec![201], pane: None, ..Own::default() });
+    own(&mut state, &[201], None);
     state.named(301, &look(301, INIT));
     exit(&mut state, 3000, PANE);
     assert_eq!(state.take_ended(), [(AGENT, vec![200, 201, 202])]);
@@ -556,7 +591,7 @@ fn the_end_of_a_command_that_nobody_has_looked_at_yet_is_seen_all_the_same() {
     fork(&mut state, 1000, SERVER, PANE);
     fork(&mut state, 1100, PANE, 200);
     assert!(!state.seeks_pane(AGENT));
-    state.set_own(AGENT, &Own { pane: Some(INSIDE), ..Own::default() });
+    own(&mut state, &[], Some(INSIDE));
     assert!(state.seeks_pane(AGENT));
     let mut nameless = state.nameless(AGENT);
     nameless.sort_unstable();
@@ -614,8 +649,6 @@ fn events_from_before_a_scan_change_nothing_of_what_it_found() {
     exit(&mut state, 4100, 200);
     fork(&mut state, 4200, INIT, 200);
     assert_eq!((state.tree().of(200), state.tree().count(AGENT)), (id, 4));
-    // But that init has started it.
-    assert_eq!(signs(&mut state, 6000, 200, &look(200, INIT)), []);
     exit(&mut state, 5001, 200);
     assert_eq!(state.tree().of(200), None);
 }
@@ -634,7 +667,7 @@ fn a_number_that_comes_again_is_another_process() {
     assert_ne!(first, second);
     assert!(state.left_behind(AGENT).is_empty(), "it has ended");
     // Whom it has left behind is judged, and it is no child of the second one.
-    assert_eq!(due(&mut state, 6000), [201, 200]);
+    assert_eq!(due(&mut state, 6000), [200, 201]);
     assert_eq!(state.tree().family(second), [second]);
     // By a scan: another one has its number, which is no more told of by the first one's findings.
     assert_eq!(confirm(&mut state, 6000, 200, "x").len(), 1);
@@ -713,12 +746,92 @@ fn who_takes_its_own_place_again_and_again_does_not_grow_younger() {
     fork(&mut state, 5000, 202, 203);
     exit(&mut state, 5000, 202);
     assert!(due(&mut state, 5999).is_empty());
-    assert_eq!(due(&mut state, 6000), [203, 203]);
+    assert_eq!(due(&mut state, 6000), [203]);
     // And so one finding stands for what follows at once.
     assert_eq!(confirm(&mut state, 6000, 203, "x").len(), 1);
     fork(&mut state, 9000, 203, 204);
     exit(&mut state, 9000, 203);
     assert!(due(&mut state, 9999).is_empty());
+}
+
+#[test]
+fn nobody_is_left_behind_by_how_the_server_and_further_commands_were_started() {
+    // The program that opens the session ends, and so the server has no parent; nor has a further command in the eyes of a scan.
+    let mut state = State::default();
+    state.add(at(1000), AGENT, INIT, rules()).unwrap();
+    fork(&mut state, 1000, INIT, 105);
+    fork(&mut state, 1000, 105, SERVER);
+    fork(&mut state, 1000, SERVER, PANE);
+    exit(&mut state, 1001, 105);
+    fork(&mut state, 1002, SERVER, 130);
+    state.set_server(AGENT, SERVER);
+    let behind =
+        |state: &State, pid| state.tree().get(state.tree().of(pid).unwrap()).unwrap().behind;
+    fork(&mut state, 5000, PANE, 200);
+    assert!([SERVER, PANE, 130, 200].iter().all(|pid| behind(&state, *pid).is_none()));
+    // Found by a scan, as after the watch was started again.
+    let mut state = State::default();
+    state.add(at(1000), AGENT, INIT, rules()).unwrap();
+    state.set_server(AGENT, SERVER);
+    own(&mut state, &[100], None);
+    scan(
+        &mut state,
+        1000,
+        &[200, 201],
+        &[
+            (SERVER, look(SERVER, INIT)),
+            (PANE, pane()),
+            (200, look(200, INIT)),
+            (201, look(201, INIT)),
+        ],
+    );
+    assert!([SERVER, PANE].iter().all(|pid| behind(&state, *pid).is_none()));
+    assert_eq!(signs(&mut state, 3000, 200, &look(200, INIT)), []);
+    assert_eq!(signs(&mut state, 3000, 201, &look(201, INIT)), [Sign::Line]);
+    assert_eq!((behind(&state, 200), behind(&state, 201)), (None, Some(at(1000))));
+}
+
+#[test]
+fn what_shows_the_session_runs_one_program_and_no_other() {
+    let mut state = state(rules());
+    fork(&mut state, 2000, INIT, 200);
+    exec(&mut state, 2000, 200);
+    state.set_own(AGENT, &Own { clients: vec![100], commands: Vec::new(), pane: None });
+    assert_eq!(signs(&mut state, 9000, 200, &look(200, INIT)), []);
+    exec(&mut state, 3000, 200);
+    assert_eq!(signs(&mut state, 12_000, 200, &look(200, INIT)), [Sign::Line]);
+    // Init may ask tmux something: that takes a moment.
+    fork(&mut state, 4000, INIT, 201);
+    let asks = Look { session: INIT, ..look(201, INIT) };
+    assert_eq!(signs(&mut state, 5000, 201, &asks), []);
+    assert_eq!(signs(&mut state, 13_000, 201, &asks), [Sign::Line]);
+}
+
+#[test]
+fn what_is_in_a_job_is_counted_apart() {
+    let mut rules = rules();
+    rules.count = Count { processes: 5, action: Action::Log };
+    let mut state = state(rules);
+    fork(&mut state, 2000, PANE, 200);
+    let job = state.tree().of(200).unwrap();
+    state.tree_mut().mark_job(job);
+    (201..220).for_each(|pid| fork(&mut state, 2000, 200, pid));
+    (300..302).for_each(|pid| fork(&mut state, 2000, PANE, pid));
+    assert_eq!(found(&mut state), []);
+    fork(&mut state, 2000, PANE, 302);
+    assert_eq!(found(&mut state)[0].count, 6);
+}
+
+#[test]
+fn many_who_are_due_are_looked_at_in_turns() {
+    let mut rules = rules();
+    (rules.count.action, rules.spawns.action) = (Action::Off, Action::Off);
+    let mut state = state(rules);
+    (1000..2000).for_each(|pid| fork(&mut state, 2000, PANE, pid));
+    assert_eq!(state.due(at(3000)).len(), MOST_LOOKS);
+    assert_eq!(state.next(), Some(Moment::ZERO));
+    assert_eq!(due(&mut state, 3000).len(), 1002 - MOST_LOOKS);
+    assert_eq!(state.next(), None);
 }
 
 #[test]

@@ -15,7 +15,7 @@ struct Known {
     lives: bool,
     is_found: bool,
     is_orphaned: bool,
-    left: Option<Moment>,
+    behind: Option<Moment>,
     is_of_init: bool,
     is_job: bool,
     doomed: Option<Moment>,
@@ -89,7 +89,7 @@ impl Model {
         let left = left.filter_map(|it| {
             let is_new = !std::mem::replace(&mut it.is_orphaned, true);
             if is_new {
-                it.left.get_or_insert(now);
+                it.behind.get_or_insert(now);
             }
             is_new.then_some(it.id)
         });
@@ -114,7 +114,7 @@ impl Model {
             is_found: false,
             is_orphaned: false,
             is_of_init: parent.is_some() && parent == self.inits.get(&agent).copied(),
-            left: above.and_then(|it| it.left),
+            behind: above.and_then(|it| it.behind),
             is_job: above.is_some_and(|it| it.is_job),
             doomed: above.and_then(|it| it.doomed),
             parent,
@@ -147,20 +147,18 @@ impl Model {
                 prop_assert_eq!(sorted(tree.exit(pid, now)), sorted(self.end(pid, now)));
             }
             Step::Find { agent, pid, parent } => self.find(tree, agent, pid, parent)?,
-            Step::Doom { pid } => self.change(tree, pid, |doomed, _| *doomed = Some(now)),
-            Step::Job { pid } => self.change(tree, pid, |_, is_job| *is_job = true),
+            Step::Doom { pid } => {
+                if let Some(node) = tree.of(pid).and_then(|id| tree.get_mut(id)) {
+                    node.doomed = Some(now);
+                }
+                self.live(pid).into_iter().for_each(|at| self.all[at].doomed = Some(now));
+            }
+            Step::Job { pid } => {
+                tree.of(pid).into_iter().for_each(|id| tree.mark_job(id));
+                self.live(pid).into_iter().for_each(|at| self.all[at].is_job = true);
+            }
         }
         Ok(())
-    }
-
-    fn change(&mut self, tree: &mut Tree, pid: i32, how: impl Fn(&mut Option<Moment>, &mut bool)) {
-        if let Some(node) = tree.of(pid).and_then(|id| tree.get_mut(id)) {
-            how(&mut node.doomed, &mut node.is_job);
-        }
-        if let Some(at) = self.live(pid) {
-            let known = &mut self.all[at];
-            how(&mut known.doomed, &mut known.is_job);
-        }
     }
 
     fn fork(
@@ -208,7 +206,7 @@ impl Model {
         let known = self.all.last_mut().expect("it is there");
         (known.is_found, known.is_of_init) = (true, false);
         known.is_orphaned = above == init;
-        known.left = known.left.or((above == init).then_some(now));
+        known.behind = known.behind.or((above == init).then_some(now));
         Ok(())
     }
 
@@ -234,7 +232,7 @@ impl Model {
                 (known.pid, known.agent, known.born)
             );
             prop_assert_eq!((node.doomed, node.is_job), (known.doomed, known.is_job));
-            prop_assert_eq!((node.is_orphaned, node.left), (known.is_orphaned, known.left));
+            prop_assert_eq!((node.is_orphaned, node.behind), (known.is_orphaned, known.behind));
             prop_assert_eq!(node.is_of_init, known.is_of_init, "{:?}", known);
             let parent = known.parent.map(|at| &self.all[at]).filter(|it| it.lives);
             let parent = parent.filter(|_| !known.is_orphaned).map(|it| it.pid);
@@ -250,6 +248,8 @@ impl Model {
         for agent in 0..5 {
             let live = self.all.iter().filter(|it| it.lives && it.agent == agent);
             prop_assert_eq!(tree.count(agent), live.clone().count() as u64);
+            let jobs = live.clone().filter(|it| it.is_job).count() as u64;
+            prop_assert_eq!(tree.count_jobs(agent), jobs);
             let (mut all, mut found): (Vec<NodeId>, Vec<NodeId>) =
                 (live.map(|it| it.id).collect(), tree.all_of(agent).map(|(id, _)| id).collect());
             all.sort();
