@@ -298,7 +298,7 @@ pub(super) fn frozen_words(frozen: bool) -> (Kind, &'static str) {
 }
 
 /// By the kernel's word: whoever froze it.
-fn is_frozen(owner: &Owner) -> bool {
+pub(super) fn is_frozen(owner: &Owner) -> bool {
     let cgroup = owner.kept().cgroup.as_ref();
     let frozen = cgroup.and_then(|path| crate::host::text::read(path.join("cgroup.freeze")).ok());
     frozen.is_some_and(|text| text.trim() == "1")

@@ -183,12 +183,7 @@ impl Supervisor {
                 self.stop_for(&name, format!("the watch stopped it: {told}"));
             }
             (Report::Froze(_, told), Some(name)) => {
-                self.note(
-                    &name,
-                    Kind::Frozen,
-                    None,
-                    format!("the watch froze it: {told}; cellblock thaw {name} lets it go on"),
-                );
+                self.note(&name, Kind::Frozen, None, format!("the watch froze {name}: {told}"));
                 // It stands still already; the shim keeps it so, and says when somebody lets it go on.
                 if let Some(Agent { phase: Phase::Up(up), .. }) = self.agents.get(&name)
                     && let Err(error) = up.owner.freeze(true)
@@ -233,7 +228,7 @@ impl Supervisor {
 
     fn found(&mut self, name: &str, finding: &Finding) {
         if let Some(agent) = self.agents.get_mut(name) {
-            agent.was_found(now());
+            agent.was_found(journal::now());
         }
         let found = Event::new(Kind::Finding, Some(name), &finding.told()).times(finding.times);
         let found = found.with(Label::Finding, finding.rule.name());

@@ -2,6 +2,9 @@
 //!
 //! A process is signalled by a descriptor, and only after the kernel has said that it is still the one that was found, and of the
 //! agent: a number may come to mean another process at any moment, a descriptor never does (pidfd_open(2)).
+//!
+//! While processes are ended the agent stands still, so that nothing new is started. However that goes, it goes on afterwards,
+//! unless somebody wants it frozen.
 
 use super::proc::{self, Place};
 use super::state::State;
@@ -12,7 +15,7 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-/// How long those that are asked to end have for it.
+/// How long those that are asked to end have for it. Those that were asked within a moment are ended together.
 const TERM: Duration = Duration::from_secs(2);
 const TOGETHER: Duration = Duration::from_millis(100);
 /// How soon it is looked again whether all have ended, and how often.
@@ -29,7 +32,7 @@ pub(super) struct Hands {
     pub(super) place: Place,
     /// The file that freezes it.
     freezer: Option<OwnedFd>,
-    /// Whether it stands still for somebody else.
+    /// Whether somebody wants it to stand still.
     is_frozen: bool,
     /// By when something is to be ended.
     ends: BTreeMap<Moment, End>,
@@ -74,7 +77,6 @@ impl Hands {
     }
 
     /// When something is to be ended.
-    #[must_use]
     pub(super) fn next(&self) -> Option<Moment> {
         self.ends.keys().next().copied()
     }
@@ -131,23 +133,28 @@ impl Hands {
             && signals.iter().all(|signal| pidfd_send_signal(&process, *signal).is_ok())
     }
 
-    /// Stands still, so that nothing new is started: whether it does.
-    fn hold(&self) -> bool {
-        let Some(cgroup) = &self.place.cgroup else { return false };
+    /// Has it stand still, so that nothing new is started. Who takes too long is ended all the same, in more rounds.
+    fn hold(&self) {
+        let Some(cgroup) = &self.place.cgroup else { return };
         if self.write_freezer(true).is_err() {
-            return false;
+            return;
         }
         let until = Instant::now() + STILL;
-        loop {
+        while Instant::now() < until {
             let events = crate::host::text::read(cgroup.join("cgroup.events")).unwrap_or_default();
             if events.lines().any(|line| line == "frozen 1") {
-                return true;
-            }
-            if Instant::now() >= until {
-                return false;
+                return;
             }
             std::thread::sleep(LOOK);
         }
+    }
+
+    /// Lets it go on, unless somebody wants it to stand still.
+    fn let_go(&self) -> Result<(), String> {
+        if self.is_frozen || self.freezer.is_none() {
+            return Ok(());
+        }
+        self.write_freezer(false).map_err(|errno| format!("cannot let an agent go on: {errno}"))
     }
 
     /// Ends those whose time is over. `catch_up` tells `state` of all that has happened by now. What is left to be done is due
@@ -197,11 +204,13 @@ impl Hands {
         let mut left = 0;
         for (id, pid, start) in doomed {
             let Some(look) = proc::look(pid) else { continue };
-            if start.is_some_and(|start| start != look.start) {
+            if look.is_ended || start.is_some_and(|start| start != look.start) {
                 continue;
             }
-            if let Some(node) = state.tree_mut().get_mut(id) {
-                node.start = Some(look.start);
+            if self.signal(pid, look.start, &[Signal::KILL]) {
+                left += 1;
+                end.signalled.insert((pid, look.start));
+                state.tree_mut().get_mut(id).into_iter().for_each(|it| it.start = Some(look.start));
             }
         }
         left
@@ -213,7 +222,7 @@ impl Hands {
         let Some(there) = proc::members(&self.place) else { return };
         let is_new = |state: &State, pid: i32| {
             let node = state.tree().of(pid).and_then(|id| state.tree().get(id));
-            node.is_none_or(|node| node.doomed.is_none() && Some(node.born) >= end.asked)
+            node.is_none_or(|node| node.doomed.is_none() && node.born >= end.asked)
         };
         let new = there.into_iter().filter(|pid| is_new(state, *pid));
         let mut new: Vec<_> = new.filter_map(|pid| Some((pid, proc::look(pid)?))).collect();

@@ -514,6 +514,22 @@ impl Watch {
         for (agent, finding) in self.folds.due(now()) {
             self.say(Report::Found(agent, Box::new(finding)));
         }
+        self.tell_acted();
+    }
+
+    /// How many were ended, at most once in a while.
+    fn tell_acted(&mut self) {
+        let at = now();
+        let mut all = Vec::new();
+        for (agent, watched) in &mut self.agents {
+            let is_due = watched.acted.told.is_none_or(|told| told + TOGETHER <= at);
+            if watched.acted.ended > 0 && is_due {
+                let ended = std::mem::take(&mut watched.acted.ended);
+                watched.acted.told = Some(at);
+                all.push((*agent, format!("{ended} processes were signalled, and have ended")));
+            }
+        }
+        all.into_iter().for_each(|(agent, told)| self.say(Report::Acted(agent, told)));
     }
 
     fn end_doomed(&mut self) {

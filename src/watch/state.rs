@@ -428,26 +428,23 @@ impl State {
             Some(since) if node.is_orphaned => (since + grace).max(at + least),
             Some(_) | None => at + grace.max(least),
         };
-        self.put(agent, id, due);
-    }
-
-    /// Each is due once, and as soon as it must.
-    fn put(&mut self, agent: AgentId, id: NodeId, due: Moment) {
-        let Some(watched) = self.agents.get_mut(&agent) else { return };
-        let Some(node) = self.tree.get_mut(id) else { return };
         if watched.due.len() >= MOST_DUE {
             watched.judge_until = watched.judge_until.max(Some(due));
             return;
         }
+        // Each once, and as soon as it must.
         match node.due {
-            Some(before) if before <= due => return,
+            Some(before) if before <= due => {}
             Some(before) => {
                 watched.due.remove(&(before, id));
+                watched.due.insert((due, id));
+                node.due = Some(due);
             }
-            None => {}
+            None => {
+                watched.due.insert((due, id));
+                node.due = Some(due);
+            }
         }
-        watched.due.insert((due, id));
-        node.due = Some(due);
     }
 
     /// When somebody is to be looked at.
@@ -476,11 +473,14 @@ impl State {
             let mut ids = std::mem::take(&mut watched.again);
             while let Some((_, id)) = watched.due.first().copied().filter(|(due, _)| *due <= now) {
                 watched.due.pop_first();
-                self.tree.get_mut(id).into_iter().for_each(|node| node.due = None);
                 ids.insert(id);
             }
+            for id in &ids {
+                self.tree.get_mut(*id).into_iter().for_each(|node| node.due = None);
+            }
             // The others in the next turn: orders and events come between.
-            watched.again = ids.iter().copied().skip(MOST_LOOKS).collect();
+            let late = ids.iter().copied().skip(MOST_LOOKS).collect();
+            watched.again = late;
             let ids = ids.into_iter().take(MOST_LOOKS);
             let alive = ids.filter_map(|id| Some((id, self.tree.get(id)?)));
             let alive =
@@ -514,9 +514,11 @@ impl State {
             return None;
         }
         let mut signs = Vec::new();
-        let lasts = node.left.is_none_or(|since| since + watched.rules.detached.grace <= now);
-        let has_no_line = watched.has_no_line(&node, look);
-        if has_no_line && lasts {
+        let grace = watched.rules.detached.grace;
+        let lasts = node.behind.is_none_or(|since| since + grace <= now);
+        // One that was due for another reason a moment ago.
+        let is_early = watched.has_no_line(&node, look) && !lasts;
+        if watched.has_no_line(&node, look) && lasts {
             signs.push(Sign::Line);
         }
         match watched.is_foreign_pane(pid, &node, look) {
@@ -543,15 +545,12 @@ impl State {
         if leads && look.parent_session != look.session && !is_own {
             signs.push(Sign::Terminal);
         }
+        if is_early {
+            watched.due.extend(node.behind.map(|since| (since + grace, id)));
+        }
         let wanted = &watched.rules.detached.signs;
-        // One that was due for another reason a moment ago.
-        let again = node.left.filter(|_| has_no_line && !lasts);
-        let again = again.map(|since| since + watched.rules.detached.grace);
         let counts = signs.iter().any(|sign| wanted.contains(sign));
         let (inside, start) = (look.inside, look.start);
-        if let Some(due) = again.filter(|_| !counts) {
-            self.put(agent, id, due);
-        }
         counts.then_some(Suspect { agent, id, pid, inside, start, signs })
     }
 

@@ -168,6 +168,7 @@ impl Tree {
         let node = Node {
             is_orphaned: above == init,
             is_found: true,
+            behind: behind.or((above == init).then_some(now)),
             doomed,
             is_job,
             ..Node::new(agent, pid, now)
@@ -180,9 +181,10 @@ impl Tree {
         let Some(index) = self.by_pid.remove(&pid) else { return Vec::new() };
         let mut left = Vec::new();
         let mut child = self.node(index).and_then(|node| node.first);
-        while let Some(at) = child {
-            child = self.node(at).and_then(|node| node.next);
-            if let Some(node) = self.node_mut(at).filter(|node| node.lives && !node.is_orphaned) {
+        while let Some(index) = child {
+            child = self.node(index).and_then(|node| node.next);
+            if let Some(node) = self.node_mut(index).filter(|node| node.lives && !node.is_orphaned)
+            {
                 node.is_orphaned = true;
                 node.behind.get_or_insert(at);
                 left.push(self.id(index));
