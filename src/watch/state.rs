@@ -751,7 +751,12 @@ impl Watched {
 
     /// Whether it may be one that init has started to ask tmux something: that takes a moment, and is not told of.
     fn is_question(&self, now: Moment, node: &Node, look: &Look) -> bool {
-        look.parent == self.init && look.session == self.init && now < node.born + QUESTION
+        // Whoever was started by somebody else is none, whosever child it is now.
+        let may_be = node.is_of_init || node.is_found;
+        may_be
+            && look.parent == self.init
+            && look.session == self.init
+            && now < node.born + QUESTION
     }
 
     fn has_no_line(&self, node: &Node, look: &Look) -> bool {
