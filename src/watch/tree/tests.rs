@@ -241,7 +241,8 @@ impl Model {
             let family = family.filter(|(of, it)| it.lives && self.descends(*of, at));
             let mut family: Vec<NodeId> = family.map(|(_, it)| it.id).collect();
             let mut found = tree.family(known.id);
-            (family.sort(), found.sort());
+            family.sort();
+            found.sort();
             prop_assert_eq!(found, family, "{:?}", known);
         }
         for agent in 0..5 {
@@ -251,7 +252,8 @@ impl Model {
             prop_assert_eq!(tree.count_jobs(agent), jobs);
             let (mut all, mut found): (Vec<NodeId>, Vec<NodeId>) =
                 (live.map(|it| it.id).collect(), tree.all_of(agent).map(|(id, _)| id).collect());
-            (all.sort(), found.sort());
+            all.sort();
+            found.sort();
             prop_assert_eq!(found, all);
         }
         let live = self.all.iter().filter(|it| it.lives).count();
