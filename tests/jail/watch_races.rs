@@ -104,7 +104,9 @@ fn who_forks_faster_than_it_is_killed_ends_and_the_agent_goes_on() {
     for mark in ["48901", "48902", "48903"] {
         let file = format!("/proc/{init}/root/tmp/{mark}");
         let generations = || std::fs::metadata(&file).map(|file| file.len()).unwrap_or(0);
-        let leave = format!("{program} /tmp/{mark} >/dev/null 2>&1 </dev/null & exit 0");
+        // From its first moment on: without a grace it is asked to end before it could say so itself.
+        let passes = "trap '' TERM";
+        let leave = format!("{passes}; {program} /tmp/{mark} >/dev/null 2>&1 </dev/null & exit 0");
         supervisor.ask("exec", &["--running", agent, "--", "sh", "-c", &leave]).expect(0);
         // The control: it goes on for as long as it is only asked to end.
         eventually("many generations", || (generations() > 500).then_some(()));
