@@ -68,7 +68,7 @@ pub fn receive_many(
             socket.as_fd().as_raw_fd(),
             headers.as_mut_ptr(),
             number,
-            libc::MSG_DONTWAIT,
+            libc::MSG_DONTWAIT as _,
             std::ptr::null_mut(),
         )
     };

@@ -164,9 +164,9 @@ fn nobody_who_starts_or_attaches_lends_an_agent_a_descriptor() {
     let own = ["anon_inode:[pidfd]", "anon_inode:[signalfd]"];
     expect_kinds("init", init, &[&own[..], &nothing, &["pipe", "socket"]].concat());
     // Init, the switches of its cgroup, its record and what it has seen; a master for the person; sockets to init, to the
-    // supervisor and for the next one, and two for the person and for the further command.
+    // supervisor and for the next one, the agent's own, and two for the person and for the further command.
     let own = ["anon_inode:[pidfd]", "cgroup.freeze", "cgroup.kill", "jt-lent.run", "jt-lent.seen"];
-    expect_kinds("the shim", shim, &[&own[..], &nothing, &["ptmx"], &["socket"; 7]].concat());
+    expect_kinds("the shim", shim, &[&own[..], &nothing, &["ptmx"], &["socket"; 8]].concat());
 
     person.types("\x1dd");
     person.ends().0.expect(0);
