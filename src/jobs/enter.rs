@@ -4,13 +4,18 @@ use crate::control::agent::{Answer, Call, Request, SOCKET, VERSION};
 use crate::sys;
 use crate::wire;
 use nix::unistd::execvp;
-use rustix::event::{PollFd, PollFlags, poll};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsFd as _, OwnedFd};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
+use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
 use std::ffi::{CStr, CString};
 use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// How long the supervisor has for an answer.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Why something was not asked for, or not done.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -18,6 +23,9 @@ pub enum AgentError {
     /// There is no such socket: this is no jail of a session.
     #[error("this is not an agent's session: {SOCKET} is not there")]
     Outside,
+    /// Nobody has answered in time.
+    #[error("cannot reach the supervisor: nobody answers within {} s", PATIENCE.as_secs())]
+    Unheard,
     /// A call failed.
     #[error("cannot {what}: {errno}")]
     Call {
@@ -52,6 +60,9 @@ impl AgentError {
             Self::Outside => {
                 "it is for agents of `cellblock run` and of the supervisor; outside, `cellblock job` shows jobs".to_owned()
             }
+            Self::Unheard => {
+                "processes of this agent may hold every connection, or have sent descriptors on them: each of those has one to its end".to_owned()
+            }
             Self::Refused { hint, .. } => hint.clone(),
             Self::Call { .. } | Self::NotRun { .. } => String::new(),
         }
@@ -63,7 +74,7 @@ impl AgentError {
         match self {
             Self::NotRun { errno: Errno::NOENT, .. } => 127,
             Self::NotRun { .. } => 126,
-            Self::Outside | Self::Call { .. } | Self::Refused { .. } => 125,
+            Self::Outside | Self::Unheard | Self::Call { .. } | Self::Refused { .. } => 125,
         }
     }
 }
@@ -81,13 +92,17 @@ pub fn ask(request: Request) -> Result<(Answer, Vec<OwnedFd>), AgentError> {
     let socket = socket_with(AddressFamily::UNIX, kind, SocketFlags::CLOEXEC, None)
         .map_err(cannot("make a socket"))?;
     let address = SocketAddrUnix::new(SOCKET).map_err(cannot("reach the supervisor"))?;
+    set_socket_timeout(&socket, Timeout::Send, Some(PATIENCE)).map_err(cannot("make a socket"))?;
     match connect(&socket, &address) {
         Ok(()) => {}
         Err(Errno::NOENT) => return Err(AgentError::Outside),
+        // More wait than may.
+        Err(Errno::AGAIN) => return Err(AgentError::Unheard),
         Err(errno) => return Err(cannot("reach the supervisor")(errno)),
     }
     wire::say(&socket, &Call { version: VERSION, request })
         .map_err(cannot("ask the supervisor"))?;
+    let until = Instant::now() + PATIENCE;
     loop {
         match wire::take::<Answer>(&socket) {
             Ok(Some((Answer::Failed { cause, hint }, _))) => {
@@ -97,7 +112,10 @@ pub fn ask(request: Request) -> Result<(Answer, Vec<OwnedFd>), AgentError> {
             Ok(None) => return Err(cannot("hear the supervisor")(Errno::CONNRESET)),
             Err(Errno::AGAIN) => {
                 let mut waited = [PollFd::new(&socket, PollFlags::IN)];
-                match poll(&mut waited, None) {
+                let left = until.saturating_duration_since(Instant::now());
+                let left = Timespec::try_from(left).unwrap_or_default();
+                match poll(&mut waited, Some(&left)) {
+                    Ok(0) => return Err(AgentError::Unheard),
                     Ok(_) | Err(Errno::INTR) => {}
                     Err(errno) => return Err(cannot("wait for the supervisor")(errno)),
                 }

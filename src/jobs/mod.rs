@@ -2,14 +2,15 @@
 //! that are typed into its session later.
 //!
 //! [`ledger`] decides. A job's processes are in it because they went there themselves: who starts one is handed the descriptor that
-//! lets in, and can let in nobody but processes of its own jail (cgroups(7): numbers are those of the writer's pid namespace). What is in
-//! a job is counted apart and ends with its lease, whatever it has become.
+//! lets in ([`entrance`]), and lets in processes of this agent alone. What is in a job is counted apart and ends with its lease,
+//! whatever it has become.
 //!
 //! Does not protect against: an agent that declares everything a job, within what its profile allows.
 
 #![forbid(unsafe_code)]
 
 pub mod enter;
+mod entrance;
 pub mod ledger;
 
 use crate::alerts::event::Kind;
@@ -40,6 +41,8 @@ pub struct Jobs {
     rules: Rules,
     /// The agent's cgroup.
     cgroup: Option<PathBuf>,
+    /// In whose name the ways into jobs are opened.
+    opener: Option<u32>,
     agent: String,
     profile: String,
     ledger: Ledger,
@@ -48,6 +51,7 @@ pub struct Jobs {
     next: Instant,
     is_changed: bool,
     told: Vec<Told>,
+    made: Vec<u32>,
 }
 
 impl Jobs {
@@ -57,6 +61,7 @@ impl Jobs {
         Self {
             rules: kept.jobs.clone(),
             cgroup: kept.cgroup.clone(),
+            opener: kept.jobs_opener,
             agent: kept.agent.clone(),
             profile: kept.profile.clone(),
             ledger: ledger.unwrap_or_default(),
@@ -64,6 +69,7 @@ impl Jobs {
             next: Instant::now(),
             is_changed: false,
             told: Vec::new(),
+            made: Vec::new(),
         }
     }
 
@@ -75,6 +81,11 @@ impl Jobs {
     /// What there is to tell since the last time.
     pub fn take_told(&mut self) -> Vec<Told> {
         std::mem::take(&mut self.told)
+    }
+
+    /// Those that were made since the last time, by their numbers.
+    pub fn take_made(&mut self) -> Vec<u32> {
+        std::mem::take(&mut self.made)
     }
 
     /// Does what the agent, or somebody outside, asks for. What comes along lets processes into a job.
@@ -126,6 +137,7 @@ impl Jobs {
         match self.make(number) {
             Ok(door) => {
                 self.is_changed = true;
+                self.made.push(number);
                 let job = self.ledger.jobs.get(&number).cloned();
                 let job =
                     job.ok_or_else(|| (format!("there is no job {number}"), String::new()))?;
@@ -148,9 +160,7 @@ impl Jobs {
     /// Makes the cgroup; what lets in.
     fn make(&self, number: u32) -> Result<OwnedFd, Errno> {
         let folder = self.folder(number).ok_or(Errno::NOENT)?;
-        rustix::fs::mkdir(&folder, Mode::from_raw_mode(0o755))?;
-        let flags = OFlags::WRONLY | OFlags::CLOEXEC;
-        rustix::fs::open(folder.join("cgroup.procs"), flags, Mode::empty())
+        entrance::make(&folder, self.opener.ok_or(Errno::PERM)?)
     }
 
     /// The jobs, as they are now.

@@ -310,6 +310,7 @@ impl<'p> Launcher<'p> {
             rlimit_tasks: rlimit(RlimitName::Processes),
             memory_watch: plan.memory_watch,
             jobs: plan.jobs.as_ref().map(|jobs| jobs.rules.clone()).unwrap_or_default(),
+            jobs_opener: plan.terminal.as_ref().map(|terminal| terminal.shim.uid),
             watch: plan.watch.as_ref().map(|watch| watch.rules.clone()).unwrap_or_default(),
         }
     }

@@ -52,6 +52,8 @@ pub struct Kept {
     pub watch: Rules,
     /// Which jobs and notes the agent may have.
     pub jobs: JobRules,
+    /// In whose name the ways into jobs are opened: the shim's uid.
+    pub jobs_opener: Option<u32>,
 }
 
 /// Trees on disk that a project quota bounds together.

@@ -1,12 +1,13 @@
 //! The agent's own socket: what it asks for is passed on to the owner, and the answer back.
 //!
-//! Everything that comes is the agent's: it is bounded, and takes nothing from who looks at the session.
+//! Everything that comes is the agent's: it is bounded, and takes nothing from who looks at the session. Who sends descriptors
+//! keeps their place to the end of the jail, as nobody closes what they have sent ([`crate::wire::Link`]).
 
 use crate::control::agent::{Answer, Call, Request, VERSION};
 use crate::wire::{self, Link};
 use rustix::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
-use rustix::net::{SocketFlags, accept_with, sockopt};
+use rustix::net::{Shutdown, SocketFlags, accept_with, sockopt};
 use std::collections::BTreeMap;
 
 /// Connections at a time; each may stay for as long as its process lives.
@@ -24,8 +25,17 @@ pub(super) struct Door {
 struct Asker {
     link: Link,
     pid: i32,
-    /// Whether an answer is awaited: until then nothing more is heard.
-    waits: bool,
+    state: State,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// May ask.
+    Heard,
+    /// Awaits an answer: until then nothing more is heard.
+    Waits,
+    /// Has sent descriptors, and is heard no more.
+    Spoilt,
 }
 
 /// What an agent's process asks for.
@@ -48,7 +58,7 @@ impl Door {
     pub(super) fn interests(&self) -> (Option<BorrowedFd<'_>>, Vec<(u32, BorrowedFd<'_>)>) {
         let room = self.askers.len() < MOST;
         let listener = self.listener.as_ref().filter(|_| room).map(|fd| fd.as_fd());
-        let ready = self.askers.iter().filter(|(_, asker)| !asker.waits);
+        let ready = self.askers.iter().filter(|(_, asker)| asker.state == State::Heard);
         (listener, ready.map(|(number, asker)| (*number, asker.link.as_fd())).collect())
     }
 
@@ -60,7 +70,7 @@ impl Door {
         let pid =
             sockopt::socket_peercred(&socket).map_or(0, |peer| peer.pid.as_raw_nonzero().get());
         self.last = self.last.wrapping_add(1);
-        self.askers.insert(self.last, Asker { link: socket.into(), pid, waits: false });
+        self.askers.insert(self.last, Asker { link: socket.into(), pid, state: State::Heard });
     }
 
     /// Hears one; what it asks for, where that is to be passed on.
@@ -68,7 +78,7 @@ impl Door {
         let asker = self.askers.get_mut(&ask)?;
         match wire::hear_now::<Call>(&asker.link) {
             Ok(Some(Call { version: VERSION, request })) => {
-                asker.waits = true;
+                asker.state = State::Waits;
                 return Some(Asked { ask, pid: asker.pid, request });
             }
             Ok(Some(_)) => {
@@ -78,23 +88,41 @@ impl Door {
             Err(Errno::AGAIN) => return None,
             Ok(None) | Err(_) => {}
         }
-        self.askers.remove(&ask);
+        self.part_with(ask);
         None
+    }
+
+    /// One who is not heard any more.
+    fn part_with(&mut self, ask: u32) {
+        let Some(mut asker) = self.askers.remove(&ask) else { return };
+        if wire::take_rest(&asker.link) == Ok(true) {
+            return;
+        }
+        if let Err(errno) = rustix::net::shutdown(&asker.link, Shutdown::Both) {
+            tracing::debug!(%errno, "the other side is gone already");
+        }
+        tracing::warn!(
+            pid = asker.pid,
+            "descriptors came by the agent's own socket: a place is lost"
+        );
+        asker.state = State::Spoilt;
+        self.askers.insert(ask, asker);
     }
 
     /// Answers one, who may ask again.
     pub(super) fn answer(&mut self, ask: u32, answer: &Answer, along: &[BorrowedFd<'_>]) {
-        let Some(asker) = self.askers.get_mut(&ask) else { return };
-        asker.waits = false;
+        let asker = self.askers.get_mut(&ask).filter(|asker| asker.state != State::Spoilt);
+        let Some(asker) = asker else { return };
+        asker.state = State::Heard;
         if wire::hand(&asker.link, answer, along).is_err() {
-            self.askers.remove(&ask);
+            self.part_with(ask);
         }
     }
 
     /// Nobody is there who could answer.
     pub(super) fn answer_all(&mut self, answer: &Answer) {
-        let waiting: Vec<u32> =
-            self.askers.iter().filter(|(_, asker)| asker.waits).map(|(ask, _)| *ask).collect();
+        let waiting = self.askers.iter().filter(|(_, asker)| asker.state == State::Waits);
+        let waiting: Vec<u32> = waiting.map(|(ask, _)| *ask).collect();
         waiting.into_iter().for_each(|ask| self.answer(ask, answer, &[]));
     }
 }

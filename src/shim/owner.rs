@@ -155,6 +155,8 @@ pub struct Heard {
     pub watched: Option<u64>,
     /// Limits that it has reached, in sentences.
     pub limits: Vec<String>,
+    /// Jobs that were made, by their numbers.
+    pub jobs: Vec<u32>,
     /// What happened with its jobs and notes: the event, and the same in a sentence.
     pub told: Vec<Told>,
 }
@@ -305,6 +307,7 @@ impl Owner {
             self.tell(&Order::Type { note, text }, &[])?;
         }
         heard.told.extend(self.jobs.take_told());
+        heard.jobs.extend(self.jobs.take_made());
         Ok(())
     }
 

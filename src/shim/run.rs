@@ -254,6 +254,9 @@ impl Run {
         for told in heard.limits {
             self.tell_watch(|watch, jail| watch.limit(jail, told));
         }
+        for job in heard.jobs {
+            self.tell_watch(|watch, jail| watch.job(jail, job));
+        }
         for report in heard.reports {
             match report {
                 Told::Said(Said::Up) => {

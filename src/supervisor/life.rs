@@ -252,6 +252,7 @@ impl Supervisor {
             up.ended_for = Some("the memory watch ended it".to_owned());
         }
         self.watch_limits(name, heard.limits);
+        self.watch_jobs(name, heard.jobs);
         self.keep_ledger(name, heard.told);
         self.answer_network(name);
         match (over, heard.gone) {

@@ -138,6 +138,12 @@ impl Supervisor {
         }
     }
 
+    /// It has new jobs.
+    pub(super) fn watch_jobs(&mut self, name: &str, jobs: Vec<u32>) {
+        let jail = launch::session_of(name);
+        jobs.into_iter().for_each(|job| self.tell_watch(|keeper| keeper.job(&jail, job)));
+    }
+
     /// It was frozen, or let go on.
     pub(super) fn watch_frozen(&mut self, name: &str, is_frozen: bool) {
         let was = self

@@ -130,6 +130,11 @@ impl Keeper {
         self.about(jail, |number| Order::Limit(number, told));
     }
 
+    /// A job of this number was made for it.
+    pub fn job(&mut self, jail: &str, number: u32) {
+        self.about(jail, |agent| Order::Job(agent, number));
+    }
+
     /// Somebody has frozen it, or let it go on.
     pub fn frozen(&mut self, jail: &str, is_frozen: bool) {
         self.about(jail, |number| Order::Frozen(number, is_frozen));

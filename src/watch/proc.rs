@@ -234,6 +234,15 @@ pub fn in_jobs(place: &Place) -> BTreeSet<i32> {
     found
 }
 
+/// Those in the job of this number.
+#[must_use]
+pub fn in_job(place: &Place, number: u32) -> BTreeSet<i32> {
+    let mut found = BTreeSet::new();
+    let folder = place.cgroup.as_ref().map(|cgroup| cgroup.join(format!("{FOLDER}{number}")));
+    folder.and_then(|folder| add_members(&folder, &mut found));
+    found
+}
+
 fn add_members(folder: &Path, found: &mut BTreeSet<i32>) -> Option<()> {
     let text = text::read(folder.join("cgroup.procs")).ok()?;
     found.extend(text.lines().filter_map(|line| line.parse::<i32>().ok()));

@@ -67,6 +67,8 @@ pub enum Order {
     Ping,
     /// A limit was reached; in a sentence.
     Limit(AgentId, String),
+    /// A job of this number was made: whoever starts it goes there now.
+    Job(AgentId, u32),
     /// It was frozen by somebody else, or let go on.
     Frozen(AgentId, bool),
     /// Watch it no more.

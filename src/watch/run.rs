@@ -15,7 +15,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsFd as _, OwnedFd};
 use rustix::io::Errno;
 use rustix::time::{ClockId, clock_gettime};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 /// How often all processes are looked at: beside events, and without.
@@ -35,6 +35,8 @@ const MOST_UNSENT: usize = 4096;
 const MOST_LOSSES: usize = 3;
 /// An exit of a process that lives longer than this is looked at: its first thread may have ended alone.
 const SHORT: Duration = Duration::from_millis(100);
+/// How long it is looked for who goes into a new job: what they start is born in it, and known by that.
+const ENTERS: Duration = Duration::from_secs(10);
 /// Processes that are looked at to say what most of an agent's are.
 const MOST_COUNTED: usize = 256;
 
@@ -65,6 +67,8 @@ struct Watched {
     is_stopping: bool,
     /// What was done, and not told yet.
     acted: Acted,
+    /// Jobs in which nobody was seen yet, and until when somebody may come.
+    jobs: BTreeMap<u32, Moment>,
 }
 
 /// Processes that were ended, to be told of together.
@@ -95,6 +99,13 @@ pub(super) struct Watch {
     loss_told: Option<Moment>,
     /// When events were read again, and how long they had not been.
     resumed: Option<(Moment, Duration)>,
+}
+
+/// These are in jobs.
+fn mark_jobs(state: &mut State, there: &BTreeSet<i32>) {
+    for id in there.iter().filter_map(|pid| state.tree().of(*pid)).collect::<Vec<_>>() {
+        state.tree_mut().mark_job(id);
+    }
 }
 
 /// The time since the boot, without what the machine slept: as events have it.
@@ -148,6 +159,7 @@ impl Watch {
         if events {
             self.read_events();
         }
+        self.see_jobs();
         self.look();
         self.hear(audit);
         self.by_the_clock();
@@ -217,6 +229,11 @@ impl Watch {
             Order::Panes(agent, panes) => self.state.set_panes(agent, panes),
             Order::Ping => self.say(Report::Pong),
             Order::Limit(agent, told) => self.state.limit_reached(agent, told),
+            Order::Job(agent, number) => {
+                if let Some(watched) = self.agents.get_mut(&agent) {
+                    watched.jobs.insert(number, now() + ENTERS);
+                }
+            }
             Order::Frozen(agent, frozen) => {
                 let hands = self.agents.get_mut(&agent).map(|agent| &mut agent.hands);
                 if let Some(Err(errno)) = hands.map(|hands| hands.set_frozen(frozen)) {
@@ -243,6 +260,7 @@ impl Watch {
             highest: 0,
             is_stopping: false,
             acted: Acted::default(),
+            jobs: BTreeMap::new(),
         };
         self.agents.insert(number, watched);
     }
@@ -418,6 +436,19 @@ impl Watch {
         self.agents.values_mut().for_each(|agent| agent.next = agent.next.min(at));
     }
 
+    /// Whoever has gone into a new job.
+    fn see_jobs(&mut self) {
+        let at = now();
+        for watched in self.agents.values_mut() {
+            let place = &watched.hands.place;
+            watched.jobs.retain(|number, until| {
+                let there = proc::in_job(place, *number);
+                mark_jobs(&mut self.state, &there);
+                there.is_empty() && *until > at
+            });
+        }
+    }
+
     /// Looks at those who are due.
     fn look(&mut self) {
         for question in self.state.due(now()) {
@@ -441,6 +472,12 @@ impl Watch {
 
     /// Does what is to be done about findings, and tells of them.
     fn tell_found(&mut self) {
+        for agent in self.state.take_crowded() {
+            let place = self.agents.get(&agent).map(|watched| &watched.hands.place);
+            let there = place.map(proc::in_jobs).unwrap_or_default();
+            mark_jobs(&mut self.state, &there);
+            self.state.confirm_crowd(agent);
+        }
         for (agent, mut finding) in self.state.take_found() {
             let is_told = self.folds.is_told_now(agent, finding.rule);
             if is_told && matches!(finding.rule, Rule::Spawns | Rule::Count) {
@@ -599,11 +636,7 @@ impl Watch {
         // Parents before children: of the same tick, by number.
         unknown.sort_by_key(|(pid, look)| (look.start, *pid));
         self.state.scanned(now(), agent, &there, &unknown);
-        for pid in proc::in_jobs(&place) {
-            if let Some(id) = self.state.tree().of(pid) {
-                self.state.tree_mut().mark_job(id);
-            }
-        }
+        mark_jobs(&mut self.state, &proc::in_jobs(&place));
         self.count_numbers(agent, unknown.iter().map(|(_, look)| look.inside).max());
         // What nobody tells of is looked for at those that did something.
         if !rests {

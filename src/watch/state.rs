@@ -187,6 +187,8 @@ pub struct State {
     panes: BTreeSet<AgentId>,
     /// Agents whose command has just ended.
     ended: BTreeSet<AgentId>,
+    /// Agents that seem to have too many processes.
+    crowded: BTreeSet<AgentId>,
 }
 
 impl State {
@@ -354,16 +356,37 @@ impl State {
     fn spawned(&mut self, at: Moment, id: NodeId, count: u64) {
         let Some(agent) = self.tree.get(id).map(|node| node.agent) else { return };
         self.is_due(agent, id, at);
-        self.count_spawns(at, agent, count);
-        let total = self.tree.count(agent).saturating_sub(self.tree.count_jobs(agent));
-        let Some(watched) = self.agents.get_mut(&agent) else { return };
-        let most = watched.rules.count.processes;
-        let action = watched.rules.count.action;
-        if total > most && !watched.is_many && action != Action::Off {
-            watched.is_many = true;
-            let seen = format!("{total} processes, more than {most}");
-            self.found.push((agent, about(Rule::Count, action, seen, total)));
+        if self.tree.get(id).is_some_and(|node| !node.is_job) {
+            self.count_spawns(at, agent, count);
         }
+        if self.crowd(agent).is_some() {
+            self.crowded.insert(agent);
+        }
+    }
+
+    /// How many processes an agent has, where that is more than it may and was not told yet.
+    fn crowd(&self, agent: AgentId) -> Option<u64> {
+        let watched = self.agents.get(&agent)?;
+        let total = self.tree.count(agent).saturating_sub(self.tree.count_jobs(agent));
+        let rule = &watched.rules.count;
+        let is_new = !watched.is_many && rule.action != Action::Off;
+        (is_new && total > rule.processes).then_some(total)
+    }
+
+    /// Agents that seem to have too many processes. No event tells that one has gone into a job: once it is known who is in
+    /// one, [`State::confirm_crowd`] says whether they have.
+    pub fn take_crowded(&mut self) -> BTreeSet<AgentId> {
+        std::mem::take(&mut self.crowded)
+    }
+
+    /// Those who are in jobs are known.
+    pub fn confirm_crowd(&mut self, agent: AgentId) {
+        let total = self.crowd(agent);
+        let (Some(total), Some(watched)) = (total, self.agents.get_mut(&agent)) else { return };
+        watched.is_many = true;
+        let rule = &watched.rules.count;
+        let seen = format!("{total} processes, more than {}", rule.processes);
+        self.found.push((agent, about(Rule::Count, rule.action, seen, total)));
     }
 
     /// `count` new processes of an agent.
@@ -697,7 +720,7 @@ impl State {
             let watched = self.agents.get(&agent)?;
             let others = self.tree.all_of(agent).filter(|(_, node)| {
                 let base = node.pid == watched.init || Some(node.pid) == watched.server;
-                !base && !node.is_of_init && !watched.own.contains(&node.inside)
+                !base && !node.is_job && !node.is_of_init && !watched.own.contains(&node.inside)
             });
             Some((agent, others.map(|(_, node)| node.pid).collect()))
         };

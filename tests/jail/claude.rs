@@ -2,9 +2,10 @@
 //! with hybrid cgroups lacks; what the profile of the test adds is where the program and its
 //! configuration are.
 
-use crate::harness::{Folder, cellblock, finish};
+use crate::harness::{Folder, cellblock, eventually, finish};
 use crate::host;
 use crate::pty::Person;
+use crate::watch::{findings, installation};
 use std::os::unix::fs::chown;
 use std::path::Path;
 
@@ -16,8 +17,8 @@ const SEED: &str = r#"{"hasCompletedOnboarding": true, "theme": "dark",
     "customApiKeyResponses": {"approved": ["abcdefghijklmnopqrst"], "rejected": []},
     "projects": {"/workspace": {"hasTrustDialogAccepted": true}}}"#;
 
-/// A project and a configuration that belong to a person, and a profile that names them.
-fn set_up(folder: &Folder) -> (String, String) {
+/// A project and a configuration that belong to a person, and a profile that names them, with `more` in it.
+fn set_up(folder: &Folder, more: &str) -> (String, String) {
     let project = folder.directory("project", 0o755);
     let config = folder.directory("config", 0o755);
     let seed = folder.file("config/.claude.json", SEED, 0o644);
@@ -33,7 +34,7 @@ fn set_up(folder: &Folder) -> (String, String) {
              [environment.set]\nCLAUDE_CONFIG_DIR = '/home/agent/config'\n\
              ANTHROPIC_API_KEY = 'sk-ant-api03-abcdefghijklmnopqrst'\n\
              [filesystem]\nexecute = [{{ path = '{place}', at = '/opt/claude/bin' }}]\n\
-             write = [{{ path = '{config}', at = '~/config', owner = 'host' }}]\n"
+             write = [{{ path = '{config}', at = '~/config', owner = 'host' }}]\n{more}"
         ),
     );
     (project, profile)
@@ -43,7 +44,7 @@ fn set_up(folder: &Folder) -> (String, String) {
 fn claude_code_tells_its_version() {
     needs!("root", "cgroup2", "claude");
     let folder = Folder::new();
-    let (project, profile) = set_up(&folder);
+    let (project, profile) = set_up(&folder, "");
     let options = [WITHOUT, &["--workspace", &project]].concat();
     let agent = "jt-claude-version";
     let ended = finish(&mut cellblock("exec", agent, &options, &profile, &["claude", "--version"]));
@@ -55,7 +56,7 @@ fn claude_code_tells_its_version() {
 fn claude_code_draws_its_prompt() {
     needs!("root", "cgroup2", "tmux", "claude");
     let folder = Folder::new();
-    let (project, profile) = set_up(&folder);
+    let (project, profile) = set_up(&folder, "");
     let options = [WITHOUT, &["--workspace", &project]].concat();
     let agent = "jt-claude-prompt";
     let mut person = Person::start(&cellblock("run", agent, &options, &profile, &[]));
@@ -68,4 +69,27 @@ fn claude_code_draws_its_prompt() {
     let (ended, _) = person.ends();
     ended.expect(0);
     host::expect_nothing_left(agent);
+}
+
+#[test]
+fn what_claude_code_leaves_in_the_background_is_found() {
+    needs!("root", "cgroup2", "tmux", "claude");
+    let folder = Folder::new();
+    let more = "[enforcement]\nwithout = ['memory', 'tasks']\n[watch.detached]\ngrace = '500ms'\n";
+    let (project, profile) = set_up(&folder, more);
+    let agent = "jt-claude-bg";
+    let supervisor = installation(&folder, &[agent]);
+    let script = "claude --bg 'say hello'; exec sleep 1000";
+    let words = ["--name", agent, "--workspace", &project, &profile, "--", "bash", "-c", script];
+    supervisor.ask("start", &words).expect(0);
+    let named = |finding: &&serde_json::Value| {
+        let processes = finding["processes"].as_array().unwrap();
+        finding["rule"] == "detached"
+            && processes.iter().any(|it| it["words"].as_str().unwrap().contains("claude"))
+    };
+    let found = eventually("what it leaves behind", || {
+        findings(&supervisor, agent).iter().find(named).cloned()
+    });
+    let signs = found["signs"].as_array().unwrap();
+    assert!(signs.contains(&"line".into()), "{found:#}");
 }

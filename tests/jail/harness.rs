@@ -290,6 +290,14 @@ impl Ended {
         self
     }
 
+    /// Fails unless the status is `status`, and what was said holds `told`.
+    #[track_caller]
+    pub(crate) fn expect_failure(&self, status: i32, told: &str) -> &Self {
+        self.expect(status);
+        assert!(self.err.contains(told), "no `{told}` in {self:#?}");
+        self
+    }
+
     /// Fails unless cellblock refused with `status`, a sentence that holds each of `words`, and a hint.
     #[track_caller]
     pub(crate) fn expect_refusal(&self, status: i32, words: &[&str]) -> &Self {

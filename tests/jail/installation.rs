@@ -61,10 +61,11 @@ impl Installation {
         self.folder.path().join(name)
     }
 
+    /// One such as `ls`, or `job ls`.
     pub(crate) fn verb(&self, verb: &str, words: &[&str]) -> Command {
         let mut command = command("/usr/bin/env");
-        command.args(["--default-signal", program(), verb, "--config"]);
-        command.arg(self.path("config.toml")).args(words);
+        command.args(["--default-signal", program()]).args(verb.split(' '));
+        command.arg("--config").arg(self.path("config.toml")).args(words);
         command
     }
 

@@ -31,6 +31,7 @@ mod held_up;
 mod host;
 mod hostile_session;
 mod installation;
+mod jobs;
 mod kernels;
 mod killed;
 mod lifetime;

@@ -108,7 +108,10 @@ fn usual() -> Vec<Pattern> {
     let gc = "cd /tmp && git init -q g && cd g && git config gc.auto 1 && git config user.name x && \
               git config user.email x@example.com && for i in 1 2 3; do echo $i > f; git add f; \
               git commit -qm $i; done; git gc --auto --quiet; exec sleep 1000";
+    let declared =
+        "cellblock agent job start -- bash -c \"(setsid sleep 1000 &); nohup sleep 1000\"";
     vec![
+        pattern("a declared job", format!("{declared}; exec sleep 1000"), &[], &[]),
         pattern("a build with `-j`", jobs, &["make"], &[]),
         pattern(
             "a test server in a pane",

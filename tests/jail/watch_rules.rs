@@ -178,6 +178,30 @@ fn one_left_behind_freezes_the_agent_where_the_profile_says_so() {
 }
 
 #[test]
+fn a_limit_that_is_reached_freezes_the_agent_where_the_profile_says_so() {
+    needs!("root", "cgroup2", "tmux");
+    let folder = Folder::new();
+    let (freezes, logs_it) = ("jt-wr-limit-f", "jt-wr-limit-l");
+    let supervisor = installation(&folder, &[freezes, logs_it]);
+    // Until there is no room left in /tmp.
+    let script = format!("cat /dev/zero 2>/dev/null > /tmp/full; {COUNTS}");
+    for (agent, action) in [(freezes, "freeze"), (logs_it, "log")] {
+        let watch = format!("[filesystem]\ntmp_size = '8M'\n[watch.limits]\naction = '{action}'\n");
+        start(&supervisor, agent, &profile(&folder, &watch), &script);
+    }
+    supervisor.becomes(freezes, "frozen");
+    let finding = found(&supervisor, freezes, "limits");
+    assert_eq!(finding["action"], "freeze");
+    assert!(finding["seen"].as_str().unwrap().contains("/tmp"), "{finding:#}");
+    stays(&supervisor, freezes, "frozen");
+    // The other one is told of, and goes on.
+    assert_eq!(found(&supervisor, logs_it, "limits")["action"], "log");
+    goes_on(&supervisor, logs_it);
+    supervisor.ask("thaw", &[freezes]).expect(0);
+    goes_on(&supervisor, freezes);
+}
+
+#[test]
 fn two_agents_are_each_watched_by_their_own_rules() {
     needs!("root", "cgroup2", "tmux");
     let folder = Folder::new();

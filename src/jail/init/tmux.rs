@@ -142,19 +142,29 @@ impl<'t> Tmux<'t> {
     /// apart. Whether that was done; where the pane's process has ended, nothing is typed.
     pub(super) fn type_in(&self, text: &str) -> bool {
         let target = self.pane_target();
-        if self.ask("#{pane_dead}").as_deref() != Some("0") {
+        let pane = self.ask("#{pane_dead} #{pane_in_mode}");
+        let Some(mode) = pane.as_deref().and_then(|pane| pane.strip_prefix("0 ")) else {
             return false;
+        };
+        let cancel = ["send-keys", "-X", "-t"].map(OsStr::new);
+        // Somebody scrolls: tmux pastes without marks while they do.
+        if mode != "0" && self.output(&[&cancel[..], &[&target]].concat(), Some("cancel")).is_none()
+        {
+            tracing::debug!(mode, "the pane stays in its mode");
         }
-        let word = |text: &'static str| OsStr::new(text);
-        let set = [word("set-buffer"), word("-b"), word(BUFFER), word("--")];
-        let paste =
-            [word("paste-buffer"), word("-p"), word("-d"), word("-b"), word(BUFFER), word("-t")];
-        let enter = [word("send-keys"), word("-t"), &target, word("Enter")];
         // A word that ends in `;` would end tmux's command.
         let text = if text.ends_with(';') { format!("{text} ") } else { text.to_owned() };
-        self.output(&set, Some(&text)).is_some()
-            && self.output(&[&paste[..], &[&target]].concat(), None).is_some()
-            && self.output(&enter, None).is_some()
+        // A line feed is pasted as a carriage return, and reaches the program also where keys are a mode's.
+        self.paste(&text, &["-p"]) && self.paste("\n", &[])
+    }
+
+    fn paste(&self, text: &str, options: &[&str]) -> bool {
+        let target = self.pane_target();
+        let set = ["set-buffer", "-b", BUFFER, "--"].map(OsStr::new);
+        let paste = [&["paste-buffer", "-d", "-b", BUFFER], options, &["-t"]].concat();
+        let paste = paste.into_iter().map(OsStr::new).chain([target.as_os_str()]);
+        self.output(&set, Some(text)).is_some()
+            && self.output(&paste.collect::<Vec<_>>(), None).is_some()
     }
 
     /// The first processes of the panes of the session.

@@ -1,7 +1,7 @@
 //! What is found of which events.
 
 use super::super::findings::{Folds, TOGETHER};
-use super::super::rules::Count;
+use super::super::rules::{Count, Spawns};
 use super::*;
 
 fn at(millis: u64) -> Moment {
@@ -105,6 +105,7 @@ fn confirm(state: &mut State, millis: u64, pid: i32, words: &str) -> Vec<Finding
 }
 
 fn found(state: &mut State) -> Vec<Finding> {
+    state.take_crowded().into_iter().for_each(|agent| state.confirm_crowd(agent));
     state.take_found().into_iter().map(|(_, finding)| finding).collect()
 }
 
@@ -820,6 +821,27 @@ fn what_is_in_a_job_is_counted_apart() {
     assert_eq!(found(&mut state), []);
     fork(&mut state, 2000, PANE, 302);
     assert_eq!(found(&mut state)[0].count, 6);
+}
+
+#[test]
+fn nobody_is_one_of_too_many_who_is_seen_to_be_in_a_job() {
+    let mut rules = rules();
+    rules.count = Count { processes: 5, action: Action::Log };
+    rules.spawns = Spawns { per_second: 10, over: Duration::from_secs(1), action: Action::Log };
+    let mut state = state(rules);
+    (200..208).for_each(|pid| fork(&mut state, 2000, PANE, pid));
+    assert_eq!(state.take_crowded(), [AGENT].into());
+    for pid in 200..208 {
+        let id = state.tree().of(pid).unwrap();
+        state.tree_mut().mark_job(id);
+    }
+    state.confirm_crowd(AGENT);
+    assert_eq!(found(&mut state), []);
+    // What they start is neither counted nor new, and nobody's orphan.
+    (300..400).for_each(|pid| fork(&mut state, 2100, 200, pid));
+    assert_eq!(found(&mut state), []);
+    exit(&mut state, 2200, PANE);
+    assert_eq!(state.take_ended(), [(AGENT, vec![])]);
 }
 
 #[test]
