@@ -1,6 +1,6 @@
 //! Which jobs and notes an agent has, and when something is due. Pure: it is told the time, in seconds since 1970-01-01 UTC.
 
-use crate::control::agent::{LONGEST_NOTE, LONGEST_WORDS, MOST_WORDS, ShownNote};
+use crate::control::agent::{LONGEST_NOTE, LONGEST_WORDS, MOST_WORDS, ShownNote, shortened};
 use crate::document::duration;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -31,7 +31,7 @@ impl Default for Rules {
 /// A job.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Job {
-    /// Program and arguments.
+    /// Program and arguments, as far as they are told of.
     pub words: Vec<String>,
     /// Since when.
     pub since: u64,
@@ -96,6 +96,7 @@ impl Ledger {
         }
         let until = now.saturating_add(lease.as_secs());
         let number = self.next_number();
+        let words = shortened(words.iter().map(String::as_str));
         self.jobs.insert(number, Job { words, since: now, until });
         Ok(number)
     }
@@ -158,7 +159,7 @@ impl Ledger {
         let shown = |(number, note): (&u32, &Note)| ShownNote {
             number: *number,
             at: note.at,
-            text: note.text.clone(),
+            text: shortened([&*note.text]).concat(),
         };
         self.notes.iter().map(shown).collect()
     }

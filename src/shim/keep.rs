@@ -112,6 +112,7 @@ impl Keep {
         if let Some(trouble) = trouble {
             self.tell(Report::Trouble(trouble));
         }
+        let patience = patience.into_iter().chain(self.door.patience()).min();
         came(&self.interests(), patience)
     }
 

@@ -68,6 +68,28 @@ def spoil():
     say("spoilt")
 
 
+def pace():
+    """Asks one thing after the other; how long that takes."""
+    link, begun = connect(), time.monotonic()
+    for _ in range(160):
+        assert "Me" in ask(link, "WhoAmI")[0]
+    say("took", int(1000 * (time.monotonic() - begun)), "ms")
+
+
+def large():
+    """Has as many and as long notes and jobs as may be, and looks at them."""
+    note = {"Schedule": {"after": 1000, "text": '"' * 4096}}
+    job = {"StartJob": {"words": ["\x01" * 8192], "lease": None}}
+    refused = 0
+    for request in [note] * 101 + [job] * 101:
+        answer, along = ask(connect(), request)
+        refused += "Failed" in answer
+        for descriptor in along:
+            os.close(descriptor)
+    notes, jobs = (ask(connect(), what)[0] for what in ["Notes", "Jobs"])
+    say("has", len(notes["Notes"]), len(jobs["Jobs"]), "refused", refused)
+
+
 def crowd():
     """Takes every place, and says nothing."""
     links = [connect() for _ in range(64)]
@@ -124,4 +146,4 @@ def rubbish():
     say("answered", len(sayings))
 
 
-{"hold": hold_door, "bring": enter_and_bring, "crowd": crowd, "spoil": spoil, "flood": flood, "rubbish": rubbish}[sys.argv[1]]()
+{"hold": hold_door, "bring": enter_and_bring, "crowd": crowd, "spoil": spoil, "pace": pace, "large": large, "flood": flood, "rubbish": rubbish}[sys.argv[1]]()

@@ -331,6 +331,28 @@ fn descriptors_that_are_sent_cost_the_agent_its_places_and_nobody_else_anything(
 }
 
 #[test]
+fn an_agent_asks_no_more_than_its_owner_can_answer_beside_others() {
+    needs!("root", "cgroup2", "tmux", "python3");
+    let folder = Folder::new();
+    let agent = "jt-jb-paced";
+    let supervisor = installation(&folder, &[agent]);
+    let most = "[jobs]\nmost = 100\nnotes = 100\n";
+    begin(&supervisor, agent, &profile(&folder, most));
+    let paced = asks(&supervisor, agent, &["pace"]).wait(harness::DEADLINE);
+    let took = paced.expect(0).out.split(' ').nth(1).unwrap().parse::<u64>().unwrap();
+    // One came and asked 160 times: 64 of those at once.
+    assert!(took >= 30 * (161 - 64), "{took} ms");
+    let large = asks(&supervisor, agent, &["large"]).wait(harness::DEADLINE * 2);
+    assert!(large.expect(0).out.starts_with("has 100 "), "{large:#?}");
+    goes_on(&supervisor, agent);
+    // Jobs to which nobody came have ended by then.
+    let place = || jobs(&supervisor, agent).len() < 100;
+    eventually("a place", || place().then_some(()));
+    job(&supervisor, agent, "1m", &format!("sleep 48561; : {}", "x".repeat(5000)));
+    assert!(inside(&supervisor, agent, &["job", "ls"]).expect(0).out.contains("xxx…"));
+}
+
+#[test]
 fn what_is_no_call_gets_no_further_than_the_socket() {
     needs!("root", "cgroup2", "tmux", "python3");
     let folder = Folder::new();
