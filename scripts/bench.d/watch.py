@@ -31,11 +31,11 @@ def span(seconds):
     return {"secs": int(seconds), "nanos": int(seconds % 1 * 1e9)}
 
 
-def rules(detached):
+def rules(detached, signs):
     """Everything off but for what is left behind."""
     off = "off"
     return {
-        "detached": {"grace": span(0), "signs": ["line"], "except": [], "action": detached},
+        "detached": {"grace": span(0), "signs": list(signs), "except": [], "action": detached},
         "spawns": {"per_second": 200, "over": span(10), "action": off},
         "count": {"processes": 100, "action": off},
         "limits": off,
@@ -141,10 +141,10 @@ class Watch:
         if ("Ok" in sees) == blind:
             raise peers.Unable(f"cannot measure the watch: {sees}")
 
-    def add(self, init, action):
+    def add(self, init, action, signs=("line",)):
         self.last += 1
         agent = {"number": self.last, "init": init.pid, "uid": 0, "cgroup": init.cgroup.path,
-                 "cgroup_path": cgroup_of(init.pid), "rules": rules(action), "is_frozen": False}
+                 "cgroup_path": cgroup_of(init.pid), "rules": rules(action, signs), "is_frozen": False}
         with open(os.path.join(init.cgroup.path, "cgroup.freeze"), "wb") as freezer:
             socket.send_fds(self.link, [json.dumps({"Add": agent}).encode()], [freezer.fileno()])
         self.say({"Server": [self.last, os.getpid()]})
@@ -242,8 +242,9 @@ def cost(binary, leave, seconds, agents=0, storm=None, events_per_second=MANY):
     inits = [Init(f"idle-{index}", leave, 7) for index in range(agents)]
     try:
         for init in inits:
-            watch.add(init, "alert")
-        time.sleep(2)
+            watch.add(init, "alert", signs=["hangup"])
+        # What it does first is not what it does all day.
+        time.sleep(12 if agents else 2)
         if storm is None:
             before = watch.used()
             time.sleep(seconds)

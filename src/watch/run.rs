@@ -35,6 +35,9 @@ const MOST_UNSENT: usize = 4096;
 const MOST_LOSSES: usize = 3;
 /// An exit of a process that lives longer than this is looked at: its first thread may have ended alone.
 const SHORT: Duration = Duration::from_millis(100);
+/// With more events a second than this they are read together, once in so long: to wake for each costs more than to read it.
+const MANY: u64 = 2000;
+const TOGETHER_READ: Timespec = Timespec { tv_sec: 0, tv_nsec: 2_000_000 };
 /// How long it is looked for who goes into a new job: what they start is born in it, and known by that.
 const ENTERS: Duration = Duration::from_secs(10);
 /// Processes that are looked at to say what most of an agent's are.
@@ -91,6 +94,8 @@ pub(super) struct Watch {
     lost: u64,
     /// Events in this second.
     second: (u64, u64),
+    /// Until when there are many.
+    busy: Moment,
     /// When events were lost of late.
     losses: Vec<Moment>,
     /// Before this all are not scanned again: a scan takes its share and no more.
@@ -135,6 +140,7 @@ impl Watch {
             unsent: VecDeque::new(),
             lost: 0,
             second: (0, 0),
+            busy: Moment::ZERO,
             losses: Vec::new(),
             rests: Moment::ZERO,
             loss_told: None,
@@ -169,6 +175,7 @@ impl Watch {
 
     /// Whether there are orders, events, and records of what was refused.
     fn wait(&self) -> Result<[bool; 3], Errno> {
+        self.let_events_gather()?;
         let patience = self.patience();
         let flags =
             if self.unsent.is_empty() { PollFlags::IN } else { PollFlags::IN | PollFlags::OUT };
@@ -187,6 +194,17 @@ impl Watch {
         let other = PollFlags::IN | PollFlags::HUP | PollFlags::ERR;
         let ready = |index: usize| fds.get(index).is_some_and(|fd| fd.revents().intersects(other));
         Ok([ready(0), sees && ready(1), hears.is_some() && ready(1 + usize::from(sees))])
+    }
+
+    /// Orders are not waited with.
+    fn let_events_gather(&self) -> Result<(), Errno> {
+        if self.busy < now() || !matches!(self.sight, Sight::Events(_)) {
+            return Ok(());
+        }
+        match poll(&mut [PollFd::new(&self.link, PollFlags::IN)], Some(&TOGETHER_READ)) {
+            Ok(_) | Err(Errno::INTR) => Ok(()),
+            Err(errno) => Err(errno),
+        }
     }
 
     fn patience(&self) -> Option<Duration> {
@@ -375,6 +393,9 @@ impl Watch {
             self.second = (second, 0);
         }
         self.second.1 += events as u64;
+        if self.second.1 > MANY {
+            self.busy = now() + Duration::from_secs(1);
+        }
         if self.second.1 > self.bounds.events_per_second {
             self.second.1 = 0;
             self.pause();
