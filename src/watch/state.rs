@@ -532,6 +532,11 @@ impl State {
         if look.is_ended || pid == watched.init || Some(pid) == watched.server {
             return None;
         }
+        // It was due before it was known whose child it is: what the server has just forked is no pane yet.
+        if now < node.born + watched.least(&self.tree, &node) {
+            self.is_due(agent, id, node.born);
+            return None;
+        }
         if watched.is_question(now, &node, look) && !is_own {
             self.is_due(agent, id, now + FOUND);
             return None;

@@ -207,6 +207,27 @@ fn who_has_just_been_forked_by_the_server_may_still_become_a_pane() {
 }
 
 #[test]
+fn nor_is_it_judged_sooner_where_the_server_is_known_later() {
+    let mut rules = rules();
+    rules.detached.grace = Duration::ZERO;
+    let mut state = State::default();
+    state.add(at(1000), AGENT, INIT, rules).unwrap();
+    fork(&mut state, 1000, INIT, 105);
+    fork(&mut state, 1000, 105, SERVER);
+    exit(&mut state, 1001, 105);
+    fork(&mut state, 1002, SERVER, PANE);
+    state.set_server(AGENT, SERVER);
+    assert!(due(&mut state, 1003).contains(&PANE));
+    // It leads a session already, and has no terminal yet.
+    let young = Look { has_terminal: false, ..pane() };
+    assert_eq!(signs(&mut state, 1003, PANE, &young), []);
+    assert!(!due(&mut state, 2001).contains(&PANE));
+    assert!(due(&mut state, 2002).contains(&PANE));
+    assert_eq!(signs(&mut state, 2002, PANE, &pane()), []);
+    assert_eq!(signs(&mut state, 2002, PANE, &young), [Sign::Line, Sign::Terminal]);
+}
+
+#[test]
 fn a_pane_waits_until_the_server_has_said_which_are_of_the_session() {
     let mut state = state(rules());
     fork(&mut state, 2000, SERVER, 200);
