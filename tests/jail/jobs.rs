@@ -174,13 +174,26 @@ fn jobs_and_notes_outlive_the_supervisor() {
     let words = ["schedule", "2s", "remember me"];
     inside(&supervisor, agent, &words).expect(0);
     // Somebody inside asks while nobody is there who could answer.
-    let when = "sleep 3; cellblock agent job ls 2>&1; echo status $?; exec sleep 1000";
+    let when = "echo begun; until [ -e /tmp/go ]; do sleep 0.05; done; \
+                cellblock agent job ls >/tmp/asked 2>&1; echo status $? >>/tmp/asked; exec sleep 1000";
     let waits = ["--running", agent, "--", "bash", "-c", when];
     let waits = start(&mut supervisor.verb("exec", &waits));
+    waits.says("begun");
+    let init = host::init_of(host::uid_of(agent).unwrap()).unwrap();
+    let in_the_jail = |name: &str| format!("/proc/{init}/root/tmp/{name}");
     supervisor.dies();
-    std::thread::sleep(patient(Duration::from_secs(5)));
+    std::fs::write(in_the_jail("go"), "").unwrap();
+    let asked = eventually("a refusal", || {
+        let asked = std::fs::read_to_string(in_the_jail("asked")).unwrap_or_default();
+        asked.contains("status").then_some(asked)
+    });
+    assert!(asked.contains("no supervisor runs now"), "{asked}");
+    assert!(asked.contains("status 125"), "{asked}");
+    // Longer than the note waits.
+    std::thread::sleep(patient(Duration::from_secs(2)));
     supervisor.begin();
-    assert!(waits.out().is_empty() || waits.out().contains("status"), "{}", waits.out());
+    // The control: it is answered again.
+    inside(&supervisor, agent, &["job", "ls"]).expect(0);
     drop(waits);
     assert_eq!(jobs(&supervisor, agent)[0]["number"], number);
     assert_eq!(left(agent, "48531").len(), 1);
@@ -399,7 +412,7 @@ fn a_note_is_typed_as_one_that_is_pasted_also_while_somebody_scrolls() {
     assert!(screen.replace('\n', "").contains("] second^[[201~^M"), "{screen}");
     person.types("\x1dd");
     person.ends().0.expect(0);
-    // One that is cancelled is not typed, and one whose pane has ended is told of.
+    // One that is cancelled is not typed.
     let cancelled = inside(&supervisor, agent, &["schedule", "--json", "2s", "third"]);
     let note: Value = serde_json::from_str(&cancelled.expect(0).out).unwrap();
     let number = note["number"].to_string();
