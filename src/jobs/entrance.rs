@@ -22,9 +22,11 @@ pub(super) fn make(folder: &Path, uid: u32) -> Result<OwnedFd, Errno> {
     let agents = folder.parent().ok_or(Errno::INVAL)?;
     rustix::fs::mkdir(folder, Mode::from_raw_mode(0o755))?;
     let made = open(agents, folder, uid);
-    if made.is_err() {
-        // Nobody is in it yet.
-        rustix::fs::rmdir(folder)?;
+    // Nobody is in it yet.
+    if made.is_err()
+        && let Err(errno) = rustix::fs::rmdir(folder)
+    {
+        tracing::warn!(%errno, folder = %folder.display(), "the cgroup of no job stays");
     }
     made
 }

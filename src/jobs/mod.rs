@@ -27,6 +27,13 @@ use std::time::{Duration, Instant};
 
 /// What the folders of jobs are called, before their number.
 pub const FOLDER: &str = "job.";
+
+/// The cgroup of the job `number` of the agent whose cgroup is `cgroup`.
+#[must_use]
+pub fn folder(cgroup: &Path, number: u32) -> PathBuf {
+    cgroup.join(format!("{FOLDER}{number}"))
+}
+
 /// How often it is looked whether a job has ended.
 const LOOK: Duration = Duration::from_secs(1);
 /// How long one may take until its first process is there.
@@ -154,7 +161,7 @@ impl Jobs {
     }
 
     fn folder(&self, number: u32) -> Option<PathBuf> {
-        Some(self.cgroup.as_ref()?.join(format!("{FOLDER}{number}")))
+        Some(folder(self.cgroup.as_ref()?, number))
     }
 
     /// Makes the cgroup; what lets in.

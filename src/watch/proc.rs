@@ -5,7 +5,7 @@
 
 use super::state::Look;
 use crate::host::{cgroups, text};
-use crate::jobs::FOLDER;
+use crate::jobs::{self, FOLDER};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use std::collections::BTreeSet;
@@ -238,7 +238,7 @@ pub fn in_jobs(place: &Place) -> BTreeSet<i32> {
 #[must_use]
 pub fn in_job(place: &Place, number: u32) -> BTreeSet<i32> {
     let mut found = BTreeSet::new();
-    let folder = place.cgroup.as_ref().map(|cgroup| cgroup.join(format!("{FOLDER}{number}")));
+    let folder = place.cgroup.as_ref().map(|cgroup| jobs::folder(cgroup, number));
     folder.and_then(|folder| add_members(&folder, &mut found));
     found
 }
