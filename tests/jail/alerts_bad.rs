@@ -5,7 +5,7 @@ use crate::alerts::{
     Alerting, FINE, TELLER, body, children, heard, lines, receiver, refuse, request, sink, tried,
 };
 use crate::disk_full::SmallDisk;
-use crate::harness::{eventually, patient};
+use crate::harness::{eventually, let_pass, patient};
 use crate::host;
 use crate::installation::STRANGER;
 use rustix::process::{Pid, Signal};
@@ -136,7 +136,7 @@ fn a_receiver_that_comes_back_is_told_once() {
     stream.write_all(FINE.as_bytes()).unwrap();
     assert_eq!((&alert["rule"], alert.get("repeated")), (&"auth-failures".into(), None));
     listener.set_nonblocking(true).unwrap();
-    std::thread::sleep(patient(Duration::from_secs(3)));
+    let_pass(Duration::from_secs(3));
     assert!(listener.accept().is_err(), "it was told twice");
 }
 
@@ -160,7 +160,7 @@ fn a_sink_that_takes_nothing_is_itself_an_alert_for_the_others_and_no_loop() {
         "{told}"
     );
     // The alert about it fails there, too, and nothing follows.
-    std::thread::sleep(patient(Duration::from_secs(4)));
+    let_pass(Duration::from_secs(4));
     assert_eq!(supervisor.all().len(), 2, "{:?}", supervisor.all());
 }
 
@@ -398,7 +398,7 @@ fn who_collects_slowly_or_strangely_holds_nobody_up() {
     drop(held);
     // A supervisor that does not answer is told of, in time.
     let begun = Instant::now();
-    std::thread::sleep(patient(Duration::from_millis(1100)));
+    let_pass(Duration::from_millis(1100));
     supervisor.while_deaf(|| {
         let text = collect().unwrap();
         assert!(text.starts_with("HTTP/1.1 503 "), "{text}");

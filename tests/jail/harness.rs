@@ -46,6 +46,19 @@ pub(crate) fn patient(duration: Duration) -> Duration {
     duration * *PATIENCE
 }
 
+/// Sleeps for `duration` of the program's own clock, which no machine stretches, and for what a slow one needs besides to
+/// show what came of it.
+pub(crate) fn let_pass(duration: Duration) {
+    const SHOWN: Duration = Duration::from_millis(300);
+    std::thread::sleep(duration + patient(SHOWN).saturating_sub(SHOWN));
+}
+
+/// How many of `number` a slow machine manages in the time in which others manage all.
+pub(crate) fn managed(number: u32) -> u32 {
+    let times = patient(Duration::from_secs(1)).as_secs();
+    number / u32::try_from(times).unwrap()
+}
+
 /// The command that rests so long, stretched as [`patient`] does: for what a script must leave others time for.
 pub(crate) fn rest(milliseconds: u64) -> String {
     format!("sleep {}", patient(Duration::from_millis(milliseconds)).as_secs_f64())
@@ -447,7 +460,8 @@ pub(crate) fn eventually<T>(what: &str, mut done: impl FnMut() -> Option<T>) -> 
             return result;
         }
         assert!(start.elapsed() < patient(DEADLINE), "this did not come: {what}");
-        std::thread::sleep(Duration::from_millis(5));
+        // Who looks again and again keeps a slow machine from what is waited for.
+        std::thread::sleep(patient(Duration::from_millis(5)));
     }
 }
 

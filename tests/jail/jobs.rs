@@ -1,7 +1,9 @@
 //! Jobs and notes of agents: what is declared runs beside the session and ends in time, what is noted is typed, and who speaks
 //! on the agent's own socket gets no further than that.
 
-use crate::harness::{self, Ended, Folder, Running, cellblock, eventually, finish, patient, start};
+use crate::harness::{
+    self, Ended, Folder, Running, cellblock, eventually, finish, let_pass, patient, start,
+};
 use crate::host;
 use crate::installation::{COUNTS, Installation, STRANGER, command_of, role};
 use crate::pty::Person;
@@ -73,7 +75,7 @@ fn a_job_is_no_finding_and_is_counted_apart() {
     let many = "echo said; for i in {1..40}; do (sleep 48501 &); done; nohup setsid sleep 48501";
     let number = job(&supervisor, agent, "1h", many);
     eventually("its processes", || (left(agent, "48501").len() >= 41).then_some(()));
-    std::thread::sleep(patient(Duration::from_secs(3)));
+    let_pass(Duration::from_secs(3));
     let none = findings(&supervisor, agent);
     assert!(none.is_empty(), "{none:#?}");
     let all = jobs(&supervisor, agent);
@@ -169,7 +171,8 @@ fn jobs_and_notes_outlive_the_supervisor() {
     let agent = "jt-jb-lives";
     let mut supervisor = installation(&folder, &[agent]);
     begin(&supervisor, agent, &profile(&folder, ""));
-    let lease = format!("{}s", patient(Duration::from_secs(15)).as_secs());
+    let lease =
+        format!("{}s", (patient(Duration::from_secs(3)) + Duration::from_secs(12)).as_secs());
     let number = job(&supervisor, agent, &lease, "exec sleep 48531");
     let words = ["schedule", "2s", "remember me"];
     inside(&supervisor, agent, &words).expect(0);
@@ -190,7 +193,7 @@ fn jobs_and_notes_outlive_the_supervisor() {
     assert!(asked.contains("no supervisor runs now"), "{asked}");
     assert!(asked.contains("status 125"), "{asked}");
     // Longer than the note waits.
-    std::thread::sleep(patient(Duration::from_secs(2)));
+    let_pass(Duration::from_secs(2));
     supervisor.begin();
     // The control: it is answered again.
     inside(&supervisor, agent, &["job", "ls"]).expect(0);
@@ -399,9 +402,9 @@ fn a_note_is_typed_as_one_that_is_pasted_also_while_somebody_scrolls() {
     };
     shown("ready");
     inside(&supervisor, agent, &["schedule", "1s", "first; $(x) `y` #{pane_id} \\;"]).expect(0);
-    let screen = shown("first");
-    let typed = "^[[200~[note 1, set 1s ago] first; $(x) `y` #{pane_id} \\; ^[[201~^M";
-    assert!(screen.replace('\n', "").contains(typed), "{screen}");
+    let screen = shown("first").replace('\n', "");
+    assert!(screen.contains("^[[200~[note 1, set "), "{screen}");
+    assert!(screen.contains("s ago] first; $(x) `y` #{pane_id} \\; ^[[201~^M"), "{screen}");
     // Enter is a key of tmux while somebody scrolls, and the marks are missing.
     let mut person = Person::start(&supervisor.verb("attach", &[agent]));
     person.sees("ready");
@@ -429,17 +432,20 @@ fn the_agent_of_a_run_has_jobs_as_well() {
     let folder = Folder::new();
     let agent = "jt-jb-run";
     let profile = profile(&folder, "[watch.detached]\ngrace = '300ms'\naction = 'stop'\n");
-    let script = "cellblock agent job start --for 2s -- sleep 48551; cellblock agent job ls; \
+    let lease = patient(Duration::from_secs(2));
+    let script = "cellblock agent job start --for LEASE -- sleep 48551; cellblock agent job ls; \
                   cellblock agent schedule 1s 'for later'; read line; echo \"got <$line>\"; \
                   while cellblock agent job ls | grep -q 48551; do sleep 0.2; done; \
                   echo over; sleep 1; exit 6";
-    let words = ["bash", "-c", script];
+    let script = script.replace("LEASE", &format!("{}s", lease.as_secs()));
+    let words = ["bash", "-c", &script];
     let begun = Instant::now();
     let mut person = Person::start(&cellblock("run", agent, &[], &profile, &words));
-    person.sees("ends in 2s");
-    person.sees("got <[note 2, set 1s ago] for later>");
+    person.sees("ends in ");
+    let got = |new: &str| new.contains("got <[note 2, set ") && new.contains("s ago] for later>");
+    person.draws("the note", |new| got(new).then_some(()));
     person.sees("over");
-    assert!(begun.elapsed() > Duration::from_secs(2));
+    assert!(begun.elapsed() > lease);
     person.ends().0.expect(6);
     host::expect_nothing_left(agent);
     // Without a session there is no socket to ask on.

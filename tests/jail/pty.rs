@@ -99,7 +99,7 @@ impl Person {
                 "no `{what}` in {:?}",
                 String::from_utf8_lossy(&self.seen[self.read..])
             );
-            std::thread::sleep(Duration::from_millis(5));
+            std::thread::sleep(harness::patient(Duration::from_millis(5)));
         }
     }
 

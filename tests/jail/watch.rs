@@ -1,7 +1,7 @@
 //! The watch: each way of leaving a process behind is found and named, what agents do every day is not, and what is to be
 //! ended is ended, whatever it does, and nothing else.
 
-use crate::harness::{self, Folder, eventually, installed, patient};
+use crate::harness::{self, Folder, eventually, installed, let_pass, patient};
 use crate::host;
 use crate::installation::Installation;
 use cellblock::watch::rules::Sign;
@@ -380,7 +380,7 @@ pub(crate) fn marked(agent: &str, mark: &str) -> Vec<i32> {
 
 #[test]
 fn what_the_kernel_had_no_room_to_tell_is_found_and_counted() {
-    needs!("root", "cgroup2", "tmux", "connector", "perl");
+    needs!("root", "cgroup2", "tmux", "connector", "perl", "speed");
     let folder = Folder::new();
     let agent = "jt-wa-lost";
     let profile = profile(&folder, "[watch.detached]\ngrace = '100ms'\n");
@@ -403,7 +403,7 @@ fn what_the_kernel_had_no_room_to_tell_is_found_and_counted() {
         all.map(|finding| finding["count"].as_u64().unwrap()).sum::<u64>()
     };
     eventually("all of them", || (counted() >= left as u64).then_some(()));
-    std::thread::sleep(patient(Duration::from_millis(500)));
+    let_pass(Duration::from_millis(500));
     assert_eq!(counted(), left as u64);
     // That it was so many that some were lost is told.
     assert!(supervisor.log().contains("lost some"), "{}", supervisor.log());
@@ -421,6 +421,12 @@ fn take_number(pid: i32) -> Option<Child> {
     None
 }
 
+/// Leads a session of its own, passes over SIGTERM, and tells that it came.
+const PASSES: &str = "import os, signal, sys, time\n\
+    os.setsid() if os.fork() == 0 else os._exit(0)\n\
+    signal.signal(15, lambda *_: open('/tmp/asked', 'w').close())\n\
+    while True: time.sleep(1)\n";
+
 /// A process that is to be ended ends by itself, and somebody else gets its number before the watch has seen that.
 #[track_caller]
 fn somebody_else_gets_the_number(agent: &'static str, config: &str) {
@@ -430,20 +436,17 @@ fn somebody_else_gets_the_number(agent: &'static str, config: &str) {
     let supervisor = Installation::with_paths(&[agent], &log, config);
     start(&supervisor, agent, &profile, "while :; do sleep 1; done");
     // Without a child: one in its session would keep its number taken.
-    let leave = "setsid -f bash -c 'trap \"\" TERM; exec sleep 48002' >/dev/null 2>&1";
+    let leave = format!("exec python3 -c \"{PASSES}\" 48002 >/dev/null 2>&1");
+    let init = host::init_of(host::uid_of(agent).unwrap()).unwrap();
+    let asked = format!("/proc/{init}/root/tmp/asked");
     let mut tried = 0;
     let innocent = loop {
         tried += 1;
         assert!(tried < 50, "its number was never free");
-        let words = ["--running", agent, "--", "bash", "-c", leave];
+        let words = ["--running", agent, "--", "bash", "-c", &leave];
         supervisor.ask("exec", &words).expect(0);
-        let top = || {
-            let all = marked(agent, "48002").into_iter();
-            all.max()
-        };
-        let pid = eventually("a process", top);
-        // By now it is to be ended: it has been asked to.
-        std::thread::sleep(patient(Duration::from_millis(1200)));
+        eventually("the watch to ask it to end", || Path::new(&asked).exists().then_some(()));
+        let [pid] = marked(agent, "48002")[..] else { continue };
         let taken = while_blind(&supervisor, || {
             if marked(agent, "48002") != [pid] {
                 return None;
@@ -457,15 +460,16 @@ fn somebody_else_gets_the_number(agent: &'static str, config: &str) {
             break innocent;
         }
         eventually("its end", || marked(agent, "48002").is_empty().then_some(()));
+        std::fs::remove_file(&asked).unwrap();
     };
     let mut innocent = innocent;
     // Longer than the watch waits before it kills, and tries again.
-    std::thread::sleep(patient(Duration::from_secs(4)));
+    let_pass(Duration::from_secs(4));
     assert_eq!(innocent.try_wait().unwrap(), None, "a process of somebody else was signalled");
     innocent.kill().unwrap();
     innocent.wait().unwrap();
     // The control: one that keeps its number is ended by the same watch.
-    let words = ["--running", agent, "--", "bash", "-c", leave];
+    let words = ["--running", agent, "--", "bash", "-c", &leave];
     supervisor.ask("exec", &words).expect(0);
     eventually("it", || (!marked(agent, "48002").is_empty()).then_some(()));
     eventually("its end", || marked(agent, "48002").is_empty().then_some(()));
@@ -473,12 +477,12 @@ fn somebody_else_gets_the_number(agent: &'static str, config: &str) {
 
 #[test]
 fn a_number_that_has_come_to_mean_another_process_is_not_signalled() {
-    needs!("root", "cgroup2", "tmux", "quiet");
+    needs!("root", "cgroup2", "tmux", "python3", "quiet");
     somebody_else_gets_the_number("jt-wa-number", "");
 }
 
 #[test]
 fn nor_is_it_by_who_sees_no_events() {
-    needs!("root", "cgroup2", "tmux", "quiet");
+    needs!("root", "cgroup2", "tmux", "python3", "quiet");
     somebody_else_gets_the_number("jt-wa-scans", "[watch]\nevents_per_second = 1");
 }

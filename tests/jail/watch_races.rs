@@ -1,7 +1,7 @@
 //! The watch against those who are quicker than it, and against its own end; and that it has no right but to signal.
 
 use crate::bombs::compiled;
-use crate::harness::{Folder, eventually, patient};
+use crate::harness::{Folder, eventually, let_pass, managed, patient};
 use crate::host;
 use crate::installation::{COUNTS, Installation};
 use crate::watch::{findings, installation, marked, profile, signal, start, watch_of};
@@ -109,7 +109,7 @@ fn who_forks_faster_than_it_is_killed_ends_and_the_agent_goes_on() {
         let leave = format!("{passes}; {program} /tmp/{mark} >/dev/null 2>&1 </dev/null & exit 0");
         supervisor.ask("exec", &["--running", agent, "--", "sh", "-c", &leave]).expect(0);
         // The control: it goes on for as long as it is only asked to end.
-        eventually("many generations", || (generations() > 500).then_some(()));
+        eventually("many generations", || (generations() > u64::from(managed(500))).then_some(()));
         rests(mark, Duration::from_secs(15), generations);
         println!("{} generations", generations());
     }
@@ -202,7 +202,7 @@ fn an_agent_that_stood_still_for_the_watch_goes_on_when_that_is_killed() {
     supervisor.dies();
     supervisor.begin();
     supervisor.becomes(agent, "frozen");
-    std::thread::sleep(patient(Duration::from_secs(1)));
+    let_pass(Duration::from_secs(1));
     assert_eq!(supervisor.state(agent), "frozen");
     supervisor.ask("thaw", &[agent]).expect(0);
 }

@@ -1,7 +1,7 @@
 //! What the watch does by each rule, where the profile says so: in jails of the supervisor and of `run`, with what calls itself
 //! whatever it likes, and where it sees by scans alone.
 
-use crate::harness::{self, Folder, Running, cellblock, eventually, patient};
+use crate::harness::{self, Folder, Running, cellblock, eventually, managed, patient};
 use crate::host;
 use crate::installation::{COUNTS, Installation, count};
 use crate::watch::{findings, installation, is_there, marked, profile, start, watch_below, ways};
@@ -52,7 +52,7 @@ pub(crate) fn goes_on(supervisor: &Installation, agent: &str) {
 /// That an agent stays as it is for a while.
 #[track_caller]
 fn stays(supervisor: &Installation, agent: &str, state: &str) {
-    let until = Instant::now() + patient(Duration::from_millis(1500));
+    let until = Instant::now() + patient(Duration::from_millis(500)) + Duration::from_secs(1);
     while Instant::now() < until {
         assert_eq!(supervisor.state(agent), state);
         std::thread::sleep(Duration::from_millis(50));
@@ -66,13 +66,16 @@ fn many_new_processes_are_told_of_or_freeze_the_agent_until_somebody_lets_it_go_
     let (alerts, freezes) = ("jt-wr-spawn-a", "jt-wr-spawn-f");
     let supervisor = installation(&folder, &[alerts, freezes]);
     let script = format!("sleep 1; for i in {{1..180}}; do /bin/true; done; {COUNTS}");
+    let (most, over) = (managed(60), patient(Duration::from_secs(2)).as_secs());
     for (agent, action) in [(alerts, "alert"), (freezes, "freeze")] {
-        let watch = format!("[watch.spawns]\nper_second = 60\nover = '2s'\naction = '{action}'\n");
+        let spawns = format!("per_second = {most}\nover = '{over}s'\naction = '{action}'\n");
+        let watch = format!("[watch.spawns]\n{spawns}");
         start(&supervisor, agent, &profile(&folder, &watch), &script);
     }
     let finding = found(&supervisor, freezes, "spawns");
     assert_eq!(finding["action"], "freeze");
-    assert!(finding["seen"].as_str().unwrap().contains("new processes within 2 s, more than 60"));
+    let seen = format!("new processes within {over} s, more than {most}");
+    assert!(finding["seen"].as_str().unwrap().contains(&seen), "{finding:#}");
     supervisor.becomes(freezes, "frozen");
     stays(&supervisor, freezes, "frozen");
     assert!(logs(&supervisor, freezes).contains("the watch froze jt-wr-spawn-f: spawns: "));
@@ -379,7 +382,7 @@ fn the_main_ways_are_found_by_scans_alone() {
 
 #[test]
 fn new_processes_are_counted_by_scans_alone_by_the_numbers_that_they_get() {
-    needs!("root", "cgroup2", "tmux");
+    needs!("root", "cgroup2", "tmux", "speed");
     let folder = Folder::new();
     let (busy, calm) = ("jt-wr-numbers", "jt-wr-numbers-no");
     let log = format!("log = '{}'", folder.text("log"));
@@ -396,7 +399,7 @@ fn new_processes_are_counted_by_scans_alone_by_the_numbers_that_they_get() {
     start(&supervisor, busy, &profile, "while :; do /bin/true; done");
     let finding = found(&supervisor, busy, "spawns");
     assert!(finding["seen"].as_str().unwrap().contains("more than 100 a second"), "{finding:#}");
-    std::thread::sleep(patient(Duration::from_secs(8)));
+    harness::let_pass(Duration::from_secs(8));
     let none = findings(&supervisor, calm);
     assert!(none.is_empty(), "{none:#?}");
 }
