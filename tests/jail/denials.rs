@@ -4,7 +4,7 @@
 //! process that watches does.
 
 use crate::harness::{
-    Ended, Folder, canary, cellblock, command, eventually, finish, program, start,
+    DEADLINE, Ended, Folder, canary, cellblock, command, eventually, finish, program, start,
 };
 use crate::host;
 use crate::installation::Installation;
@@ -14,6 +14,7 @@ use cellblock::policy::seccomp::Arch;
 use cellblock::watch::audit::Refused;
 use cellblock::watch::denied::{self, Jail};
 use cellblock::watch::source::{self, Source};
+use std::io::Write as _;
 use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::net::{SocketAddr, UnixListener};
 use std::os::unix::process::CommandExt as _;
@@ -364,6 +365,24 @@ fn denials_are_one_list_of_all_walls() {
     ] {
         assert!(text.contains(line), "{line}: {text}");
     }
+    // Followed, what is there comes first, and then what comes, in whichever file.
+    let mut follows = command(program());
+    follows.args(["denials", "--config", &config, "demo", "--follow", "-n", "1"]);
+    let follows = start(&mut follows);
+    follows.says("pypi.org:443");
+    let append = |file: &str, line: &str| {
+        let file = std::fs::OpenOptions::new().append(true).open(folder.path(file)).unwrap();
+        writeln!(&file, "{line}").unwrap();
+    };
+    append("log/demo.denials.jsonl", &call.replace("bpf", "keyctl"));
+    follows.says("keyctl");
+    append("log/demo.jsonl", &tasks.replace("refused 5 times", "refused 6 times"));
+    follows.says("refused 6 times");
+    let said = follows.out();
+    assert_eq!(said.matches("pypi.org:443 was refused").count(), 1, "{said}");
+    assert!(!said.contains("bpf"), "{said}");
+    follows.signal(rustix::process::Signal::TERM);
+    follows.wait(DEADLINE);
     denials(&["--wall", "moat"]).expect_refusal(125, &["moat", "gate, landlock"]);
 }
 
