@@ -29,8 +29,10 @@ def say(*what):
 
 
 def hold_door():
-    """Has a way into a job, and keeps it."""
+    """Has a way into a job, and keeps it. A job to which nobody comes ends, so somebody is there."""
     answer, along = ask(connect(), {"StartJob": {"words": ["held"], "lease": None}})
+    child = os.posix_spawn("/bin/sleep", ["sleep", "1000"], os.environ)
+    os.write(along[0], str(child).encode())
     say("door", along[0], answer["Job"]["number"])
     time.sleep(1000)
 

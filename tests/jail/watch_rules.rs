@@ -252,8 +252,11 @@ fn run_writes_down_what_is_found_and_ends_where_the_profile_says_so() {
     needs!("root", "cgroup2", "tmux");
     let folder = Folder::new();
     let (told, stopped) = ("jt-wr-run", "jt-wr-run-stop");
-    let script = format!("{}; sleep 3; exit 7", leave("48401"));
-    let running = run(&folder, told, "[watch.detached]\ngrace = '300ms'\n", &script);
+    let script = format!("{}; sleep 2; {}; exit 7", leave("48401"), harness::rest(1000));
+    // Longer than it takes who was left behind to become what it is to be called.
+    let grace = (patient(Duration::from_millis(100)) + Duration::from_millis(200)).as_millis();
+    let watch = format!("[watch.detached]\ngrace = '{grace}ms'\n");
+    let running = run(&folder, told, &watch, &script);
     let has = |agent: &str, text: &str| {
         let lines = journal(&folder, agent);
         lines.iter().any(|line| line["told"].as_str().unwrap().contains(text)).then_some(())
@@ -261,8 +264,8 @@ fn run_writes_down_what_is_found_and_ends_where_the_profile_says_so() {
     eventually("a finding", || has(told, "detached: whoever started it has ended: sleep 48401"));
     running.wait(harness::DEADLINE).expect(7);
     let script = format!("{}; exec sleep 1000", leave("48402"));
-    let watch = "[watch.detached]\ngrace = '300ms'\naction = 'stop'\n";
-    let ended = run(&folder, stopped, watch, &script).wait(harness::DEADLINE);
+    let watch = format!("{watch}action = 'stop'\n");
+    let ended = run(&folder, stopped, &watch, &script).wait(harness::DEADLINE);
     ended.expect(137);
     let reason = "stopped by the watch: detached: whoever started it has ended: sleep 48402";
     assert!(ended.err.contains(reason), "{ended:#?}");
