@@ -408,7 +408,10 @@ fn a_note_is_typed_as_one_that_is_pasted_also_while_somebody_scrolls() {
     // Enter is a key of tmux while somebody scrolls, and the marks are missing.
     let mut person = Person::start(&supervisor.verb("attach", &[agent]));
     person.sees("ready");
-    person.types("\x02[");
+    // Keys that come at once are a paste for tmux (assume-paste-time), and no command of its.
+    person.types("\x02");
+    std::thread::sleep(patient(Duration::from_millis(50)));
+    person.types("[");
     person.shows("[0/");
     inside(&supervisor, agent, &["schedule", "1s", "second"]).expect(0);
     shown("] second^[[201~^M");
