@@ -1,6 +1,7 @@
 //! `cellblock denials`: what was refused to agents, by whichever wall, and what to write to allow it.
 
 use super::error::CliError;
+use super::follow;
 use super::output::{Output, Tone};
 use super::why::{Known, Subject, print_opening};
 use crate::denial::{self, Told};
@@ -12,12 +13,6 @@ use crate::plan::why;
 use crate::planning::{self, wrong};
 use clap::Args;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
-
-/// How often is looked for more, where they are followed.
-const PERIOD: Duration = Duration::from_millis(500);
-/// Among how many of the newest ones.
-const FOLLOWED: usize = 1000;
 
 /// The arguments.
 #[derive(Args, Debug)]
@@ -68,17 +63,11 @@ impl Denials {
         self.check_walls()?;
         let asked = |told: &Told| self.wall.is_empty() || self.wall.contains(&told.denial.wall);
         let newest = |most| journal_of(name, self.config.as_deref(), most, asked);
-        let mut known = newest(self.lines.max(if self.follow { FOLLOWED } else { 0 }))?;
-        let older = known.len().saturating_sub(self.lines);
-        if known.is_empty() && !self.follow && !self.json {
+        let shown = follow::list(out, self.lines, self.follow, newest, |out, new| {
+            self.print(out, new);
+        })?;
+        if shown == 0 && !self.follow && !self.json {
             out.line(&format!("nothing was refused to {name}"));
-        }
-        self.print(out, known[older..].to_vec());
-        while self.follow && !out.has_failed() {
-            std::thread::sleep(PERIOD);
-            let now = newest(FOLLOWED)?;
-            self.print(out, beyond(&known, &now));
-            known = now;
         }
         Ok(Exit::Success)
     }
@@ -132,19 +121,6 @@ pub(super) fn journal_of(
     denials.sort_by_key(|told| told.time);
     let older = denials.len().saturating_sub(most);
     Ok(denials.split_off(older))
-}
-
-/// Those of `now` that are not in `before`; of the same ones, those that are more than before.
-fn beyond(before: &[Told], now: &[Told]) -> Vec<Told> {
-    let mut known: Vec<&Told> = before.iter().collect();
-    let is_new = |told: &&Told| match known.iter().position(|known| known == told) {
-        Some(at) => {
-            known.remove(at);
-            false
-        }
-        None => true,
-    };
-    now.iter().filter(is_new).cloned().collect()
 }
 
 /// Says what would allow those that do not say so themselves, by the jail that runs or else as planned now. Where neither is
@@ -201,28 +177,5 @@ pub(super) fn span(seconds: u64) -> String {
         120..7200 => format!("{} min", seconds / 60),
         7200..172_800 => format!("{} h", seconds / 3600),
         _ => format!("{} days", seconds / 86400),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn told(time: u64, object: &str) -> Told {
-        let line = format!(
-            r#"{{"time":{time},"agent":"a","jail":"a.run","event":"denial","wall":"gate","to":"{object}","why":"x","told":"x"}}"#
-        );
-        denial::read(&serde_json::from_str(&line).unwrap()).unwrap()
-    }
-
-    #[test]
-    fn what_is_new_is_told_once_wherever_it_stands_and_however_often_it_was_the_same() {
-        let [one, two, three] = [told(1, "one"), told(2, "two"), told(2, "three")];
-        let before = [one.clone(), two.clone(), two.clone()];
-        let now = [two.clone(), three.clone(), two.clone(), two.clone()];
-        // One was cut off, one came between, and one came once more.
-        assert_eq!(beyond(&before, &now), [three, two.clone()]);
-        assert_eq!(beyond(&now, &now), []);
-        assert_eq!(beyond(&[], &[one.clone(), two.clone()]), [one, two]);
     }
 }

@@ -17,6 +17,7 @@ pub mod doctor;
 pub mod error;
 pub mod exec;
 pub mod explain;
+mod follow;
 pub mod limits;
 pub mod man;
 pub mod network;

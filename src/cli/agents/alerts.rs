@@ -4,6 +4,7 @@ use super::{Supervisor, table};
 use crate::alerts::event::Severity;
 use crate::cli::denials::span;
 use crate::cli::error::CliError;
+use crate::cli::follow;
 use crate::cli::output::{Output, Tone};
 use crate::control::protocol::{Answer, Request, SinkTold};
 use crate::control::socket::{Client, ClientError};
@@ -11,12 +12,6 @@ use crate::exit::Exit;
 use crate::limits::journal;
 use clap::{Args, Subcommand};
 use serde_json::Value;
-use std::time::Duration;
-
-/// How often it is asked again where they are followed.
-const PERIOD: Duration = Duration::from_millis(500);
-/// How many are asked for then.
-const FOLLOWED: u32 = 1000;
 
 /// The arguments.
 #[derive(Args, Debug)]
@@ -85,23 +80,13 @@ impl Alerts {
 
     fn list(&self, out: &mut Output) -> Result<Exit, CliError> {
         let client = self.supervisor.connect()?;
-        // Where they are followed, what is new is told by what was the newest.
-        let mut shown = self.ask(&client, self.lines.max(u32::from(self.follow)))?;
-        if shown.is_empty() && !self.follow && !self.json {
-            out.line("there was no alert");
-        }
         let lines = usize::try_from(self.lines).unwrap_or(usize::MAX);
-        shown.iter().take(lines).for_each(|line| self.print(out, line));
-        while self.follow && !out.has_failed() {
-            std::thread::sleep(PERIOD);
-            let newest = self.ask(&client, FOLLOWED)?;
-            // What was shown last may be gone by now: then all is new.
-            let known = shown.last().and_then(|last| newest.iter().rposition(|line| line == last));
-            let new = newest.get(known.map_or(0, |at| at + 1)..).unwrap_or_default().to_vec();
+        let newest = |most| self.ask(&client, u32::try_from(most).unwrap_or(u32::MAX));
+        let shown = follow::list(out, lines, self.follow, newest, |out, new| {
             new.iter().for_each(|line| self.print(out, line));
-            if !new.is_empty() {
-                shown = new;
-            }
+        })?;
+        if shown == 0 && !self.follow && !self.json {
+            out.line("there was no alert");
         }
         Ok(Exit::Success)
     }
