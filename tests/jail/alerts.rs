@@ -2,6 +2,7 @@
 
 use crate::harness::{self, eventually, finish, patient};
 use crate::installation::{COUNTS, Installation, STRANGER, as_user, role};
+use rustix::process::Signal;
 use serde_json::Value;
 use std::io::Write as _;
 use std::net::TcpListener;
@@ -360,12 +361,20 @@ fn refused_calls_are_an_alert_and_a_storm_is_one() {
     let rule = "[[alerts.rules]]\nname = 'auth-failures'\nmore_than = 1\nseverity = 'critical'\n";
     supervisor.configure(&(more + rule));
     supervisor.ask("reload", &[]).expect(0);
+    // Who follows sees what is there, and then what comes.
+    let follows = harness::start(&mut supervisor.verb("alerts", &["--follow", "-n", "1"]));
+    follows.says("auth-failures: 6 events");
     refuse(&supervisor, 2);
     let alerts = supervisor.all();
     assert_eq!(
         (alerts.len(), &alerts[1]["severity"], &alerts[1]["count"]),
         (2, &"critical".into(), &2.into())
     );
+    follows.says("critical");
+    let said = follows.out();
+    assert_eq!(said.matches("auth-failures: 6 events").count(), 1, "{said}");
+    follows.signal(Signal::TERM);
+    follows.wait(harness::DEADLINE);
 }
 
 #[test]
@@ -594,6 +603,7 @@ fn at_rest_nobody_is_woken_but_by_the_watch_that_says_it_is_there() {
     supervisor.ask("alerts", &["test"]).expect(0);
     let after = tellers.map(woken);
     assert!(after.iter().zip(&before).all(|(after, before)| after.0 > before.0), "{after:?}");
+    assert!(woken(supervisor.pid()).0 > own.0 + more);
 }
 
 /// `alerts test` with its answer for each sink, as JSON.

@@ -54,6 +54,18 @@ fn left(agent: &str, mark: &str) -> Vec<i32> {
     marked(agent, mark).into_iter().filter(|pid| !own.contains(pid)).collect()
 }
 
+/// The seconds that `text` tells behind `before`, where `behind` stands after them.
+fn seconds(text: &str, before: &str, behind: &str) -> Option<u64> {
+    let (number, _) = text.split_once(before)?.1.split_once(behind)?;
+    number.parse().ok()
+}
+
+/// What was set a second ago, as far as this machine keeps the second.
+#[track_caller]
+fn is_of_a_second_ago(told: u64) {
+    assert!((1..=patient(Duration::from_secs(1)).as_secs()).contains(&told), "{told} s ago");
+}
+
 fn cgroup_of(pid: i32) -> String {
     std::fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap_or_default()
 }
@@ -404,7 +416,8 @@ fn a_note_is_typed_as_one_that_is_pasted_also_while_somebody_scrolls() {
     shown("ready");
     inside(&supervisor, agent, &["schedule", "1s", "first; $(x) `y` #{pane_id} \\;"]).expect(0);
     let screen = shown("s ago] first; $(x) `y` #{pane_id} \\; ^[[201~^M");
-    assert!(screen.contains("^[[200~[note 1, set "), "{screen}");
+    let ago = seconds(&screen, "^[[200~[note 1, set ", "s ago] first; ");
+    is_of_a_second_ago(ago.unwrap_or_else(|| panic!("{screen}")));
     // Enter is a key of tmux while somebody scrolls, and the marks are missing.
     let mut person = Person::start(&supervisor.verb("attach", &[agent]));
     person.sees("ready");
@@ -443,9 +456,10 @@ fn the_agent_of_a_run_has_jobs_as_well() {
     let words = ["bash", "-c", &script];
     let begun = Instant::now();
     let mut person = Person::start(&cellblock("run", agent, &[], &profile, &words));
-    person.sees("ends in ");
-    let got = |new: &str| new.contains("got <[note 2, set ") && new.contains("s ago] for later>");
-    person.draws("the note", |new| got(new).then_some(()));
+    let left = person.draws("the lease", |new| seconds(new, "ends in ", "s"));
+    assert!((1..=lease.as_secs()).contains(&left), "ends in {left} s");
+    let got = |new: &str| seconds(new, "got <[note 2, set ", "s ago] for later>");
+    is_of_a_second_ago(person.draws("the note", got));
     person.sees("over");
     assert!(begun.elapsed() > lease);
     person.ends().0.expect(6);

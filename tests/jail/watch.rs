@@ -421,10 +421,10 @@ fn take_number(pid: i32) -> Option<Child> {
     None
 }
 
-/// Leads a session of its own, passes over SIGTERM, and tells that it came.
-const PASSES: &str = "import os, signal, sys, time\n\
-    os.setsid() if os.fork() == 0 else os._exit(0)\n\
+/// Leads a session of its own, goes on after SIGTERM, and tells that it came. It hears of it before it is left behind.
+const ASKED: &str = "import os, signal, time\n\
     signal.signal(15, lambda *_: open('/tmp/asked', 'w').close())\n\
+    os.setsid() if os.fork() == 0 else os._exit(0)\n\
     while True: time.sleep(1)\n";
 
 /// A process that is to be ended ends by itself, and somebody else gets its number before the watch has seen that.
@@ -436,7 +436,7 @@ fn somebody_else_gets_the_number(agent: &'static str, config: &str) {
     let supervisor = Installation::with_paths(&[agent], &log, config);
     start(&supervisor, agent, &profile, "while :; do sleep 1; done");
     // Without a child: one in its session would keep its number taken.
-    let leave = format!("exec python3 -c \"{PASSES}\" 48002 >/dev/null 2>&1");
+    let leave = format!("exec python3 -c \"{ASKED}\" 48002 >/dev/null 2>&1");
     let init = host::init_of(host::uid_of(agent).unwrap()).unwrap();
     let asked = format!("/proc/{init}/root/tmp/asked");
     let mut tried = 0;
@@ -446,11 +446,8 @@ fn somebody_else_gets_the_number(agent: &'static str, config: &str) {
         let words = ["--running", agent, "--", "bash", "-c", &leave];
         supervisor.ask("exec", &words).expect(0);
         eventually("the watch to ask it to end", || Path::new(&asked).exists().then_some(()));
-        let [pid] = marked(agent, "48002")[..] else { continue };
         let taken = while_blind(&supervisor, || {
-            if marked(agent, "48002") != [pid] {
-                return None;
-            }
+            let [pid] = marked(agent, "48002")[..] else { return None };
             signal(pid, Signal::KILL);
             let gone = || (!Path::new(&format!("/proc/{pid}")).exists()).then_some(());
             eventually("its end", gone);
